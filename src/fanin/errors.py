@@ -1,0 +1,64 @@
+"""Every error fanin raises on purpose.
+
+A message answers four questions: what was wrong, which value was received, what the rule is, and
+what to do about it. `explain` puts them together, so that all messages read alike.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = [
+    "FaninError",
+    "InputError",
+    "ModelError",
+    "OutputError",
+    "TargetError",
+    "UnknownNameError",
+    "explain",
+    "nearest",
+]
+
+
+class FaninError(Exception):
+    """Base of all errors raised by fanin."""
+
+
+class InputError(FaninError, ValueError):
+    """A value that no law, scheme or plan can serve."""
+
+
+class UnknownNameError(InputError):
+    """A name that is not in the catalogue; the message suggests the nearest."""
+
+
+class ModelError(FaninError, RuntimeError):
+    """The user's model failed, or cannot be read; the message names the module."""
+
+
+class TargetError(FaninError):
+    """A command line TARGET that cannot be imported or holds no model."""
+
+
+class OutputError(FaninError, OSError):
+    """A file that cannot be written; nothing was left behind."""
+
+
+def explain(what: str, *, received: object = None, rule: str = "", remedy: str = "") -> str:
+    """Compose one message: what is wrong, the value received, the rule, the remedy."""
+    parts = [what.rstrip(".") + "."]
+    if received is not None:
+        parts.append(f"Received: {received}.")
+    parts.extend(text.rstrip(".") + "." for text in (rule, remedy) if text)
+    return " ".join(parts)
+
+
+def nearest(name: str, known: Iterable[str], *, kind: str) -> UnknownNameError:
+    """Build the error for an unknown name, with the closest known names."""
+    options = sorted(known)
+    close = difflib.get_close_matches(name, options, n=3, cutoff=0.5)
+    remedy = f"Did you mean {' or '.join(map(repr, close))}?" if close else ""
+    shown = ", ".join(options[:40]) + (", ..." if len(options) > 40 else "")
+    text = f"Unknown {kind}. Received: {name!r}. Known: {shown}."
+    return UnknownNameError(f"{text} {remedy}".rstrip())

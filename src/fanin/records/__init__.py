@@ -1,0 +1,1 @@
+"""The nouns: plain data that every other room reads and writes."""
