@@ -1,0 +1,1 @@
+"""Pure mathematics: floats in, floats out; no tensors, no models, no frameworks."""
