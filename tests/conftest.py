@@ -1,0 +1,16 @@
+"""Settings that every test shares."""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import settings
+
+# Nothing here may ask a model hub, and numbers must not depend on how busy the machine is.
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TRANSFORMERS_OFFLINE", "1")
+
+# Derandomized: the same examples in every run, so a red run can be repeated. No deadline: a shared machine
+# may stop for a second at any time, and speed is the business of benchmarks/.
+settings.register_profile("fanin", derandomize=True, deadline=None, print_blob=True)
+settings.load_profile("fanin")
