@@ -46,10 +46,12 @@ class CutMoments:
 
     @property
     def std(self) -> float:
+        """Standard deviation."""
         return math.sqrt(self.variance)
 
     @property
     def kurtosis(self) -> float:
+        """Fourth standardised moment."""
         return self.fourth / (self.variance * self.variance)
 
 
@@ -100,9 +102,7 @@ def cut_moments(lower: float, upper: float) -> CutMoments:
     weight = weight / weight.sum()
     shift = 0.0 if lower == -upper else float(weight @ offset)
     squared = (offset - shift) ** 2
-    return CutMoments(
-        mean=peak + shift, variance=float(weight @ squared), fourth=float(weight @ squared**2)
-    )
+    return CutMoments(mean=peak + shift, variance=float(weight @ squared), fourth=float(weight @ squared**2))
 
 
 def _side(peak: float, width: float, sign: float) -> tuple[np.ndarray, np.ndarray]:

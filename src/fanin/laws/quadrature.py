@@ -25,12 +25,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fanin.errors import InputError, explain
+from fanin.laws.expectation import expectation
 
 __all__ = [
     "NODES",
     "Curve",
     "Values",
     "curve",
+    "expectation",
     "gaussian_correlation",
     "gaussian_derivative_second_moment",
     "gaussian_mean",
@@ -72,7 +74,7 @@ class Curve:
         folded = _fold(x)
         place = np.minimum(((folded + _END) * (1.0 / _PANEL)).astype(np.intp), _PANELS - 1)
         s = (folded + _END) * (2.0 / _PANEL) - (2 * place + 1)
-        result = self.powers[place, _DEGREE]
+        result: Floats = self.powers[place, _DEGREE]
         for power in range(_DEGREE - 1, -1, -1):
             result = result * s + self.powers[place, power]
         for end, outside in zip(self.ends, (x < -_END, x > _END), strict=True):
