@@ -74,12 +74,11 @@ def bare_messages(source: str) -> list[int]:
             continue
         function = node.exc.func
         name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
-        is_ours = name in errors.__all__ and name.endswith("Error")
-        if (
-            is_ours
-            and node.exc.args
-            and isinstance(node.exc.args[0], ast.Constant | ast.JoinedStr | ast.BinOp)
-        ):
+        if name not in errors.__all__ or not name.endswith("Error") or not node.exc.args:
+            continue
+        text = node.exc.args[0]
+        wraps = any(isinstance(part, ast.Name) and part.id == "error" for part in ast.walk(text))
+        if isinstance(text, ast.Constant | ast.JoinedStr | ast.BinOp) and not wraps:
             found.append(node.lineno)
     return found
 
