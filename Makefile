@@ -102,6 +102,8 @@ $(VENV)/.pip:
 	@touch $@
 
 $(VENV)/.demo: $(VENV)/.pip $(INSTALLED_FROM)
+	@command -v "$${CXX:-c++}" g++ clang++ >/dev/null || { echo "fanin needs a C++ compiler, and none is on the PATH." \
+		"On Debian or Ubuntu: apt-get install g++. On macOS: xcode-select --install"; exit 2; }
 	@# Two steps, so that the long download and the compiler each say how long they took.
 	@$(STEP) "install PyTorch (the long one)" $(PIP) torch numpy
 	@$(STEP) "compile and install fanin with what the demo needs" $(PIP) --editable ".[demo]"

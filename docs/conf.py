@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "src"))
-
 namespace: dict[str, str] = {}
 exec((ROOT / "src" / "fanin" / "_version.py").read_text(encoding="utf-8"), namespace)  # noqa: S102
 
