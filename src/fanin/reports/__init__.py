@@ -1,0 +1,5 @@
+"""Records to what people read: terminal text, one HTML file, JSON."""
+
+from fanin.reports.report import Report
+
+__all__ = ["Report"]

@@ -1,0 +1,70 @@
+"""The text report in colour, where rich is installed and the output is a terminal."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import shutil
+from collections.abc import Sequence
+from typing import Any, TextIO
+
+from fanin.records.finding import Diagnosis
+from fanin.reports.text import Line, lines, plain
+
+__all__ = ["as_rich", "show"]
+
+_STYLES = {
+    "bold": "bold",
+    "dim": "dim",
+    "fix": "green",
+    "healthy": "bold green",
+    "failure": "bold red",
+    "warning": "bold yellow",
+    "info": "bold blue",
+}
+
+_NARROW, _WIDE = 80, 120
+"""Columns of a pipe, and the most that a report uses of a wide terminal."""
+
+
+def as_rich(report: Sequence[Line]) -> Any:
+    """Styled lines as a ``rich.text.Text``."""
+    text = importlib.import_module("rich.text").Text(no_wrap=True)
+    for place, line in enumerate(report):
+        text.append("\n" if place else "")
+        for piece in line:
+            text.append(piece.text, style=_STYLES.get(piece.style, ""))
+    return text
+
+
+def show(diagnosis: Diagnosis, stream: TextIO) -> None:
+    """Write the report to an open text stream, as rich as that stream can show it.
+
+    A terminal gets its width and, where rich is installed and NO_COLOR is not set, colour; a pipe
+    gets 80 plain columns. Characters that the stream's encoding lacks are replaced by ASCII.
+    """
+    terminal = stream.isatty()
+    width = max(40, min(shutil.get_terminal_size().columns, _WIDE)) if terminal else _NARROW
+    if not _can_say(stream, "▁█→×✗"):
+        stream.write(plain(diagnosis, width=width, unicode=False) + "\n")
+        return
+    coloured = (terminal or os.environ.get("FORCE_COLOR")) and not os.environ.get("NO_COLOR")
+    if coloured:
+        try:
+            console = importlib.import_module("rich.console").Console(
+                file=stream, width=width, highlight=False
+            )
+        except ImportError:
+            pass
+        else:
+            console.print(as_rich(lines(diagnosis, width=width)), soft_wrap=True)
+            return
+    stream.write(plain(diagnosis, width=width) + "\n")
+
+
+def _can_say(stream: TextIO, text: str) -> bool:
+    try:
+        text.encode(getattr(stream, "encoding", None) or "utf-8")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True

@@ -1,0 +1,269 @@
+"""A diagnosis as lines of text, each made of pieces with a named style.
+
+The styles are names only: `plain` drops them and `terminal` gives them colours, so both say the same
+and colour never carries meaning alone.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from fanin.records.finding import Diagnosis, Finding, Severity
+from fanin.records.trace import Measurement
+from fanin.reports.figures import bars, fold, pattern, percent, plural, short, span
+from fanin.reports.verdict import verdict, worst
+from fanin.reports.view import Weight, fold_findings_where, grouped, layer_name, ranked, weights
+
+__all__ = ["Line", "Piece", "lines", "plain", "to_ascii"]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Text with the name of its style ("" for none)."""
+
+    text: str
+    style: str = ""
+
+
+Line: TypeAlias = tuple[Piece, ...]
+
+_MARKS = {Severity.FAILURE: "✗", Severity.WARNING: "!", Severity.INFO: "·"}
+_WORDS = {Severity.FAILURE: "FAILURE", Severity.WARNING: "WARNING", Severity.INFO: "REMARK"}
+_ASCII = str.maketrans(
+    {
+        **dict(zip("▁▂▃▄▅▆▇█", "_.,-=+*#", strict=True)),
+        "→": ">", "×": "x", "✗": "X", "✓": "+", "·": "-", "…": "~", "–": "-", "−": "-", "±": "+-", "²": "^2",
+        "√": "sqrt", "σ": "sd", "≥": ">=", "≤": "<=", "≈": "~", "’": "'", "\u202f": " ", "⟨": "<", "⟩": ">",
+    }
+)  # fmt: skip
+
+_MANY_LAYERS = 12
+"""Up to so many rows every layer has a row of its own; beyond, repeated blocks share one."""
+
+
+def to_ascii(text: str) -> str:
+    """Replace every character that a plain terminal may not have; what has no likeness becomes ``?``."""
+    return text.translate(_ASCII).encode("ascii", "replace").decode()
+
+
+def plain(diagnosis: Diagnosis, *, width: int = 80, unicode: bool = True) -> str:
+    """The report as plain text of at most `width` columns, without colour."""
+    text = "\n".join("".join(piece.text for piece in line).rstrip() for line in lines(diagnosis, width=width))
+    return text if unicode else to_ascii(text)
+
+
+def lines(diagnosis: Diagnosis, *, width: int = 80) -> list[Line]:
+    """The report as styled lines: the verdict first and last, between them what it rests on."""
+    head = list(_verdict(diagnosis, width))
+    body = [
+        _findings(diagnosis, width),
+        _layers(diagnosis, width),
+        _weights(diagnosis, width),
+        _loss(diagnosis),
+        _checks(diagnosis, width),
+        _basis(diagnosis, width),
+    ]
+    parts = [head, *(list(part) for part in body), head]
+    result: list[Line] = []
+    for part in parts:
+        if part:
+            result += [(), *part] if result else part
+    return result
+
+
+def _wrapped(text: str, width: int, *, first: str = "", rest: str = "") -> list[str]:
+    return textwrap.wrap(
+        text, max(width, 40), initial_indent=first, subsequent_indent=rest, break_on_hyphens=False
+    ) or [first]
+
+
+def _verdict(diagnosis: Diagnosis, width: int) -> Iterator[Line]:
+    gravest = worst(diagnosis)
+    made = bool(diagnosis.passed or diagnosis.findings)
+    word = _WORDS[gravest] if gravest else ("HEALTHY" if made else "UNCHECKED")
+    style = str(gravest) if gravest else ("healthy" if made else "info")
+    for place, text in enumerate(_wrapped(verdict(diagnosis), width, first=word + "  ", rest="  ")):
+        yield (Piece(word, style), Piece(text[len(word) :])) if place == 0 else (Piece(text),)
+
+
+def _findings(diagnosis: Diagnosis, width: int) -> Iterator[Line]:
+    for place, finding in enumerate(ranked(diagnosis.findings)):
+        if place:
+            yield ()
+        yield from _finding(finding, width)
+
+
+def _finding(finding: Finding, width: int) -> Iterator[Line]:
+    title = f"{_MARKS[finding.severity]} {finding.code} {finding.name}"
+    word = str(finding.severity)
+    gap = max(2, width - len(title) - len(word))
+    yield Piece(title, "bold"), Piece(" " * gap + word, word)
+    where = [fold(names) for names in fold_findings_where(finding.where)]
+    shown = ", ".join(where[:6]) + (f", and {len(where) - 6} more" if len(where) > 6 else "")
+    evidence = ", ".join(f"{name} {short(value, 3)}" for name, value in finding.evidence)
+    parts = (("", finding.summary), ("cause", finding.cause), ("fix", finding.fix), ("where", shown))
+    for label, text in (*parts, ("figures", evidence)):
+        if text:
+            style = "fix" if label == "fix" else "dim"
+            wrapped = _wrapped(
+                text, width, first=" " * 11 if label else "  ", rest=" " * 11 if label else "  "
+            )
+            for row, body in enumerate(wrapped):
+                if label and row == 0:
+                    yield Piece(f"  {label:9}", style), Piece(body[11:])
+                else:
+                    yield (Piece(body),)
+
+
+def _table(
+    header: Sequence[str], rows: Sequence[Sequence[str]], width: int, *, drop: Sequence[int] = ()
+) -> Iterator[Line]:
+    """Columns two spaces apart; `drop` lists the columns to give up, in that order, until all fits."""
+    kept = [i for i in range(len(header)) if any(row[i] for row in rows)]
+    for column in (None, *drop):
+        kept = [i for i in kept if i != column]
+        sizes = {i: max(len(header[i]), *(len(row[i]) for row in rows)) for i in kept}
+        excess = sum(sizes.values()) + 2 * (len(kept) - 1) - width
+        if excess <= 0 or sizes[kept[0]] - excess >= 18:
+            break
+    sizes[kept[0]] -= max(0, min(excess, sizes[kept[0]] - 12))
+    yield (Piece("  ".join(header[i].ljust(sizes[i]) for i in kept).rstrip(), "dim"),)
+    for row in rows:
+        yield (Piece("  ".join(_fit(row[i], sizes[i]) for i in kept).rstrip()),)
+
+
+def _fit(text: str, size: int) -> str:
+    """Cut in the middle: both ends of a dotted path, and the count after it, tell it from the others."""
+    if len(text) <= size:
+        return text.ljust(size)
+    tail = size // 2
+    return f"{text[: size - tail - 1]}…{text[len(text) - tail :]}"
+
+
+def _between(values: Iterable[float | None], write: object = None) -> str:
+    known = [v for v in values if v is not None]
+    if not known:
+        return ""
+    render = percent if write is percent else short
+    low, high = render(min(known)), render(max(known))
+    return low if low == high else f"{low}–{high}"
+
+
+def _layers(diagnosis: Diagnosis, width: int) -> Iterator[Line]:
+    trace = sorted(diagnosis.trace.measurements, key=lambda m: m.node)
+    if not trace:
+        return
+    few = len(trace) <= _MANY_LAYERS
+    groups = grouped(trace, _block, at_least=len(trace) + 1 if few else 3)
+    rows = [_layer_row(group) for group in groups]
+    folded = len(rows) < len(trace)
+    yield (
+        Piece("Layers", "bold"),
+        Piece(
+            "  power of the output, forward and backward"
+            + ("; first→last of repeated blocks" if folded else ""),
+            "dim",
+        ),
+    )
+    header = ("layer", "op", "units", "forward", "", "backward", "", "dead", "saturated", "cosine")
+    yield from _table(header, rows, width, drop=(2, 1, 4, 6))
+    if not all(m.finite for m in trace):
+        first = next(m for m in trace if not m.finite)
+        yield (Piece(f"first value that is not finite: {layer_name(first)} ({first.op})", "failure"),)
+
+
+def _block(measurement: Measurement) -> tuple[object, ...]:
+    return pattern(measurement.module), measurement.op, measurement.units
+
+
+def _layer_row(group: Sequence[Measurement]) -> tuple[str, ...]:
+    names = list(dict.fromkeys(m.module for m in group))
+    one = len(group) == 1
+    title = layer_name(group[0]) if one else fold(names or [""])
+    if not one and len(names) != len(group):
+        title = f"{title.rpartition(' ×')[0] or title or '(model)'} ×{len(group)}"
+    ahead = [m.power for m in group]
+    back = [m.gradient_power for m in group]
+    known = [g for g in back if g is not None]
+    return (
+        title,
+        group[0].op,
+        str(group[0].units),
+        span(short(ahead[0]), short(ahead[-1])),
+        "" if one else bars(ahead, 6),
+        span(short(known[0]), short(known[-1])) if known else "",
+        "" if one else bars(back, 6),
+        _between((m.dead for m in group), percent),
+        _between((m.saturated for m in group), percent),
+        _between(m.cosine for m in group),
+    )
+
+
+def _weights(diagnosis: Diagnosis, width: int) -> Iterator[Line]:
+    compared = [w for w in weights(diagnosis) if w.planned is not None]
+    if not compared:
+        return
+    groups = grouped(compared, _like, at_least=2)
+    yield (Piece("Weights", "bold"), Piece("  standard deviation as it is, and as planned", "dim"))
+    rows = [_weight_row(group) for group in groups]
+    shown = rows[:24]
+    yield from _table(("parameter", "is", "planned", "ratio", "law"), shown, width, drop=(4,))
+    if len(rows) > len(shown):
+        yield (
+            Piece(f"... and {len(rows) - len(shown)} more rows; the HTML and JSON reports hold all", "dim"),
+        )
+
+
+def _like(weight: Weight) -> tuple[object, ...]:
+    return pattern(weight.measured.name), weight.planned
+
+
+def _weight_row(group: Sequence[Weight]) -> tuple[str, ...]:
+    entry = group[0].entry
+    return (
+        fold([w.measured.name for w in group]),
+        _between(w.measured.std for w in group),
+        short(group[0].planned),
+        _between(w.ratio for w in group),
+        entry.scheme if entry else "",
+    )
+
+
+def _loss(diagnosis: Diagnosis) -> Iterator[Line]:
+    loss = diagnosis.trace.loss
+    if loss is None:
+        return
+    parts = [f"{loss.name} {short(loss.value, 4)}"]
+    if loss.expected is not None:
+        classes = f" for {loss.classes} classes" if loss.classes else ""
+        parts.append(f"an unprejudiced output has {short(loss.expected, 4)}{classes}")
+    if loss.logit_std is not None:
+        parts.append(f"logit std {short(loss.logit_std, 3)}")
+    yield Piece("Loss", "bold"), Piece("  " + "; ".join(parts))
+
+
+def _checks(diagnosis: Diagnosis, width: int) -> Iterator[Line]:
+    count = f"  {len(diagnosis.passed)} passed, {len(diagnosis.findings)} found something, "
+    yield Piece("Checks", "bold"), Piece(count + f"{len(diagnosis.skipped)} not made")
+    for check in diagnosis.skipped:
+        for text in _wrapped(f"{check.code} {check.name}: {check.reason}", width, first="  ", rest="    "):
+            yield (Piece(text, "dim"),)
+
+
+def _basis(diagnosis: Diagnosis, width: int) -> Iterator[Line]:
+    trace, plan, graph = diagnosis.trace, diagnosis.plan, diagnosis.graph
+    facts = [
+        f"{plural(trace.batch, 'sample')} ({trace.source})",
+        f"{trace.mode} mode",
+        f"run on {graph.engine}",
+        f"planned by policy {plan.policy}, seed {plan.seed}",
+        *(f"{name} {value}" for name, value in diagnosis.environment),
+    ]
+    for place, text in enumerate(_wrapped("; ".join(facts), width, first="Basis  ", rest="  ")):
+        yield (Piece("Basis", "bold"), Piece(text[5:], "dim")) if place == 0 else (Piece(text, "dim"),)
+    for note in dict.fromkeys((*graph.notes, *plan.notes, *trace.notes)):
+        for text in _wrapped(f"note: {note}", width, first="  ", rest="    "):
+            yield (Piece(text, "dim"),)

@@ -1,0 +1,120 @@
+"""What a report shows of a diagnosis: rows and series, before any layout.
+
+Everything here is a pure function of the record, shared by the text and the HTML.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from fanin.records.finding import Diagnosis, Finding, Severity
+from fanin.records.graph import OpKind
+from fanin.records.plan import Entry
+from fanin.records.trace import Measurement, ParameterMeasurement
+from fanin.reports.figures import pattern
+
+__all__ = ["Weight", "chain", "fold_findings_where", "grouped", "layer_name", "ranked", "thinned", "weights"]
+
+_CARRIERS = frozenset(
+    {
+        OpKind.CONTRACTION,
+        OpKind.CONVOLUTION,
+        OpKind.EMBEDDING,
+        OpKind.RECURRENCE,
+        OpKind.ATTENTION,
+        OpKind.ADD,
+    }
+)
+"""Nodes whose power tells how a signal travels. An activation halves it by design, and a
+normalisation resets it, so a line through all nodes would only zigzag."""
+
+_ORDER = {Severity.FAILURE: 0, Severity.WARNING: 1, Severity.INFO: 2}
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weight:
+    """One parameter as measured, beside what the plan would give it (None where it has no entry)."""
+
+    measured: ParameterMeasurement
+    entry: Entry | None
+
+    @property
+    def planned(self) -> float | None:
+        """Standard deviation that the plan would give; None where the plan keeps the tensor."""
+        return self.entry.draw.std if self.entry and self.entry.draw else None
+
+    @property
+    def ratio(self) -> float | None:
+        """Measured over planned standard deviation; None where either says nothing."""
+        if not self.planned or not math.isfinite(self.measured.std):
+            return None
+        return self.measured.std / self.planned
+
+
+def layer_name(measurement: Measurement) -> str:
+    """The module a node ran under, with the number of the call from the second call on."""
+    name = measurement.module or "(model)"
+    return f"{name} (call {measurement.call + 1})" if measurement.call else name
+
+
+def ranked(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Findings with the worst first, otherwise in the order given."""
+    return tuple(sorted(findings, key=lambda f: _ORDER[f.severity]))
+
+
+def weights(diagnosis: Diagnosis) -> tuple[Weight, ...]:
+    """Every measured parameter with its entry in the plan, in the order of the trace."""
+    entries = {name: e for e in diagnosis.plan.entries for name in (e.name, *e.aliases)}
+    return tuple(Weight(measured=p, entry=entries.get(p.name)) for p in diagnosis.trace.parameters)
+
+
+def chain(diagnosis: Diagnosis) -> tuple[tuple[Measurement, ...], ...]:
+    """Cut the trace into the layers of the main path.
+
+    Each part starts at a node of `Graph.path` that carries the signal (a weighted layer or a residual
+    join) and holds everything measured up to the next one. With fewer than two such nodes every
+    measured node of the path starts a part.
+    """
+    on_path = set(diagnosis.graph.path)
+    trace = sorted(diagnosis.trace.measurements, key=lambda m: m.node)
+    heads = {m.node for m in trace if m.node in on_path and m.kind in _CARRIERS}
+    if len(heads) < 2:
+        heads = {m.node for m in trace if m.node in on_path}
+    parts: list[list[Measurement]] = []
+    for measurement in trace:
+        if measurement.node in heads:
+            parts.append([measurement])
+        elif parts:
+            parts[-1].append(measurement)
+    return tuple(map(tuple, parts))
+
+
+def grouped(
+    items: Sequence[T], key: Callable[[T], tuple[object, ...]], *, at_least: int = 3
+) -> list[list[T]]:
+    """Gather items with equal keys at the place of the first; groups below `at_least` stay apart."""
+    groups: dict[tuple[object, ...], list[T]] = {}
+    for item in items:
+        groups.setdefault(key(item), []).append(item)
+    split = ([group] if len(group) >= at_least else [[item] for item in group] for group in groups.values())
+    order = {id(item): place for place, item in enumerate(items)}
+    return sorted(itertools.chain.from_iterable(split), key=lambda group: order[id(group[0])])
+
+
+def thinned(items: Sequence[T], limit: int, *, worst: Callable[[T], float]) -> list[T]:
+    """At most `limit` items in their order: one of each stretch of equal length, the worst of it."""
+    if len(items) <= limit:
+        return list(items)
+    edges = [round(i * len(items) / limit) for i in range(limit + 1)]
+    return [max(items[a:b], key=worst) for a, b in itertools.pairwise(edges)]
+
+
+def fold_findings_where(where: Sequence[str]) -> list[list[str]]:
+    """Names of a finding, those of repeated blocks together."""
+    return grouped(where, lambda name: (pattern(name),), at_least=2)
