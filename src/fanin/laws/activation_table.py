@@ -184,7 +184,7 @@ def _gelu_tanh() -> Activation:
         return _SQRT_2_PI * (x + 0.044715 * x**3)
 
     def derivative(x: Floats) -> Floats:
-        t = np.tanh(inner(x))
+        t: Floats = np.tanh(inner(x))
         slope: Floats = _SQRT_2_PI * (1 + 3 * 0.044715 * x * x)
         return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * slope
 

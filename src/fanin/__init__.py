@@ -1,0 +1,87 @@
+"""fanin: the right weights at step zero, the same everywhere, proved before training.
+
+>>> import fanin
+>>> weight = fanin.sample(fanin.he_normal(), (256, 784), seed=1, name="fc1.weight")
+
+``fanin.torch`` (and the other front ends) load on first use; nothing else imports a framework.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from fanin._version import __version__
+from fanin.errors import (
+    FaninError,
+    InputError,
+    ModelError,
+    OutputError,
+    TargetError,
+    UnknownNameError,
+)
+from fanin.records.axes import Axes, Role
+from fanin.schemes.base import Scheme
+from fanin.schemes.constant import constant, ones, zeros
+from fanin.schemes.glorot import glorot_normal, glorot_truncated_normal, glorot_uniform
+from fanin.schemes.he import he_normal, he_truncated_normal, he_uniform
+from fanin.schemes.lecun import lecun_normal, lecun_truncated_normal, lecun_uniform
+from fanin.schemes.normal import normal
+from fanin.schemes.orthogonal import orthogonal
+from fanin.schemes.truncated_normal import truncated_normal
+from fanin.schemes.uniform import uniform
+from fanin.schemes.variance_scaling import variance_scaling
+
+if TYPE_CHECKING:
+    from fanin import torch
+    from fanin.records.plan import Plan
+    from fanin.schemes.sample import sample
+
+__all__ = [
+    "Axes",
+    "FaninError",
+    "InputError",
+    "ModelError",
+    "OutputError",
+    "Plan",
+    "Role",
+    "Scheme",
+    "TargetError",
+    "UnknownNameError",
+    "__version__",
+    "constant",
+    "glorot_normal",
+    "glorot_truncated_normal",
+    "glorot_uniform",
+    "he_normal",
+    "he_truncated_normal",
+    "he_uniform",
+    "lecun_normal",
+    "lecun_truncated_normal",
+    "lecun_uniform",
+    "normal",
+    "ones",
+    "orthogonal",
+    "sample",
+    "torch",
+    "truncated_normal",
+    "uniform",
+    "variance_scaling",
+    "zeros",
+]
+
+# Where names that need more than the laws come from; most runs of a tool need neither.
+_LATER = {"Plan": "fanin.records.plan", "sample": "fanin.schemes.sample"}
+_FRONT_ENDS = frozenset({"torch"})
+
+
+def __getattr__(name: str) -> Any:
+    if name in _FRONT_ENDS:
+        return importlib.import_module(f"fanin.{name}")
+    if name in _LATER:
+        return getattr(importlib.import_module(_LATER[name]), name)
+    raise AttributeError(f"module 'fanin' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,1 @@
+"""Named initializers: one file a family, found by `fanin.schemes.registry`."""

@@ -1,0 +1,150 @@
+"""Draw one weight as a NumPy array."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fanin.errors import InputError, explain
+from fanin.records.axes import Axes, as_axes
+from fanin.records.draw import Constant, Draw, Normal, Orthogonal, TruncatedNormal, Uniform
+from fanin.sampling.engine import DTYPES, generate
+from fanin.schemes import registry
+from fanin.schemes.base import Scheme
+
+__all__ = ["sample"]
+
+
+def sample(
+    scheme: Scheme | Draw | str,
+    shape: Sequence[int] | int,
+    *,
+    seed: int,
+    name: str,
+    axes: Axes | str | Iterable[str] | None = None,
+    dtype: Any = "float32",
+) -> NDArray[Any]:
+    """Draw one weight.
+
+    Element i of the weight is a pure function of (stream version, seed, name, i): the same call gives the
+    same numbers on every machine, and the same connection has the same number in every layout
+    that `axes` can describe.
+
+    Parameters
+    ----------
+    scheme
+        A scheme such as ``he_normal()``, the name of one, or a draw with all its numbers.
+    shape
+        Shape of the weight.
+    seed
+        Of the whole model; weights differ by their names, never by their seeds.
+    name
+        Of the weight within the model.
+    axes
+        Roles of the dimensions; None means ``out in receptive ...``.
+    dtype
+        A NumPy dtype or the name of one: float16 and wider, ``"bfloat16"``, ``"float8_e4m3fn"``,
+        ``"float8_e5m2"``. Narrow types are rounded once.
+
+    Returns
+    -------
+    numpy.ndarray
+        A new array of that shape and dtype.
+
+    Raises
+    ------
+    UnknownNameError
+        No scheme of that name.
+    InputError
+        A shape without fans for a scheme that needs them, a dtype that cannot hold a weight, or a
+        dtype of ml_dtypes where that is not installed.
+
+    Examples
+    --------
+    >>> weight = sample("he_normal", (256, 784), seed=1, name="fc1.weight")
+    >>> weight.shape, weight.dtype
+    ((256, 784), dtype('float32'))
+    >>> twin = sample("he_normal", (784, 256), seed=1, name="fc1.weight", axes="in out")
+    >>> bool((twin.T == weight).all())
+    True
+    """
+    sizes = _shape(shape)
+    kind = _dtype(dtype)
+    roles = as_axes(axes, sizes)
+    storage = _storage(kind)
+    if isinstance(scheme, str):
+        scheme = registry.get(scheme)
+    if math.prod(sizes) == 0:
+        # An empty weight has no law to break.
+        return np.empty(sizes, dtype=storage)
+    draw = scheme if isinstance(scheme, _DRAWS) else _draw(scheme, sizes, roles)
+    bits: NDArray[Any] = generate(draw, sizes, seed=seed, name=name, axes=roles, dtype=kind)
+    return bits if bits.dtype == storage else bits.view(storage)
+
+
+_DRAWS = (Constant, Uniform, Normal, TruncatedNormal, Orthogonal)
+
+
+def _draw(scheme: object, sizes: tuple[int, ...], roles: Axes | None) -> Draw:
+    if not isinstance(scheme, Scheme):
+        raise InputError(
+            explain(
+                "This is no scheme",
+                received=f"{scheme!r} ({type(scheme).__name__})",
+                rule="A scheme has name, law, references and draw(shape, axes)",
+                remedy="Call the factory, as in sample(he_normal(), ...)" if callable(scheme) else "",
+            )
+        )
+    return scheme.draw(sizes, roles)
+
+
+def _shape(shape: Sequence[int] | int) -> tuple[int, ...]:
+    try:
+        sizes = tuple(int(n) for n in ([shape] if isinstance(shape, (int, np.integer)) else shape))
+    except (TypeError, ValueError):
+        sizes = (-1,)
+    if any(n < 0 for n in sizes):
+        raise InputError(
+            explain("A shape is a sequence of whole numbers, none negative", received=f"shape={shape!r}")
+        )
+    return sizes
+
+
+def _dtype(dtype: Any) -> str:
+    name = str(dtype)
+    if name not in DTYPES:
+        with contextlib.suppress(TypeError):
+            name = str(np.dtype(dtype).name)
+    if name not in DTYPES:
+        raise InputError(
+            explain(
+                "Weights cannot be drawn in this dtype",
+                received=repr(name),
+                rule="It is one of " + ", ".join(DTYPES),
+                remedy="Draw in float32 and quantize" if "int" in name or name == "bool" else "",
+            )
+        )
+    return name
+
+
+def _storage(name: str) -> np.dtype[Any]:
+    if hasattr(np, name):
+        return np.dtype(name)
+    try:
+        ml_dtypes = importlib.import_module("ml_dtypes")
+    except ImportError:
+        raise InputError(
+            explain(
+                "NumPy alone has no such dtype",
+                received=repr(name),
+                remedy="pip install ml-dtypes, or draw in float32",
+            )
+        ) from None
+    narrow: np.dtype[Any] = np.dtype(getattr(ml_dtypes, name))
+    return narrow
