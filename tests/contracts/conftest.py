@@ -25,6 +25,8 @@ def package(root: Path) -> Path:
 @pytest.fixture(scope="session")
 def tree(root: Path) -> list[Path]:
     """Every file that belongs to the project: known to git, or new and not ignored."""
+    if not (root / ".git").exists():  # an unpacked sdist holds nothing else
+        return [path for path in root.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=root,
