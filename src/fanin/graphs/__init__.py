@@ -1,0 +1,1 @@
+"""Reading recorded operators, in no framework's words: roles, activations, norms, joins, heads."""
