@@ -33,7 +33,7 @@ from fanin.schemes.uniform import uniform
 from fanin.schemes.variance_scaling import variance_scaling
 
 if TYPE_CHECKING:
-    from fanin import torch
+    from fanin import torch as torch
     from fanin.records.plan import Plan
     from fanin.schemes.sample import sample
 
@@ -63,7 +63,6 @@ __all__ = [
     "ones",
     "orthogonal",
     "sample",
-    "torch",
     "truncated_normal",
     "uniform",
     "variance_scaling",
@@ -84,4 +83,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, *_FRONT_ENDS})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import pkgutil
 from collections.abc import Mapping
 from functools import lru_cache
@@ -102,8 +103,14 @@ def get(name: str, **parameters: Any) -> Scheme:
             explain(
                 f"Parameters do not fit {found.name}",
                 received=", ".join(f"{key}={value!r}" for key, value in parameters.items()) or "none",
-                rule=f"It is {found.name}{found.signature.replace(return_annotation=found.signature.empty)}"
-                f" ({error})",
+                rule=f"It is {_call(found)} ({error})",
             )
         ) from None
     return found.factory(**parameters)
+
+
+def _call(found: Entry) -> str:
+    """A factory with its parameters and defaults, without annotations."""
+    empty = inspect.Parameter.empty
+    bare = [one.replace(annotation=empty) for one in found.signature.parameters.values()]
+    return f"{found.name}{inspect.Signature(bare)}"
