@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(Path(__file__).parent / "ext"))
+
 namespace: dict[str, str] = {}
 exec((ROOT / "src" / "fanin" / "_version.py").read_text(encoding="utf-8"), namespace)  # noqa: S102
 
@@ -13,7 +16,7 @@ author = "The fanin authors"
 copyright = "The fanin authors"
 version = release = namespace["__version__"]
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax", "catalogue"]
 myst_enable_extensions = ["dollarmath", "deflist"]
 myst_heading_anchors = 3
 
