@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """Diagnoses made by hand: the reports' only input, so no framework takes part in these tests."""
 
 from __future__ import annotations

@@ -36,9 +36,12 @@ _ASCII = str.maketrans(
     {
         **dict(zip("▁▂▃▄▅▆▇█", "_.,-=+*#", strict=True)),
         "→": ">", "×": "x", "✗": "X", "✓": "+", "·": "-", "…": "~", "–": "-", "−": "-", "±": "+-", "²": "^2",
-        "√": "sqrt", "σ": "sd", "≥": ">=", "≤": "<=", "≈": "~", "’": "'", "\u202f": " ", "⟨": "<", "⟩": ">",
+        "√": "sqrt", "σ": "sd", "≥": ">=", "≤": "<=", "≈": "~", "\u202f": " ", "⟨": "<", "⟩": ">",
     }
 )  # fmt: skip
+
+_NAME = 18
+"""Columns that a name keeps when the table is too wide."""
 
 _MANY_LAYERS = 12
 """Up to so many rows every layer has a row of its own; beyond, repeated blocks share one."""
@@ -50,13 +53,13 @@ def to_ascii(text: str) -> str:
 
 
 def plain(diagnosis: Diagnosis, *, width: int = 80, unicode: bool = True) -> str:
-    """The report as plain text of at most `width` columns, without colour."""
+    """Write the report as plain text of at most `width` columns, without colour."""
     text = "\n".join("".join(piece.text for piece in line).rstrip() for line in lines(diagnosis, width=width))
     return text if unicode else to_ascii(text)
 
 
 def lines(diagnosis: Diagnosis, *, width: int = 80) -> list[Line]:
-    """The report as styled lines: the verdict first and last, between them what it rests on."""
+    """Lay out the report as styled lines: the verdict first and last, between them what it rests on."""
     head = list(_verdict(diagnosis, width))
     body = [
         _findings(diagnosis, width),
@@ -123,13 +126,13 @@ def _table(
 ) -> Iterator[Line]:
     """Columns two spaces apart; `drop` lists the columns to give up, in that order, until all fits."""
     kept = [i for i in range(len(header)) if any(row[i] for row in rows)]
-    for column in (None, *drop):
-        kept = [i for i in kept if i != column]
-        sizes = {i: max(len(header[i]), *(len(row[i]) for row in rows)) for i in kept}
-        excess = sum(sizes.values()) + 2 * (len(kept) - 1) - width
-        if excess <= 0 or sizes[kept[0]] - excess >= 18:
+    sizes = {i: max(len(header[i]), *(len(row[i]) for row in rows)) for i in kept}
+    droppable = [i for i in drop if i in kept]
+    while (excess := sum(sizes[i] + 2 for i in kept) - 2 - width) > 0:
+        if sizes[kept[0]] - excess >= _NAME or not droppable:
+            sizes[kept[0]] = max(min(_NAME, sizes[kept[0]]), sizes[kept[0]] - excess)
             break
-    sizes[kept[0]] -= max(0, min(excess, sizes[kept[0]] - 12))
+        kept.remove(droppable.pop(0))
     yield (Piece("  ".join(header[i].ljust(sizes[i]) for i in kept).rstrip(), "dim"),)
     for row in rows:
         yield (Piece("  ".join(_fit(row[i], sizes[i]) for i in kept).rstrip()),)

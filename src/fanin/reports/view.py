@@ -58,13 +58,13 @@ class Weight:
 
 
 def layer_name(measurement: Measurement) -> str:
-    """The module a node ran under, with the number of the call from the second call on."""
+    """Name the module a node ran under, with the number of the call from the second call on."""
     name = measurement.module or "(model)"
     return f"{name} (call {measurement.call + 1})" if measurement.call else name
 
 
 def ranked(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """Findings with the worst first, otherwise in the order given."""
+    """Put the worst findings first, otherwise keep the order given."""
     return tuple(sorted(findings, key=lambda f: _ORDER[f.severity]))
 
 

@@ -1,0 +1,264 @@
+"""The report's charts as plotly figures, in colours that the page decides.
+
+Plotly's validators want real colours, so a figure is built with one reserved colour for each CSS
+variable; `as_data` writes the variable's name in its place.
+"""
+
+from __future__ import annotations
+
+import html
+import importlib
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from fanin.errors import InputError, explain
+from fanin.laws.band import LINEAR, layer_variance, log_power_band
+from fanin.records.finding import Diagnosis
+from fanin.records.graph import OpKind
+from fanin.records.trace import Measurement
+from fanin.reports.figures import percent, short
+from fanin.reports.view import Weight, chain, layer_name, thinned, weights
+
+__all__ = ["as_data", "band", "plotly", "signal", "spread"]
+
+_INK, _SOFT, _RULE, _CARD = "#010101", "#020202", "#030303", "#040404"
+_FORWARD, _BACKWARD, _BAND = "#050505", "#060606", "#070707"
+_LOW, _MIDDLE, _HIGH = "#080808", "#090909", "#0a0a0a"
+_VARIABLES = {
+    _INK: "--ink",
+    _SOFT: "--soft",
+    _RULE: "--hair",
+    _CARD: "--card",
+    _FORWARD: "--forward",
+    _BACKWARD: "--backward",
+    _BAND: "--band",
+    _LOW: "--low",
+    _MIDDLE: "--middle",
+    _HIGH: "--high",
+}
+
+_POINTS = 400
+"""More points than a chart of a page's width can tell apart."""
+
+_SIGMAS = 3.0
+"""Half width of the band, as in the checks: 3 standard deviations."""
+
+_PLAIN = frozenset({OpKind.INPUT, OpKind.CONTRACTION, OpKind.CONVOLUTION, OpKind.ACTIVATION, OpKind.DROPOUT})
+"""Nodes for which the law of the band holds: a chain without norms, joins or products."""
+
+Part = tuple[Measurement, ...]
+
+
+def plotly(module: str) -> Any:
+    """Import a part of plotly, or say which extra brings it."""
+    try:
+        return importlib.import_module(module)
+    except ImportError:
+        raise InputError(
+            explain(
+                "An HTML report needs plotly, which is not installed",
+                remedy="pip install 'fanin[report]', or save the report as .json or .txt",
+            )
+        ) from None
+
+
+def as_data(figure: Any) -> dict[str, Any]:
+    """A figure as plain JSON types: variables for colours, five digits, None for what is not finite."""
+    document: dict[str, Any] = _cleaned(figure.to_plotly_json())
+    return document
+
+
+def _cleaned(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _cleaned(item) for key, item in value.items() if key != "template"}
+    if isinstance(value, list | tuple):
+        return [_cleaned(item) for item in value]
+    if isinstance(value, float):
+        return float(f"{value:.5g}") if math.isfinite(value) else None
+    if isinstance(value, str) and value in _VARIABLES:
+        return f"var({_VARIABLES[value]})"
+    return value
+
+
+def _relative(values: Iterable[float | None], reference: float | None) -> list[float | None]:
+    """Values over the reference; None where a logarithmic axis has no place for them."""
+    scale = reference if reference and math.isfinite(reference) and reference > 0.0 else 1.0
+    return [v / scale if v is not None and math.isfinite(v) and v > 0.0 else None for v in values]
+
+
+def _first(values: Iterable[float | None]) -> float | None:
+    return next((v for v in values if v is not None and math.isfinite(v) and v > 0.0), None)
+
+
+def band(diagnosis: Diagnosis) -> tuple[float, float] | None:
+    """Where the power of a healthy network of this depth and width stays, relative to where it began.
+
+    ``exp(mean ± 3 sd)`` of ``ln q_L / q_0`` by `fanin.laws.band`; None where that law does not hold:
+    a network with norms, joins or products on its path.
+    """
+    nodes = {node.id: node for node in diagnosis.graph.nodes}
+    path = [nodes[i] for i in diagnosis.graph.path if i in nodes]
+    if diagnosis.graph.branches or not path or any(node.kind not in _PLAIN for node in path):
+        return None
+    layers: list[tuple[float, float]] = []
+    unit = LINEAR
+    units = {m.node: m.units for m in diagnosis.trace.measurements}
+    previous: float | None = None
+    for node in path:
+        if node.kind == OpKind.ACTIVATION and node.activation is not None:
+            try:
+                unit = layer_variance(diagnosis.graph.activations[node.activation].values)
+            except (InputError, ValueError):
+                return None
+        elif node.kind in {OpKind.CONTRACTION, OpKind.CONVOLUTION}:
+            if previous:
+                layers.append((unit, previous))
+            previous, unit = float(units.get(node.id, 0)), LINEAR
+    if not layers:
+        return None
+    mean, sd = log_power_band(layers)
+    return math.exp(mean - _SIGMAS * sd), math.exp(_SIGMAS * sd)
+
+
+def signal(diagnosis: Diagnosis) -> Any | None:
+    """Power forward and backward along the main path, and strips of what the units do below it."""
+    parts = chain(diagnosis)
+    if len(parts) < 2:
+        return None
+    ahead = [part[0].power for part in parts]
+    back = [part[0].gradient_power for part in parts]
+    forward, backward = _relative(ahead, _first(ahead)), _relative(back, _first(reversed(back)))
+    rows = list(zip(range(1, len(parts) + 1), parts, forward, backward, strict=True))
+    rows = thinned(rows, _POINTS, worst=lambda row: _away(row[2]) + _away(row[3]))
+    strips = _strips([part for _, part, _, _ in rows])
+    go = plotly("plotly.graph_objects")
+    figure = go.Figure(layout=_layout(height=330 + 30 * len(strips) + (34 if strips else 0)))
+    places = [place for place, *_ in rows]
+    names = [_said(layer_name(part[0])) for _, part, _, _ in rows]
+    healthy = band(diagnosis)
+    if healthy:
+        figure.add_hrect(y0=healthy[0], y1=healthy[1], fillcolor=_BAND, line_width=0, layer="below")
+    series = (
+        ("forward, relative to the first layer", [f for *_, f, _ in rows], ahead, _FORWARD, "circle", "solid"),
+        ("backward, relative to the last layer", [b for *_, b in rows], back, _BACKWARD, "diamond", "dot"),
+    )
+    for name, values, raw, colour, symbol, dash in series:
+        figure.add_scatter(
+            x=places, y=values, name=name, mode="lines+markers" if len(rows) <= 80 else "lines",
+            line={"color": colour, "width": 2, "dash": dash},
+            marker={"size": 6, "symbol": symbol, "color": colour},
+            customdata=[[text, short(raw[place - 1], 3)] for place, text in zip(places, names, strict=True)],
+            hovertemplate="%{customdata[0]}<br>" + name.split(",")[0] + " %{y:.3g}, power %{customdata[1]}<extra></extra>",
+        )  # fmt: skip
+    top = 30 * len(strips) / (330 + 30 * len(strips)) + 0.1 if strips else 0.0
+    figure.update_yaxes(
+        type="log", exponentformat="power", domain=[top, 1.0], nticks=7, gridcolor=_RULE, zeroline=False,
+        range=_log_range([*forward, *backward, *(healthy or ())]),
+    )  # fmt: skip
+    figure.update_xaxes(title={"text": "layer along the main path", "standoff": 8}, gridcolor=_RULE, zeroline=False)
+    figure.update_xaxes(range=[places[0] - 0.6, places[-1] + 0.6], showgrid=False)
+    if strips:
+        _add_strips(figure, strips, places, names, top)
+    return figure
+
+
+def _away(value: float | None) -> float:
+    return abs(math.log(value)) if value else 0.0
+
+
+def _log_range(values: Iterable[float | None]) -> list[float]:
+    """Ends of a logarithmic axis: all values, and never less than a decade on either side of 1."""
+    logs = [math.log10(v) for v in values if v]
+    low, high = min([*logs, -1.0]), max([*logs, 1.0])
+    margin = 0.05 * (high - low)
+    return [low - margin, high + margin]
+
+
+def _strips(parts: Sequence[Part]) -> list[tuple[str, list[float | None]]]:
+    """Shares between 0 and 1 that some layer has: the largest of each layer's nodes."""
+    found: list[tuple[str, list[float | None]]] = []
+    for field, title in (("cosine", "cosine"), ("saturated", "saturated"), ("dead", "dead")):
+        values = [_largest(getattr(m, field) for m in part) for part in parts]
+        if any(v is not None for v in values):
+            found.append((title, values))
+    return found
+
+
+def _largest(values: Iterable[float | None]) -> float | None:
+    return max((v for v in values if v is not None and math.isfinite(v)), default=None)
+
+
+def _add_strips(
+    figure: Any, strips: Sequence[tuple[str, list[float | None]]], places: list[int], names: list[str], top: float
+) -> None:
+    figure.add_heatmap(
+        x=places, y=[title for title, _ in strips], z=[values for _, values in strips], yaxis="y2",
+        zmin=0.0, zmax=1.0, ygap=4, xgap=1 if len(places) <= 80 else 0, showscale=False, hoverongaps=False,
+        colorscale=[[0.0, _LOW], [0.5, _MIDDLE], [1.0, _HIGH]],
+        customdata=[[[text, percent(v) if title != "cosine" else short(v)] for text, v in zip(names, values, strict=True)]
+                    for title, values in strips],
+        hovertemplate="%{customdata[0]}<br>%{y} %{customdata[1]}<extra></extra>",
+    )  # fmt: skip
+    figure.update_layout(
+        yaxis2={"domain": [0.0, top - 0.075], "anchor": "x", "showgrid": False, "ticks": "", "zeroline": False},
+        xaxis={"anchor": "y2"},
+    )
+
+
+def spread(diagnosis: Diagnosis) -> Any | None:
+    """Standard deviation of every weight, as it is and as planned; None where nothing can be compared."""
+    shown = [w for w in weights(diagnosis) if w.planned and w.measured.std > 0.0]
+    if not shown:
+        return None
+    order = {id(w): place for place, w in enumerate(shown, 1)}
+    shown = thinned(shown, _POINTS, worst=lambda w: _away(w.ratio))
+    go = plotly("plotly.graph_objects")
+    figure = go.Figure(layout=_layout(height=290))
+    places = [order[id(w)] for w in shown]
+    stems = [(x, y) for x, w in zip(places, shown, strict=True) for y in (w.planned, w.measured.std)]
+    figure.add_scatter(
+        x=[v for i, (x, _) in enumerate(stems) for v in ([x, None] if i % 2 else [x])],
+        y=[v for i, (_, y) in enumerate(stems) for v in ([y, None] if i % 2 else [y])],
+        mode="lines", line={"color": _SOFT, "width": 1}, hoverinfo="skip", showlegend=False, opacity=0.6,
+    )  # fmt: skip
+    _dots(figure, places, shown, "planned", [w.planned for w in shown], "circle-open", _SOFT)
+    _dots(figure, places, shown, "as it is", [w.measured.std for w in shown], "circle", _FORWARD)
+    values = [v for w in shown for v in (w.planned, w.measured.std) if v]
+    low, high = math.log10(min(values)), math.log10(max(values))
+    figure.update_yaxes(
+        type="log", nticks=6, gridcolor=_RULE, zeroline=False, range=[low - 0.15, high + 0.15], exponentformat="power"
+    )
+    figure.update_xaxes(title={"text": "weight, in the model's order", "standoff": 8}, showgrid=False, zeroline=False)
+    figure.update_xaxes(range=[0.4, len(order) + 0.6])
+    return figure
+
+
+def _dots(
+    figure: Any, places: list[int], shown: list[Weight], name: str, values: list[Any], symbol: str, colour: str
+) -> None:
+    figure.add_scatter(
+        x=places, y=values, name=name, mode="markers",
+        marker={"symbol": symbol, "size": 8, "color": colour, "line": {"width": 1.5, "color": colour}},
+        customdata=[[_said(w.measured.name), short(w.ratio, 3)] for w in shown],
+        hovertemplate="%{customdata[0]}<br>" + name + " %{y:.3g}, as it is over planned %{customdata[1]}<extra></extra>",
+    )  # fmt: skip
+
+
+def _said(name: str) -> str:
+    """A name as plotly must get it: its texts know a few tags, and a name may look like one."""
+    return html.escape(name)
+
+
+def _layout(*, height: int) -> dict[str, Any]:
+    return {
+        "template": "none",
+        "height": height,
+        "margin": {"l": 64, "r": 18, "t": 34, "b": 46},
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "font": {"family": "system-ui, Segoe UI, Liberation Sans, Arial, sans-serif", "size": 13, "color": _SOFT},
+        "hoverlabel": {"bgcolor": _CARD, "bordercolor": _RULE, "font": {"color": _INK, "size": 13}, "align": "left"},
+        "hovermode": "closest",
+        "legend": {"orientation": "h", "x": 0.0, "y": 1.0, "yanchor": "bottom", "font": {"color": _INK}},
+    }

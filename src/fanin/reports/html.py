@@ -1,0 +1,124 @@
+"""A diagnosis as one HTML file: no network, no other file, light, dark and on paper.
+
+Nothing of the page can run but the page's own scripts: its content policy names their hashes, so a
+tensor's name stays a name even if an escape were forgotten.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+from importlib import resources
+
+from fanin.records.finding import Diagnosis
+from fanin.reports import charts
+from fanin.reports.markup import element, embedded, escaped
+from fanin.reports.sections import basis, checks, findings, layers, loss, plan, title, verdict_banner
+
+__all__ = ["page"]
+
+
+def page(diagnosis: Diagnosis) -> str:
+    """Write the whole report as one HTML document.
+
+    Raises
+    ------
+    InputError
+        Plotly is not installed.
+    """
+    drawn = {"signal": charts.signal(diagnosis), "spread": charts.spread(diagnosis)}
+    figures = {name: charts.as_data(figure) for name, figure in drawn.items() if figure is not None}
+    body = "\n".join(
+        part
+        for part in (
+            verdict_banner(diagnosis),
+            findings(diagnosis),
+            _signal(diagnosis) if "signal" in figures else "",
+            _spread(diagnosis) if "spread" in figures else "",
+            loss(diagnosis),
+            layers(diagnosis),
+            plan(diagnosis),
+            checks(diagnosis),
+            basis(diagnosis),
+        )
+        if part
+    )
+    library = charts.plotly("plotly.offline").get_plotlyjs() if figures else ""
+    packed = base64.b64encode(gzip.compress(library.encode(), 9, mtime=0)).decode()
+    script, style = _asset("page.js"), _asset("page.css")
+    policy = (
+        f"default-src 'none'; style-src 'unsafe-inline'; img-src data: blob:; "
+        f"script-src {_hash(script)} {_hash(library)}; base-uri 'none'; form-action 'none'"
+    )
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta http-equiv="Content-Security-Policy" content="{escaped(policy)}">
+<title>{escaped(title(diagnosis))}</title>
+<link rel="icon" href="data:,">
+<style>{style}</style>
+</head>
+<body>
+<main>
+{body}
+<footer>Written by fanin. One file: nothing is loaded from elsewhere. Charts by plotly.js (MIT).</footer>
+</main>
+<script type="application/json" id="figures">{embedded(figures)}</script>
+<script type="application/octet-stream" id="plotly">{packed}</script>
+<script>{script}</script>
+</body>
+</html>
+"""
+
+
+def _asset(name: str) -> str:
+    return resources.files("fanin.reports").joinpath("assets", name).read_text(encoding="utf-8")
+
+
+def _hash(script: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
+
+
+def _chart(name: str, described: str) -> str:
+    return (
+        f'<div class="chart"><div data-figure="{escaped(name)}" role="img" aria-label="{escaped(described)}">'
+        f"<noscript>The chart needs JavaScript; the tables below hold the same figures.</noscript></div></div>"
+    )
+
+
+def _signal(diagnosis: Diagnosis) -> str:
+    healthy = charts.band(diagnosis)
+    lead = (
+        "Mean square of each layer's output going forward, and of the gradient coming back, on one logarithmic "
+        "axis. Healthy lines stay level."
+    )
+    below = (
+        "The grey band is where a network of this depth and these widths stays when its weights are drawn right: "
+        "three standard deviations of its random draws." if healthy else ""
+    )  # fmt: skip
+    return (
+        f"<section><h2>Signal through the network</h2>{element('p', lead, 'lead')}"
+        f"{_chart('signal', 'forward and backward power by layer')}{element('p', below, 'below') if below else ''}</section>"
+    )
+
+
+def _spread(diagnosis: Diagnosis) -> str:
+    constant = [
+        p for p in diagnosis.trace.parameters
+        if any(p.name == e.name and e.draw and e.draw.std == 0.0 for e in diagnosis.plan.entries)
+    ]  # fmt: skip
+    moved = sum(p.std > 0.0 for p in constant)
+    lead = "Standard deviation of each weight as it is now, beside what the plan would draw for it."
+    below = (
+        f"{len(constant)} further tensors (biases, norms) are planned constant; "
+        + (f"{moved} of them are not constant now." if moved else "all of them are.")
+        if constant else ""
+    )  # fmt: skip
+    return (
+        f"<section><h2>Weights</h2>{element('p', lead, 'lead')}"
+        f"{_chart('spread', 'standard deviation of each weight')}{element('p', below, 'below') if below else ''}</section>"
+    )

@@ -1,0 +1,61 @@
+"""HTML from data, with every text escaped at the one place where text becomes markup."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["Cell", "element", "embedded", "escaped", "table"]
+
+
+def escaped(text: object) -> str:
+    """Text as markup: nothing in it is a tag, an entity or the end of an attribute."""
+    return html.escape(str(text), quote=True)
+
+
+def element(tag: str, text: object, css: str = "") -> str:
+    """One element that holds text."""
+    mark = f' class="{escaped(css)}"' if css else ""
+    return f"<{tag}{mark}>{escaped(text)}</{tag}>"
+
+
+def embedded(data: Any) -> str:
+    """JSON for the inside of a script element: no ``<`` can end the element or open a comment."""
+    text = json.dumps(data, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """A cell: what is shown, the figure it sorts by, and its style."""
+
+    text: str
+    value: float | None = None
+    css: str = ""
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[Cell]], *, sorts: bool = True) -> str:
+    """A table in a box that scrolls; columns that are empty in every row are left out."""
+    body = [tuple(row) for row in rows]
+    kept = [i for i in range(len(header)) if any(row[i].text for row in body)]
+    heads = []
+    for i in kept:
+        numeric = any(row[i].css.split(" ")[0] == "n" for row in body)
+        label = f'<button type="button">{escaped(header[i])}</button>' if sorts else escaped(header[i])
+        heads.append(f'<th scope="col"{" class=" + chr(34) + "n" + chr(34) if numeric else ""}>{label}</th>')
+    lines = "".join("<tr>" + "".join(_cell(row[i]) for i in kept) + "</tr>\n" for row in body)
+    css = ' class="sorts"' if sorts else ""
+    tall = " tall" if len(body) > 20 else ""
+    return (
+        f'<div class="scroll{tall}"><table{css}><thead><tr>{"".join(heads)}</tr></thead>\n'
+        f"<tbody>\n{lines}</tbody></table></div>"
+    )
+
+
+def _cell(cell: Cell) -> str:
+    css = f' class="{escaped(cell.css)}"' if cell.css else ""
+    value = f' data-v="{cell.value!r}"' if cell.value is not None else ""
+    return f"<td{css}{value}>{escaped(cell.text)}</td>"

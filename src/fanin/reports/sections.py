@@ -1,0 +1,183 @@
+"""The parts of the HTML report, from the verdict down to how to repeat it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from fanin.records.codec import digest
+from fanin.records.finding import Diagnosis, Finding, Severity
+from fanin.reports.figures import count, fold, plural, short
+from fanin.reports.markup import element, escaped, table
+from fanin.reports.tables import LAYERS, PLAN, layer_rows, plan_rows
+from fanin.reports.verdict import verdict, worst
+from fanin.reports.view import chain, fold_findings_where, ranked
+
+__all__ = ["basis", "checks", "findings", "layers", "loss", "plan", "tiles", "title", "verdict_banner"]
+
+_WORDS = {Severity.FAILURE: "FAILURE", Severity.WARNING: "WARNING", Severity.INFO: "REMARK"}
+_NAMES = 24
+"""Names, or folded groups of names, that one finding lists."""
+
+
+def title(diagnosis: Diagnosis) -> str:
+    """The document's title: what is wrong first, since tabs are narrow."""
+    gravest = worst(diagnosis)
+    return f"{_WORDS[gravest] if gravest else 'Healthy'}: {diagnosis.graph.model or 'model'} · fanin"
+
+
+def verdict_banner(diagnosis: Diagnosis) -> str:
+    """Model, verdict, and the figures to remember."""
+    gravest = worst(diagnosis)
+    made = diagnosis.passed or diagnosis.findings
+    word = _WORDS[gravest] if gravest else ("HEALTHY" if made else "UNCHECKED")
+    tone = str(gravest) if gravest else ("healthy" if made else "info")
+    return (
+        '<p class="eyebrow"><b>fanin</b> &nbsp;report at step zero</p>'
+        f"{element('h1', diagnosis.graph.model or 'Model')}\n"
+        f'<div class="verdict is-{tone}" role="status">{element("span", word, "word")}'
+        f"{element('span', verdict(diagnosis), 'said')}</div>\n{tiles(diagnosis)}"
+    )
+
+
+def tiles(diagnosis: Diagnosis) -> str:
+    """A few figures in large type."""
+    trace = diagnosis.trace
+    parts = chain(diagnosis)
+    shown: list[tuple[str, str]] = []
+    if trace.parameters:
+        total = sum(p.numel for p in trace.parameters)
+        shown.append((count(total), f"weights in {plural(len(trace.parameters), 'tensor')}"))
+    if len(parts) > 1:
+        first, last = parts[0][0], parts[-1][0]
+        if first.power > 0.0:
+            steps = f"over {len(parts)} layers"
+            shown.append((f"{short(last.power / first.power)}×", f"power forward, {steps}"))
+        if first.gradient_power is not None and last.gradient_power:
+            shown.append((f"{short(first.gradient_power / last.gradient_power)}×", "power backward, to the first layer"))
+    if trace.loss is not None:
+        expected = f", expected {short(trace.loss.expected, 3)}" if trace.loss.expected is not None else ""
+        shown.append((short(trace.loss.value, 3), f"{trace.loss.name}{expected}"))
+    shown.append((str(len(diagnosis.passed)), f"checks passed, {len(diagnosis.skipped)} not made"))
+    cells = "".join(
+        f'<div class="tile">{element("div", figure, "figure")}{element("div", what, "what")}</div>'
+        for figure, what in shown
+    )
+    return f'<div class="tiles">{cells}</div>'
+
+
+def findings(diagnosis: Diagnosis) -> str:
+    """Every finding with its cause and its fix; "" when there is none."""
+    found = ranked(diagnosis.findings)
+    if not found:
+        return ""
+    return "<section><h2>Findings</h2>" + "\n".join(map(_finding, found)) + "</section>"
+
+
+def _finding(finding: Finding) -> str:
+    groups = [fold(names) for names in fold_findings_where(finding.where)]
+    names = "".join(f"<span>{escaped(name)}</span> " for name in groups[:_NAMES])
+    more = f"<span>and {len(groups) - _NAMES} more</span>" if len(groups) > _NAMES else ""
+    figures = ", ".join(f"{name} {short(value, 3)}" for name, value in finding.evidence)
+    rows = [
+        ("Cause", escaped(finding.cause), ""),
+        ("Fix", escaped(finding.fix), "fix"),
+        ("Where", names + more, "mono names"),
+        ("Figures", escaped(figures), ""),
+    ]
+    facts = "".join(
+        f"<dt>{label}</dt><dd{f' class={chr(34)}{css}{chr(34)}' if css else ''}>{text}</dd>"
+        for label, text, css in rows
+        if text
+    )
+    return (
+        f'<article class="finding is-{finding.severity}"><header>'
+        f"{element('h3', finding.name)}{element('span', _WORDS[finding.severity], 'word')}"
+        f"{element('span', finding.code, 'code')}</header>"
+        f"{element('p', finding.summary, 'summary')}<dl>{facts}</dl></article>"
+    )
+
+
+def loss(diagnosis: Diagnosis) -> str:
+    """The loss at step zero beside what an unprejudiced output has; "" without a loss."""
+    found = diagnosis.trace.loss
+    if found is None:
+        return ""
+    facts = [(f"{found.name}, measured", short(found.value, 4))]
+    if found.expected is not None:
+        classes = f" (ln {found.classes})" if found.classes and found.name == "cross entropy" else ""
+        facts.append(("of the best constant guess", short(found.expected, 4) + classes))
+        facts.append(("difference", short(found.value - found.expected, 3)))
+    if found.logit_std is not None:
+        facts.append(("std of the logits in a sample", short(found.logit_std, 3)))
+    lead = "A network that knows nothing yet should bet on nothing: its loss is that of the best constant guess."
+    return f"<section><h2>Loss and logits</h2>{element('p', lead, 'lead')}{_facts(facts)}</section>"
+
+
+def _facts(facts: Iterable[tuple[str, str]]) -> str:
+    return '<dl class="facts">' + "".join(f"{element('dt', a)}{element('dd', b)}" for a, b in facts) + "</dl>"
+
+
+def layers(diagnosis: Diagnosis) -> str:
+    """The table of layers."""
+    rows, note = layer_rows(diagnosis)
+    if not rows:
+        return ""
+    lead = "Every measured operation in execution order. Choose a heading to sort."
+    return (
+        f"<section><h2>Layers</h2>{element('p', lead, 'lead')}{table(LAYERS, rows)}"
+        f"{element('p', note, 'below') if note else ''}</section>"
+    )
+
+
+def plan(diagnosis: Diagnosis) -> str:
+    """The table of the plan, beside the weights as they are."""
+    rows, note = plan_rows(diagnosis)
+    if not rows:
+        return ""
+    p = diagnosis.plan
+    lead = f"What fanin would draw for each tensor, and why. Policy {p.policy}, seed {p.seed}, stream {p.stream}."
+    return (
+        f"<section><h2>Plan</h2>{element('p', lead, 'lead')}{table(PLAN, rows)}"
+        f"{element('p', note, 'below') if note else ''}</section>"
+    )
+
+
+def checks(diagnosis: Diagnosis) -> str:
+    """What was not checked, with the reason; and what was checked and is in order."""
+    parts = []
+    if diagnosis.skipped:
+        items = "".join(
+            f"<li>{element('span', s.code, 'code')}<span>{escaped(s.name)} "
+            f"{element('span', '– ' + s.reason, 'why')}</span></li>"
+            for s in diagnosis.skipped
+        )
+        parts.append(f'<h2>Not checked</h2><p class="lead"></p><ul class="checks">{items}</ul>')
+    if diagnosis.passed:
+        items = "".join(
+            f"<li>{element('span', code, 'code')}{element('span', name)}</li>" for code, name in diagnosis.passed
+        )
+        label = f"{plural(len(diagnosis.passed), 'check')} passed"
+        parts.append(f'<details><summary>{label}</summary><ul class="checks">{items}</ul></details>')
+    return f"<section>{''.join(parts)}</section>" if parts else ""
+
+
+def basis(diagnosis: Diagnosis) -> str:
+    """What the report rests on, and how to repeat it."""
+    graph, trace, p = diagnosis.graph, diagnosis.trace, diagnosis.plan
+    facts = [
+        ("batch", f"{plural(trace.batch, 'sample')}, {trace.source}"),
+        ("mode", trace.mode),
+        ("read by", graph.engine),
+        ("plan", f"policy {p.policy}, seed {p.seed}, stream {p.stream}, sha256 {digest(p)[:16]}"),
+        *diagnosis.environment,
+        *(("note", note) for note in dict.fromkeys((*graph.notes, *p.notes, *trace.notes))),
+    ]
+    module = f"fanin.{graph.framework}"
+    code = (
+        f"import {module}\n\nreport = {module}.check(model, batch)   # this page\n"
+        f"{module}.init_(model, batch)            # carry the plan out"
+    )
+    return (
+        f'<section><h2>Basis</h2><p class="lead">What this page rests on, and how to repeat it.</p>'
+        f"{_facts(facts)}<pre><code>{escaped(code)}</code></pre></section>"
+    )
