@@ -23,8 +23,8 @@ class Measurement:
     mean, power
         Mean and second moment over all elements.
     gradient_power
-        Sum over units of the squared derivative of ``<r, output>``, averaged over the batch, for a
-        random unit-variance cotangent r; None where no gradient arrives.
+        Sum over all elements of a sample of the squared derivative of ``<r, output>``, averaged over
+        the batch, for a random unit-variance cotangent r; None where no gradient arrives.
     dead
         Share of units that are at or below zero on every observation (activations only).
     saturated
@@ -67,7 +67,10 @@ class ParameterMeasurement:
         Norm of the loss gradient (of ``<r, output>`` when there is no loss); None when the
         parameter takes no part in the output.
     identical_units
-        Number of output units whose incoming weights equal those of an earlier unit.
+        Number of output units whose incoming weights (and bias, where the same node adds one)
+        equal those of an earlier unit.
+    identical_inputs
+        Number of input units whose outgoing weights equal those of an earlier one.
     digest
         Hash of the bytes: equal for tensors that hold the same numbers.
     """
@@ -80,6 +83,7 @@ class ParameterMeasurement:
     finite: bool
     gradient_norm: float | None
     identical_units: int = 0
+    identical_inputs: int = 0
     digest: str = ""
 
 
