@@ -46,8 +46,10 @@ test: $(VENV)/.dev  ## set up everything, then run every check below
 
 .PHONY: lint
 lint: $(VENV)/.dev  ## ruff: rules and format
-	@$(STEP) "ruff check" $(BIN)/ruff check
-	@$(STEP) "ruff format --check" $(BIN)/ruff format --check
+	@failed=0; \
+	$(STEP) "ruff check" $(BIN)/ruff check --output-format concise || failed=1; \
+	$(STEP) "ruff format --check" $(BIN)/ruff format --check || failed=1; \
+	exit $$failed
 
 .PHONY: types
 types: $(VENV)/.dev  ## mypy --strict
