@@ -40,6 +40,11 @@ class OrthogonalScheme:
         roles = as_axes(axes, sizes) or Axes(roles=())
         rows = roles.size(sizes, Role.OUT)
         columns = roles.size(sizes, Role.IN) * roles.size(sizes, Role.RECEPTIVE)
+        # Every group is a matrix of its own.
+        if roles.transposed:
+            columns //= roles.groups
+        else:
+            rows //= roles.groups
         return Orthogonal(gain=self.gain, std=self.gain / math.sqrt(max(rows, columns)))
 
     def __repr__(self) -> str:
@@ -51,7 +56,7 @@ def orthogonal(gain: float = 1.0) -> OrthogonalScheme:
 
     Dimensions in the role *out* are the rows, *in* and *receptive* the columns: ``W Wᵀ = gain² I`` where
     there are no more rows than columns, else ``Wᵀ W = gain² I``. Every singular value is `gain`.
-    The copies of a *batch* or *group* dimension are matrices of their own.
+    Groups, and the copies of a *batch* or *group* dimension, are matrices of their own.
 
     Parameters
     ----------
