@@ -6,8 +6,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 
+from fanin.laws.quadrature import NODES
 from fanin.records.axes import Axes, Role
 from fanin.records.draw import Constant, Normal
 from fanin.records.finding import Diagnosis, Finding, Severity, SkippedCheck
@@ -122,7 +124,7 @@ def chain_diagnosis(
         graph=Graph(
             model=model, framework="torch", engine=engine, nodes=tuple(nodes), outputs=(nodes[-1].id,),
             path=tuple(n.id for n in nodes[1:]), parameters=parameters,
-            activations=(Activation(name="relu", values=(0.0, 0.0, 1.0)),), branches=(),
+            activations=(Activation(name="relu", values=tuple(float(x) for x in np.maximum(NODES, 0.0))),), branches=(),
         ),
         plan=Plan(
             model=model, framework="torch", policy="auto", seed=0, stream=1, entries=plan_entries(names, width)

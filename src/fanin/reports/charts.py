@@ -17,7 +17,7 @@ from fanin.laws.band import LINEAR, layer_variance, log_power_band
 from fanin.records.finding import Diagnosis
 from fanin.records.graph import OpKind
 from fanin.records.trace import Measurement
-from fanin.reports.figures import percent, short
+from fanin.reports.figures import percent, science
 from fanin.reports.view import Weight, chain, layer_name, thinned, weights
 
 __all__ = ["as_data", "band", "plotly", "signal", "spread"]
@@ -140,7 +140,14 @@ def signal(diagnosis: Diagnosis) -> Any | None:
     if healthy:
         figure.add_hrect(y0=healthy[0], y1=healthy[1], fillcolor=_BAND, line_width=0, layer="below")
     series = (
-        ("forward, relative to the first layer", [f for *_, f, _ in rows], ahead, _FORWARD, "circle", "solid"),
+        (
+            "forward, relative to the first layer",
+            [f for *_, f, _ in rows],
+            ahead,
+            _FORWARD,
+            "circle",
+            "solid",
+        ),
         ("backward, relative to the last layer", [b for *_, b in rows], back, _BACKWARD, "diamond", "dot"),
     )
     for name, values, raw, colour, symbol, dash in series:
@@ -148,15 +155,18 @@ def signal(diagnosis: Diagnosis) -> Any | None:
             x=places, y=values, name=name, mode="lines+markers" if len(rows) <= 80 else "lines",
             line={"color": colour, "width": 2, "dash": dash},
             marker={"size": 6, "symbol": symbol, "color": colour},
-            customdata=[[text, short(raw[place - 1], 3)] for place, text in zip(places, names, strict=True)],
-            hovertemplate="%{customdata[0]}<br>" + name.split(",")[0] + " %{y:.3g}, power %{customdata[1]}<extra></extra>",
+            customdata=[[said, science(raw[i - 1], 3)] for i, said in zip(places, names, strict=True)],
+            hovertemplate=f"%{{customdata[0]}}<br>{name.split(',')[0]} %{{y:.3g}}, "
+            "power %{customdata[1]}<extra></extra>",
         )  # fmt: skip
     top = 30 * len(strips) / (330 + 30 * len(strips)) + 0.1 if strips else 0.0
     figure.update_yaxes(
         type="log", exponentformat="power", domain=[top, 1.0], nticks=7, gridcolor=_RULE, zeroline=False,
         range=_log_range([*forward, *backward, *(healthy or ())]),
     )  # fmt: skip
-    figure.update_xaxes(title={"text": "layer along the main path", "standoff": 8}, gridcolor=_RULE, zeroline=False)
+    figure.update_xaxes(
+        title={"text": "layer along the main path", "standoff": 8}, gridcolor=_RULE, zeroline=False
+    )
     figure.update_xaxes(range=[places[0] - 0.6, places[-1] + 0.6], showgrid=False)
     if strips:
         _add_strips(figure, strips, places, names, top)
@@ -190,18 +200,30 @@ def _largest(values: Iterable[float | None]) -> float | None:
 
 
 def _add_strips(
-    figure: Any, strips: Sequence[tuple[str, list[float | None]]], places: list[int], names: list[str], top: float
+    figure: Any,
+    strips: Sequence[tuple[str, list[float | None]]],
+    places: list[int],
+    names: list[str],
+    top: float,
 ) -> None:
     figure.add_heatmap(
         x=places, y=[title for title, _ in strips], z=[values for _, values in strips], yaxis="y2",
         zmin=0.0, zmax=1.0, ygap=4, xgap=1 if len(places) <= 80 else 0, showscale=False, hoverongaps=False,
         colorscale=[[0.0, _LOW], [0.5, _MIDDLE], [1.0, _HIGH]],
-        customdata=[[[text, percent(v) if title != "cosine" else short(v)] for text, v in zip(names, values, strict=True)]
-                    for title, values in strips],
+        customdata=[
+            [[said, science(v) if title == "cosine" else percent(v)] for said, v in zip(names, values, strict=True)]
+            for title, values in strips
+        ],
         hovertemplate="%{customdata[0]}<br>%{y} %{customdata[1]}<extra></extra>",
     )  # fmt: skip
     figure.update_layout(
-        yaxis2={"domain": [0.0, top - 0.075], "anchor": "x", "showgrid": False, "ticks": "", "zeroline": False},
+        yaxis2={
+            "domain": [0.0, top - 0.075],
+            "anchor": "x",
+            "showgrid": False,
+            "ticks": "",
+            "zeroline": False,
+        },
         xaxis={"anchor": "y2"},
     )
 
@@ -227,21 +249,35 @@ def spread(diagnosis: Diagnosis) -> Any | None:
     values = [v for w in shown for v in (w.planned, w.measured.std) if v]
     low, high = math.log10(min(values)), math.log10(max(values))
     figure.update_yaxes(
-        type="log", nticks=6, gridcolor=_RULE, zeroline=False, range=[low - 0.15, high + 0.15], exponentformat="power"
+        type="log",
+        nticks=6,
+        gridcolor=_RULE,
+        zeroline=False,
+        range=[low - 0.15, high + 0.15],
+        exponentformat="power",
     )
-    figure.update_xaxes(title={"text": "weight, in the model's order", "standoff": 8}, showgrid=False, zeroline=False)
+    figure.update_xaxes(
+        title={"text": "weight, in the model's order", "standoff": 8}, showgrid=False, zeroline=False
+    )
     figure.update_xaxes(range=[0.4, len(order) + 0.6])
     return figure
 
 
 def _dots(
-    figure: Any, places: list[int], shown: list[Weight], name: str, values: list[Any], symbol: str, colour: str
+    figure: Any,
+    places: list[int],
+    shown: list[Weight],
+    name: str,
+    values: list[Any],
+    symbol: str,
+    colour: str,
 ) -> None:
     figure.add_scatter(
         x=places, y=values, name=name, mode="markers",
         marker={"symbol": symbol, "size": 8, "color": colour, "line": {"width": 1.5, "color": colour}},
-        customdata=[[_said(w.measured.name), short(w.ratio, 3)] for w in shown],
-        hovertemplate="%{customdata[0]}<br>" + name + " %{y:.3g}, as it is over planned %{customdata[1]}<extra></extra>",
+        customdata=[[_said(w.measured.name), science(w.ratio, 3)] for w in shown],
+        hovertemplate="%{customdata[0]}<br>" + name
+        + " %{y:.3g}, as it is over planned %{customdata[1]}<extra></extra>",
     )  # fmt: skip
 
 
@@ -257,8 +293,17 @@ def _layout(*, height: int) -> dict[str, Any]:
         "margin": {"l": 64, "r": 18, "t": 34, "b": 46},
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
-        "font": {"family": "system-ui, Segoe UI, Liberation Sans, Arial, sans-serif", "size": 13, "color": _SOFT},
-        "hoverlabel": {"bgcolor": _CARD, "bordercolor": _RULE, "font": {"color": _INK, "size": 13}, "align": "left"},
+        "font": {
+            "family": "system-ui, Segoe UI, Liberation Sans, Arial, sans-serif",
+            "size": 13,
+            "color": _SOFT,
+        },
+        "hoverlabel": {
+            "bgcolor": _CARD,
+            "bordercolor": _RULE,
+            "font": {"color": _INK, "size": 13},
+            "align": "left",
+        },
         "hovermode": "closest",
         "legend": {"orientation": "h", "x": 0.0, "y": 1.0, "yanchor": "bottom", "font": {"color": _INK}},
     }

@@ -6,9 +6,10 @@ import math
 import re
 from collections.abc import Sequence
 
-__all__ = ["bars", "count", "fold", "pattern", "percent", "plural", "short", "span"]
+__all__ = ["bars", "count", "fold", "pattern", "percent", "plural", "science", "short", "span"]
 
 _NUMBER = re.compile(r"(?<![^.])\d+(?![^.])")
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _BLOCKS = "▁▂▃▄▅▆▇█"
 
 
@@ -27,6 +28,12 @@ def short(value: float | None, digits: int = 2) -> str:
     mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
     mantissa = mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa
     return f"{mantissa}e{int(exponent)}"
+
+
+def science(value: float | None, digits: int = 2) -> str:
+    """Write a figure as in print: ``3×10⁻²⁴`` where `short` writes ``3e-24``."""
+    mantissa, mark, exponent = short(value, digits).partition("e")
+    return f"{mantissa}×10{exponent.translate(_SUPERSCRIPTS)}" if mark else mantissa
 
 
 def percent(value: float | None) -> str:

@@ -13,10 +13,16 @@ from importlib import resources
 
 from fanin.records.finding import Diagnosis
 from fanin.reports import charts
-from fanin.reports.markup import element, embedded, escaped
+from fanin.reports.markup import embedded, escaped, section
 from fanin.reports.sections import basis, checks, findings, layers, loss, plan, title, verdict_banner
 
 __all__ = ["page"]
+
+_STRIPS = (
+    "dead, the share of units that no sample of the batch switches on",
+    "saturated, the share of values where the activation is flat",
+    "cosine, how alike the samples have become (1: the layer cannot tell them apart)",
+)
 
 
 def page(diagnosis: Diagnosis) -> str:
@@ -86,24 +92,23 @@ def _hash(script: str) -> str:
 def _chart(name: str, described: str) -> str:
     return (
         f'<div class="chart"><div data-figure="{escaped(name)}" role="img" aria-label="{escaped(described)}">'
-        f"<noscript>The chart needs JavaScript; the tables below hold the same figures.</noscript></div></div>"
+        "<noscript>The chart needs JavaScript; the tables below hold the same figures.</noscript></div></div>"
     )
 
 
 def _signal(diagnosis: Diagnosis) -> str:
     healthy = charts.band(diagnosis)
     lead = (
-        "Mean square of each layer's output going forward, and of the gradient coming back, on one logarithmic "
-        "axis. Healthy lines stay level."
+        "Mean square of each layer's output going forward, and of the gradient coming back, on one "
+        "logarithmic axis. Healthy lines stay level."
     )
     below = (
-        "The grey band is where a network of this depth and these widths stays when its weights are drawn right: "
-        "three standard deviations of its random draws." if healthy else ""
+        "The grey band is where a network of this depth and these widths stays when its weights are drawn "
+        "right: three standard deviations of its random draws. " if healthy else ""
     )  # fmt: skip
-    return (
-        f"<section><h2>Signal through the network</h2>{element('p', lead, 'lead')}"
-        f"{_chart('signal', 'forward and backward power by layer')}{element('p', below, 'below') if below else ''}</section>"
-    )
+    below += "The strips go from 0 (no colour) to 1 (full colour): " + "; ".join(_STRIPS) + "."
+    drawing = _chart("signal", "forward and backward power by layer")
+    return section("Signal through the network", lead, drawing, below)
 
 
 def _spread(diagnosis: Diagnosis) -> str:
@@ -118,7 +123,4 @@ def _spread(diagnosis: Diagnosis) -> str:
         + (f"{moved} of them are not constant now." if moved else "all of them are.")
         if constant else ""
     )  # fmt: skip
-    return (
-        f"<section><h2>Weights</h2>{element('p', lead, 'lead')}"
-        f"{_chart('spread', 'standard deviation of each weight')}{element('p', below, 'below') if below else ''}</section>"
-    )
+    return section("Weights", lead, _chart("spread", "standard deviation of each weight"), below)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Cell", "element", "embedded", "escaped", "table"]
+__all__ = ["Cell", "element", "embedded", "escaped", "section", "table"]
 
 
 def escaped(text: object) -> str:
@@ -26,6 +26,12 @@ def embedded(data: Any) -> str:
     """JSON for the inside of a script element: no ``<`` can end the element or open a comment."""
     text = json.dumps(data, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def section(title: str, lead: str, inside: str, below: str = "") -> str:
+    """A section of the page: title and texts are escaped, `inside` is markup."""
+    under = element("p", below, "below") if below else ""
+    return f"<section>{element('h2', title)}{element('p', lead, 'lead')}{inside}{under}</section>"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

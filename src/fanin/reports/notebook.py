@@ -24,7 +24,8 @@ def fragment(diagnosis: Diagnosis) -> str:
     rows, _ = layer_rows(diagnosis)
     shown = f"<section>{table(LAYERS, rows[:_ROWS], sorts=False)}</section>" if rows else ""
     document = (
-        f"<!doctype html><html lang='en'><meta charset='utf-8'><style>{style} main {{ padding: 16px 20px }}</style>"
+        "<!doctype html><html lang='en'><meta charset='utf-8'>"
+        f"<style>{style} main {{ padding: 16px 20px }}</style>"
         f"<main>{verdict_banner(diagnosis)}{findings(diagnosis)}{shown}</main></html>"
     )
     height = 330 + 210 * min(len(diagnosis.findings), 3)

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from fanin.records.codec import digest
 from fanin.records.finding import Diagnosis, Finding, Severity
-from fanin.reports.figures import count, fold, plural, short
-from fanin.reports.markup import element, escaped, table
+from fanin.reports.figures import count, fold, plural, science
+from fanin.reports.markup import element, escaped, section, table
 from fanin.reports.tables import LAYERS, PLAN, layer_rows, plan_rows
 from fanin.reports.verdict import verdict, worst
 from fanin.reports.view import chain, fold_findings_where, ranked
@@ -50,13 +50,16 @@ def tiles(diagnosis: Diagnosis) -> str:
     if len(parts) > 1:
         first, last = parts[0][0], parts[-1][0]
         if first.power > 0.0:
-            steps = f"over {len(parts)} layers"
-            shown.append((f"{short(last.power / first.power)}×", f"power forward, {steps}"))
+            shown.append(
+                (science(last.power / first.power), f"power forward, last of {len(parts)} layers over first")
+            )
         if first.gradient_power is not None and last.gradient_power:
-            shown.append((f"{short(first.gradient_power / last.gradient_power)}×", "power backward, to the first layer"))
+            shown.append(
+                (science(first.gradient_power / last.gradient_power), "power backward, first layer over last")
+            )
     if trace.loss is not None:
-        expected = f", expected {short(trace.loss.expected, 3)}" if trace.loss.expected is not None else ""
-        shown.append((short(trace.loss.value, 3), f"{trace.loss.name}{expected}"))
+        expected = f", expected {science(trace.loss.expected, 3)}" if trace.loss.expected is not None else ""
+        shown.append((science(trace.loss.value, 3), f"{trace.loss.name}{expected}"))
     shown.append((str(len(diagnosis.passed)), f"checks passed, {len(diagnosis.skipped)} not made"))
     cells = "".join(
         f'<div class="tile">{element("div", figure, "figure")}{element("div", what, "what")}</div>'
@@ -77,7 +80,7 @@ def _finding(finding: Finding) -> str:
     groups = [fold(names) for names in fold_findings_where(finding.where)]
     names = "".join(f"<span>{escaped(name)}</span> " for name in groups[:_NAMES])
     more = f"<span>and {len(groups) - _NAMES} more</span>" if len(groups) > _NAMES else ""
-    figures = ", ".join(f"{name} {short(value, 3)}" for name, value in finding.evidence)
+    figures = ", ".join(f"{name} {science(value, 3)}" for name, value in finding.evidence)
     rows = [
         ("Cause", escaped(finding.cause), ""),
         ("Fix", escaped(finding.fix), "fix"),
@@ -102,15 +105,17 @@ def loss(diagnosis: Diagnosis) -> str:
     found = diagnosis.trace.loss
     if found is None:
         return ""
-    facts = [(f"{found.name}, measured", short(found.value, 4))]
+    facts = [(f"{found.name}, measured", science(found.value, 4))]
     if found.expected is not None:
         classes = f" (ln {found.classes})" if found.classes and found.name == "cross entropy" else ""
-        facts.append(("of the best constant guess", short(found.expected, 4) + classes))
-        facts.append(("difference", short(found.value - found.expected, 3)))
+        facts.append(("of the best constant guess", science(found.expected, 4) + classes))
+        facts.append(("difference", science(found.value - found.expected, 3)))
     if found.logit_std is not None:
-        facts.append(("std of the logits in a sample", short(found.logit_std, 3)))
-    lead = "A network that knows nothing yet should bet on nothing: its loss is that of the best constant guess."
-    return f"<section><h2>Loss and logits</h2>{element('p', lead, 'lead')}{_facts(facts)}</section>"
+        facts.append(("std of the logits in a sample", science(found.logit_std, 3)))
+    lead = (
+        "A network that knows nothing yet should bet on nothing: its loss is that of the best constant guess."
+    )
+    return section("Loss and logits", lead, _facts(facts))
 
 
 def _facts(facts: Iterable[tuple[str, str]]) -> str:
@@ -123,10 +128,7 @@ def layers(diagnosis: Diagnosis) -> str:
     if not rows:
         return ""
     lead = "Every measured operation in execution order. Choose a heading to sort."
-    return (
-        f"<section><h2>Layers</h2>{element('p', lead, 'lead')}{table(LAYERS, rows)}"
-        f"{element('p', note, 'below') if note else ''}</section>"
-    )
+    return section("Layers", lead, table(LAYERS, rows), note)
 
 
 def plan(diagnosis: Diagnosis) -> str:
@@ -135,11 +137,11 @@ def plan(diagnosis: Diagnosis) -> str:
     if not rows:
         return ""
     p = diagnosis.plan
-    lead = f"What fanin would draw for each tensor, and why. Policy {p.policy}, seed {p.seed}, stream {p.stream}."
-    return (
-        f"<section><h2>Plan</h2>{element('p', lead, 'lead')}{table(PLAN, rows)}"
-        f"{element('p', note, 'below') if note else ''}</section>"
+    lead = (
+        "What fanin would draw for each tensor, and why. "
+        f"Policy {p.policy}, seed {p.seed}, stream {p.stream}."
     )
+    return section("Plan", lead, table(PLAN, rows), note)
 
 
 def checks(diagnosis: Diagnosis) -> str:
@@ -151,10 +153,11 @@ def checks(diagnosis: Diagnosis) -> str:
             f"{element('span', '– ' + s.reason, 'why')}</span></li>"
             for s in diagnosis.skipped
         )
-        parts.append(f'<h2>Not checked</h2><p class="lead"></p><ul class="checks">{items}</ul>')
+        parts.append(f'<h2>Not checked</h2><ul class="checks">{items}</ul>')
     if diagnosis.passed:
         items = "".join(
-            f"<li>{element('span', code, 'code')}{element('span', name)}</li>" for code, name in diagnosis.passed
+            f"<li>{element('span', code, 'code')}{element('span', name)}</li>"
+            for code, name in diagnosis.passed
         )
         label = f"{plural(len(diagnosis.passed), 'check')} passed"
         parts.append(f'<details><summary>{label}</summary><ul class="checks">{items}</ul></details>')
@@ -177,7 +180,5 @@ def basis(diagnosis: Diagnosis) -> str:
         f"import {module}\n\nreport = {module}.check(model, batch)   # this page\n"
         f"{module}.init_(model, batch)            # carry the plan out"
     )
-    return (
-        f'<section><h2>Basis</h2><p class="lead">What this page rests on, and how to repeat it.</p>'
-        f"{_facts(facts)}<pre><code>{escaped(code)}</code></pre></section>"
-    )
+    shown = f"{_facts(facts)}<pre><code>{escaped(code)}</code></pre>"
+    return section("Basis", "What this page rests on, and how to repeat it.", shown)

@@ -9,14 +9,15 @@ from typing import TypeVar
 from fanin.records.finding import Diagnosis
 from fanin.records.plan import Entry, Status
 from fanin.records.trace import Measurement
-from fanin.reports.figures import fold, pattern, percent, short, span
+from fanin.reports.figures import fold, pattern, percent, science, span
 from fanin.reports.markup import Cell
 from fanin.reports.view import Weight, grouped, layer_name, weights
 
 __all__ = ["LAYERS", "PLAN", "layer_rows", "plan_rows"]
 
 LAYERS = (
-    "layer", "operation", "shape", "forward power", "backward power", "mean", "dead", "saturated", "zeros", "cosine",
+    "layer", "operation", "shape", "forward power", "backward power",
+    "mean", "dead", "saturated", "zeros", "cosine",
 )  # fmt: skip
 PLAN = ("tensor", "shape", "fan in → out", "gain", "draw", "planned std", "std as it is", "ratio", "why")
 
@@ -43,7 +44,9 @@ def _groups(items: Sequence[T], key: Callable[[T], tuple[object, ...]]) -> list[
 def _note(total: int, groups: Sequence[Sequence[object]]) -> str:
     notes = []
     if len(groups) < total:
-        notes.append(f"{total} rows are folded into {len(groups)}: repeated blocks share one, from first to last.")
+        notes.append(
+            f"{total} rows are folded into {len(groups)}: repeated blocks share one, from first to last."
+        )
     if len(groups) > _ROWS:
         notes.append(f"The first {_ROWS} rows are shown.")
     return " ".join([*notes, "The JSON report holds every one."]) if notes else ""
@@ -80,7 +83,7 @@ def _figure(values: Sequence[float | None]) -> Cell:
     if not known:
         return Cell(text="", css="n")
     value = known[0] if math.isfinite(known[0]) else None
-    return Cell(text=span(short(known[0], 3), short(known[-1], 3), arrow=" → "), value=value, css="n")
+    return Cell(text=span(science(known[0], 3), science(known[-1], 3), arrow=" → "), value=value, css="n")
 
 
 def _share(values: Iterable[float | None]) -> Cell:
@@ -109,10 +112,13 @@ def _entry(group: Sequence[Entry], found: Sequence[Weight | None]) -> list[Cell]
     return [
         Cell(text=name + tied, css="name"),
         Cell(text="×".join(map(str, e.shape)) or "scalar"),
-        Cell(text=f"{short(e.fan_in, 4)} → {short(e.fan_out, 4)}" if e.fan_in and e.fan_out else "", css="n"),
-        Cell(text=short(e.gain, 4), value=e.gain, css="n"),
+        Cell(
+            text=f"{science(e.fan_in, 4)} → {science(e.fan_out, 4)}" if e.fan_in and e.fan_out else "",
+            css="n",
+        ),
+        Cell(text=science(e.gain, 4), value=e.gain, css="n"),
         Cell(text=str(e.draw) if e.draw else str(e.status)),
-        Cell(text=short(planned, 3), value=planned, css="n"),
+        Cell(text=science(planned, 3), value=planned, css="n"),
         _figure(actual),
         _figure(ratios),
         Cell(text=e.reason if e.status != Status.UNRECOGNISED else f"Unrecognised: {e.reason}", css="wide"),
