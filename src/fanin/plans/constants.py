@@ -1,0 +1,87 @@
+"""Rules for parameters that start at a neutral constant, or at their constructor's value."""
+
+from __future__ import annotations
+
+from fanin.plans.rule import Case, Claim, Rule
+from fanin.records.draw import Constant
+from fanin.records.graph import UseKind
+from fanin.records.plan import Status
+
+__all__ = ["BIAS", "CONSTANTS", "CONSTRUCTED", "NORM_SCALE", "NORM_SHIFT", "STEP"]
+
+
+def _norm_scale(case: Case) -> Claim | None:
+    if case.role.kind != UseKind.NORM_SCALE:
+        return None
+    offset = case.role.offset
+    reason = "a norm's scale"
+    if offset:
+        reason += f": the run multiplies by {offset:g} + w, which has to be 1"
+    return Claim(
+        scheme="constant",
+        draw=Constant(value=1.0 - offset),
+        reason=reason,
+        evidence=(f"multiplies the normalised output of {case.place}",),
+    )
+
+
+def _norm_shift(case: Case) -> Claim | None:
+    if case.role.kind != UseKind.NORM_SHIFT:
+        return None
+    return Claim(
+        scheme="zeros",
+        draw=Constant(value=0.0),
+        reason="a norm's shift",
+        evidence=(f"added to the normalised output of {case.place}",),
+    )
+
+
+def _step(case: Case) -> Claim | None:
+    role = case.role
+    if role.kind != UseKind.BIAS or role.activation is None:
+        return None
+    power = case.facts.powers[role.activation]
+    if power.name != "softplus":
+        return None
+    return Claim(
+        scheme="keep",
+        status=Status.KEPT,
+        reason="softplus of it is a step size, for which only its constructor has the law",
+        evidence=(f"added before softplus: {case.place}",),
+        references=("A. Gu, T. Dao, Mamba, 2023, section 3.6",),
+    )
+
+
+def _bias(case: Case) -> Claim | None:
+    if case.role.kind not in (UseKind.BIAS, UseKind.RECURRENT_BIAS):
+        return None
+    return Claim(
+        scheme="zeros",
+        draw=Constant(value=0.0),
+        reason="a bias: the weights alone break the symmetry",
+        evidence=(f"added to the output of {case.place}",),
+    )
+
+
+_CONSTRUCTED = {
+    UseKind.SCALE: "a scale or gate: its constructor's value is the law",
+    UseKind.ACTIVATION_PARAMETER: "a parameter of an activation: its constructor's value is the law",
+}
+
+
+def _constructed(case: Case) -> Claim | None:
+    reason = _CONSTRUCTED.get(case.role.kind)
+    if reason is None:
+        return None
+    return Claim(
+        scheme="keep", status=Status.KEPT, reason=reason, evidence=(f"{case.role.kind} of {case.place}",)
+    )
+
+
+NORM_SCALE = Rule(name="norm scale", claim=_norm_scale)
+NORM_SHIFT = Rule(name="norm shift", claim=_norm_shift)
+STEP = Rule(name="step size", claim=_step)
+BIAS = Rule(name="bias", claim=_bias)
+CONSTRUCTED = Rule(name="constructor value", claim=_constructed)
+
+CONSTANTS = (NORM_SCALE, NORM_SHIFT, STEP, BIAS, CONSTRUCTED)

@@ -1,0 +1,119 @@
+"""Rules for tables: token embeddings, tied ones, learned positions."""
+
+from __future__ import annotations
+
+import math
+
+from fanin.plans.rule import Case, Claim, Rule
+from fanin.records.axes import Role
+from fanin.records.draw import Normal
+from fanin.records.graph import UseKind
+from fanin.records.plan import Status
+
+__all__ = ["EMBEDDINGS", "LOGIT_STD", "POSITION", "POSITION_STD", "TIED", "TOKEN"]
+
+LOGIT_STD = 0.5
+"""Standard deviation of the first logits. The first loss is then ln C + 0.5²/2: an eighth of a nat
+above a uniform guess over C classes, while gradients still reach what lies below the head."""
+
+POSITION_STD = 0.02
+"""Vision Transformers, Swin and BERT: positions start small beside features of power 1."""
+
+
+def _width(case: Case) -> int:
+    """Numbers in one row of the table."""
+    shape, axes = case.parameter.shape, case.axes
+    width = axes.size(shape, Role.OUT) if axes is not None else 1
+    return width if width > 1 else math.prod(shape[1:])
+
+
+def _tied(case: Case) -> Claim | None:
+    uses = case.parameter.uses
+    tables = [use for use in uses if use.kind == UseKind.EMBEDDING]
+    heads = [use for use in uses if use.kind == UseKind.WEIGHT and use.head]
+    if not tables or not heads:
+        return None
+    width = _width(Case(facts=case.facts, parameter=case.parameter, use=tables[0]))
+    return Claim(
+        scheme="normal",
+        draw=Normal(std=LOGIT_STD / math.sqrt(width)),
+        axes=heads[0].axes,
+        gain=LOGIT_STD,
+        reason=f"embedding tied to the head, which asks for less: logits start with std {LOGIT_STD:g}",
+        evidence=(
+            f"looked up by {len(tables)} and multiplied by {len(heads)} operations of the run",
+            f"a head reads features of power 1, so the logits' std is std × √{width}",
+        ),
+        references=("O. Press, L. Wolf, Using the Output Embedding, 2017",),
+    )
+
+
+def _position(case: Case) -> Claim | None:
+    role = case.role
+    if role.kind == UseKind.EMBEDDING:
+        if case.facts.looked_up_by_input(role) or case.facts.added_to_embedding(role):
+            return None
+        evidence = f"{case.place} selects its rows by numbers that do not depend on the input"
+    elif role.kind == UseKind.SHIFT and len(case.parameter.shape) >= 2:
+        evidence = f"the whole table is added by {case.place}"
+    else:
+        return None
+    return Claim(
+        scheme="normal",
+        draw=Normal(std=POSITION_STD),
+        axes=role.axes,
+        reason=f"learned positions start small beside what they are added to: std {POSITION_STD:g}",
+        evidence=(evidence,),
+        references=("A. Dosovitskiy et al., An Image is Worth 16x16 Words, 2021, appendix D.4",),
+    )
+
+
+def _token(case: Case) -> Claim | None:
+    if case.role.kind != UseKind.EMBEDDING:
+        return None
+    facts, role = case.facts, case.role
+    if facts.looked_up_by_input(role) or not facts.added_to_embedding(role):
+        reason, std = "an embedding: every number has power 1, which the next layer expects", 1.0
+    else:
+        std = _neighbour_std(case)
+        reason = f"positions, as large as the embedding they are added to: std {std:.4g}"
+    return Claim(
+        scheme="normal",
+        draw=Normal(std=std),
+        axes=role.axes,
+        reason=reason,
+        evidence=(
+            f"rows are looked up by {case.place}, so no sum over the table changes their power",
+            "a norm reads it" if role.normalised else "read as it is",
+        ),
+        references=("S. Takase et al., Spike No More, 2023, section 4",),
+    )
+
+
+def _neighbour_std(case: Case) -> float:
+    """Std of the tied table that positions are added to; 1 where no table is tied."""
+    for parameter in case.facts.graph.parameters:
+        if parameter.name != case.parameter.name and parameter.uses:
+            claim = _tied(Case(facts=case.facts, parameter=parameter))
+            if claim is not None and claim.draw is not None:
+                return claim.draw.std
+    return 1.0
+
+
+def _other_shift(case: Case) -> Claim | None:
+    if case.role.kind != UseKind.SHIFT:
+        return None
+    return Claim(
+        scheme="keep",
+        status=Status.KEPT,
+        reason="a learned shift: its constructor's value is the law",
+        evidence=(f"added by {case.place}",),
+    )
+
+
+TIED = Rule(name="tied embedding", claim=_tied)
+POSITION = Rule(name="positions", claim=_position)
+TOKEN = Rule(name="embedding", claim=_token)
+SHIFT = Rule(name="shift", claim=_other_shift)
+
+EMBEDDINGS = (POSITION, TOKEN, SHIFT)

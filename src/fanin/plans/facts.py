@@ -1,0 +1,197 @@
+"""What can be concluded from a graph before any tensor is looked at.
+
+Rules ask these questions of one parameter at a time; the answers that belong to the whole model
+(who reads whom, which branches add to the same stream) are worked out once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from fanin.errors import InputError
+from fanin.laws import quadrature
+from fanin.records.graph import Activation, Branch, Graph, Node, OpKind, Parameter, Use, UseKind
+
+__all__ = ["Facts", "Power"]
+
+_PASSING = frozenset({OpKind.DROPOUT, OpKind.POOL})
+"""Operations that leave it clear which function a weight reads."""
+_STREAM = frozenset(
+    {OpKind.ADD, OpKind.DROPOUT, OpKind.NORM, OpKind.POINTWISE, OpKind.POOL, OpKind.ACTIVATION}
+)
+"""Operations between two branches of one residual stream."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Power:
+    """What an activation does to a standard normal input.
+
+    `second_moment` is ``E f(z)^2``, or None where it does not exist; `scale_free` says that f is
+    linear on both sides of zero, so that ``f(c z) = c f(z)`` for every ``c > 0``.
+    """
+
+    name: str
+    second_moment: float | None
+    scale_free: bool
+
+    @property
+    def gain(self) -> float:
+        """Factor that brings the output's power back to 1."""
+        moment = self.second_moment
+        return 1.0 if moment is None else 1.0 / math.sqrt(moment)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """A graph and the conclusions drawn from it."""
+
+    graph: Graph
+
+    @cached_property
+    def nodes(self) -> Mapping[int, Node]:
+        """Nodes by id."""
+        return {node.id: node for node in self.graph.nodes}
+
+    @cached_property
+    def readers(self) -> Mapping[int, tuple[Node, ...]]:
+        """For each node, those that read its output."""
+        found: dict[int, list[Node]] = {node.id: [] for node in self.graph.nodes}
+        for node in self.graph.nodes:
+            for source in dict.fromkeys(node.inputs):
+                found.setdefault(source, []).append(node)
+        return {source: tuple(nodes) for source, nodes in found.items()}
+
+    @cached_property
+    def parameters(self) -> Mapping[str, Parameter]:
+        """Parameters and buffers by canonical name."""
+        return {parameter.name: parameter for parameter in self.graph.parameters}
+
+    @cached_property
+    def powers(self) -> tuple[Power, ...]:
+        """What each activation of the graph does to power."""
+        return tuple(_power(activation) for activation in self.graph.activations)
+
+    @cached_property
+    def streams(self) -> tuple[int, ...]:
+        """For each branch, how many branches add to the same residual stream."""
+        labels = list(range(len(self.graph.branches)))
+        joins = {branch.join: place for place, branch in enumerate(self.graph.branches)}
+        for place, branch in enumerate(self.graph.branches):
+            for node in self._upstream(branch.start):
+                if node in joins and joins[node] != place:
+                    old, new = labels[place], labels[joins[node]]
+                    labels = [new if label == old else label for label in labels]
+        return tuple(labels.count(label) for label in labels)
+
+    def _upstream(self, start: int) -> Iterator[int]:
+        """Nodes on the stream before `start`, as far as the join of the branch before it."""
+        joins = {branch.join for branch in self.graph.branches}
+        seen: set[int] = set()
+        waiting = [start]
+        while waiting:
+            node = waiting.pop()
+            if node in seen or node not in self.nodes:
+                continue
+            seen.add(node)
+            yield node
+            if node not in joins and self.nodes[node].kind in _STREAM:
+                waiting.extend(self.nodes[node].inputs)
+
+    def post_norm(self, branch: Branch) -> bool:
+        """Whether the sum that ends the branch is read by a normalisation alone."""
+        readers = self.readers.get(branch.join, ())
+        return bool(readers) and all(node.kind == OpKind.NORM for node in readers)
+
+    def on_post_norm_stream(self, branch: Branch) -> bool:
+        """Whether the stream itself passes a normalisation after the branch has joined it."""
+        starts = {b.start for b in self.graph.branches}
+        return self.post_norm(branch) and any(n.id in starts for n in self.readers[branch.join])
+
+    def between(self, node: int, join: int) -> tuple[Node, ...]:
+        """What lies after a branch's final projection and before its join."""
+        found: list[Node] = []
+        current = node
+        while True:
+            following = [n for n in self.readers.get(current, ()) if n.id <= join]
+            if not following or following[0].id == join:
+                return tuple(found)
+            found.append(following[0])
+            current = following[0].id
+
+    def read(self, use: Use) -> Power | None:
+        """The activation whose output a weight reads, if it reads one."""
+        node = self.nodes.get(use.node)
+        while node is not None:
+            sources = [self.nodes[i] for i in node.inputs if i in self.nodes]
+            if not sources:
+                return None
+            node = sources[0]
+            if node.kind == OpKind.ACTIVATION and node.activation is not None:
+                return self.powers[node.activation]
+            if node.kind not in _PASSING:
+                return None
+        return None
+
+    def looked_up_by_input(self, use: Use) -> bool:
+        """Whether what selects an embedding's rows depends on the model's input."""
+        seen: set[int] = set()
+        waiting = list(self.nodes[use.node].inputs) if use.node in self.nodes else []
+        while waiting:
+            node = waiting.pop()
+            if node in seen or node not in self.nodes:
+                continue
+            seen.add(node)
+            if self.nodes[node].kind == OpKind.INPUT:
+                return True
+            waiting.extend(self.nodes[node].inputs)
+        return False
+
+    def added_to_embedding(self, use: Use) -> bool:
+        """Whether a looked up row is added to a row of another table that the input selects."""
+        for reader in self.readers.get(use.node, ()):
+            if reader.kind != OpKind.ADD:
+                continue
+            if any(self._is_token(source, set()) for source in reader.inputs if source != use.node):
+                return True
+        return False
+
+    def _is_token(self, node: int, seen: set[int]) -> bool:
+        if node in seen or node not in self.nodes:
+            return False
+        seen.add(node)
+        found = self.nodes[node]
+        if found.kind == OpKind.EMBEDDING:
+            return any(
+                use.node == node and use.kind == UseKind.EMBEDDING and self.looked_up_by_input(use)
+                for name in found.parameters
+                for use in self.parameters[name].uses
+            )
+        through = (OpKind.ADD, OpKind.DROPOUT, OpKind.POINTWISE)
+        return found.kind in through and any(self._is_token(i, seen) for i in found.inputs)
+
+    def followed_by(self, node: int, kind: OpKind) -> bool:
+        """Whether an operation of some kind reads a node's output, scaled or shifted at most."""
+        return any(
+            reader.kind == kind or (reader.kind == OpKind.POINTWISE and self.followed_by(reader.id, kind))
+            for reader in self.readers.get(node, ())
+        )
+
+
+def _power(activation: Activation) -> Power:
+    values, nodes = activation.values, quadrature.NODES
+    positive = {round(v / x, 6) for v, x in zip(values, nodes, strict=True) if x > 0}
+    negative = {round(v / x, 6) for v, x in zip(values, nodes, strict=True) if x < 0}
+    at_zero = [v for v, x in zip(values, nodes, strict=True) if x == 0]
+    if len(positive) == 1 and len(negative) == 1 and not any(at_zero):
+        # Half of a standard normal's power lies on each side of zero.
+        moment = 0.5 * (positive.pop() ** 2 + negative.pop() ** 2)
+        return Power(name=activation.name, second_moment=moment or None, scale_free=True)
+    try:
+        moment = quadrature.gaussian_second_moment(values)
+    except InputError:
+        return Power(name=activation.name, second_moment=None, scale_free=False)
+    usable = math.isfinite(moment) and moment > 0
+    return Power(name=activation.name, second_moment=moment if usable else None, scale_free=False)

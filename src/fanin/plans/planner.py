@@ -1,0 +1,147 @@
+"""From a graph to a plan: every tensor gets exactly one entry."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from fanin.errors import InputError, explain
+from fanin.plans import policies
+from fanin.plans.facts import Facts
+from fanin.plans.notes import notes
+from fanin.plans.rule import Case, Claim, Policy, count_fans
+from fanin.records.graph import Graph, Parameter
+from fanin.records.plan import Entry, Plan, Status
+from fanin.sampling.streams import STREAM_VERSION
+
+__all__ = ["plan"]
+
+_SEEDS = 2**64
+
+
+def plan(graph: Graph, *, policy: str = "auto", seed: int = 0) -> Plan:
+    """Decide what every parameter and buffer of a model gets, and say why.
+
+    Rules are asked in order and the first that applies counts. A parameter that is used in several
+    ways is asked about each; where the answers differ, the smallest std is taken, since too small
+    costs steps and too large costs the run.
+
+    Parameters
+    ----------
+    graph
+        A model's computation.
+    policy
+        Name of a policy: ``auto`` decides by each tensor's use; the others follow one law.
+    seed
+        Seed of all draws, 0 to 2^64 - 1.
+
+    Returns
+    -------
+    Plan
+        One entry for each parameter and buffer of the graph, in its order.
+
+    Raises
+    ------
+    UnknownNameError
+        No policy has this name.
+    InputError
+        A seed outside its range, a graph that lists a tensor twice, or a policy that cannot serve
+        the graph's framework.
+    """
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < _SEEDS:
+        raise InputError(
+            explain("The seed is outside its range", received=repr(seed), rule="An integer, 0 to 2^64 - 1")
+        )
+    _unique(graph)
+    chosen = policies.get(policy)
+    facts = Facts(graph=graph)
+    entries = tuple(_entry(chosen, facts, parameter) for parameter in graph.parameters)
+    return Plan(
+        model=graph.model,
+        framework=graph.framework,
+        policy=chosen.name,
+        seed=seed,
+        stream=STREAM_VERSION,
+        entries=entries,
+        notes=notes(facts),
+    )
+
+
+def _unique(graph: Graph) -> None:
+    seen: set[str] = set()
+    for parameter in graph.parameters:
+        for name in (parameter.name, *parameter.aliases):
+            if name in seen:
+                raise InputError(
+                    explain(
+                        "The graph lists a tensor twice",
+                        received=name,
+                        rule="A name belongs to exactly one parameter or buffer",
+                    )
+                )
+            seen.add(name)
+
+
+def _entry(policy: Policy, facts: Facts, parameter: Parameter) -> Entry:
+    rule, claim = _decide(policy, facts, parameter)
+    axes = claim.axes or next((use.axes for use in parameter.uses if use.axes is not None), None)
+    counted = count_fans(parameter.shape, axes)
+    return Entry(
+        name=parameter.name,
+        aliases=parameter.aliases,
+        shape=parameter.shape,
+        dtype=parameter.dtype,
+        buffer=parameter.buffer,
+        axes=axes,
+        fan_in=counted.fan_in if counted else None,
+        fan_out=counted.fan_out if counted else None,
+        gain=claim.gain,
+        status=claim.status,
+        draw=claim.draw,
+        scheme=claim.scheme,
+        rule=rule,
+        reason=claim.reason,
+        evidence=claim.evidence,
+        references=claim.references,
+        zeroed=parameter.padding if claim.draw is not None else None,
+    )
+
+
+def _decide(policy: Policy, facts: Facts, parameter: Parameter) -> tuple[str, Claim]:
+    """Name of the rule that counts, and what it says."""
+    for rule in policy.tensors:
+        claim = rule.claim(Case(facts=facts, parameter=parameter))
+        if claim is not None:
+            return rule.name, claim
+    answers: list[tuple[str, Claim]] = []
+    for use in parameter.uses:
+        case = Case(facts=facts, parameter=parameter, use=use)
+        answers.append(_first(policy, case))
+    return _strictest(answers)
+
+
+def _first(policy: Policy, case: Case) -> tuple[str, Claim]:
+    for rule in policy.uses:
+        claim = rule.claim(case)
+        if claim is not None:
+            return rule.name, claim
+    raise LookupError(f"No rule of policy {policy.name} answers for {case.parameter.name}")
+
+
+def _strictest(answers: list[tuple[str, Claim]]) -> tuple[str, Claim]:
+    """The answer with the smallest std; one that draws counts before one that only keeps."""
+    order = [Status.CLAIMED, Status.UNRECOGNISED, Status.KEPT]
+
+    def strictness(answer: tuple[str, Claim]) -> tuple[int, float]:
+        claim = answer[1]
+        drawn = claim.draw is not None
+        return (order.index(claim.status) if drawn else len(order), claim.draw.std if claim.draw else 0.0)
+
+    rule, claim = min(answers, key=strictness)
+    others = {(name, other.draw) for name, other in answers if other.draw != claim.draw}
+    if others:
+        said = "; ".join(sorted({f"'{name}' asks for {draw or 'no draw'}" for name, draw in others}))
+        claim = replace(claim, reason=f"{claim.reason}; of its {len(answers)} uses the strictest")
+        return rule, claim.noting(f"its uses disagree: {said}")
+    if len(answers) > 1:
+        claim = claim.noting(f"used at {len(answers)} places, which ask for the same")
+    return rule, claim

@@ -1,0 +1,20 @@
+"""Every tensor by its use: the first rule that explains it."""
+
+from __future__ import annotations
+
+from fanin.plans.constants import CONSTANTS
+from fanin.plans.embeddings import EMBEDDINGS, TIED
+from fanin.plans.kept import KEEPING
+from fanin.plans.recurrent import RECURRENT
+from fanin.plans.rest import REST
+from fanin.plans.rule import Policy
+from fanin.plans.weights import WEIGHTS
+
+__all__ = ["POLICY"]
+
+POLICY = Policy(
+    name="auto",
+    summary="each tensor by its use: true fans, gains of the real activations, depth counted in the graph",
+    tensors=(*KEEPING, TIED),
+    uses=(*CONSTANTS, *RECURRENT, *EMBEDDINGS, *WEIGHTS, REST),
+)

@@ -1,0 +1,209 @@
+"""Rules for weights that are summed over: linear layers, convolutions, heads, last projections.
+
+One law serves all of them: ``std = gain / sqrt(fan_in)`` with a gain that is a product of factors,
+each with its reason. Power (the second moment) is to be 1 at every input of a sum:
+
+- What *follows* counts if it is scale-free (ReLU, leaky ReLU, the identity). He's gain makes its
+  output's power 1 whatever comes in, and is He's own choice for the first layer too.
+- What is *read* counts if it is not scale-free (GELU, SiLU, tanh, ...). Its power ``E f(z)^2`` is
+  known for a standard normal input only, so the weight before it has to deliver power 1 and the
+  weight after it repairs what f took. Thirty layers of SiLU that take the gain before f instead end
+  ten times louder, because f is then fed with another power than its gain is for.
+- A gated product is read like one activation, and both of its factors get power 1.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from fanin.plans.embeddings import LOGIT_STD
+from fanin.plans.facts import Power
+from fanin.plans.rule import Case, Claim, Rule
+from fanin.records.draw import Normal
+from fanin.records.graph import Node, OpKind, UseKind
+
+__all__ = ["HEAD", "PROJECTION", "ROUTER", "WEIGHT", "WEIGHTS"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Factor:
+    """One factor of a gain."""
+
+    value: float
+    reason: str
+    evidence: tuple[str, ...] = ()
+    references: tuple[str, ...] = ()
+
+
+_LECUN = "Y. LeCun et al., Efficient BackProp, 1998, equation 16"
+_HE = "K. He et al., Delving Deep into Rectifiers, 2015, equations 10 and 15"
+_DEPTH = "A. Radford et al., Language Models are Unsupervised Multitask Learners, 2019, section 2.3"
+_FIXUP = "H. Zhang et al., Fixup Initialization, 2019, section 2"
+
+
+def _power_text(power: Power) -> str:
+    if power.second_moment is None:
+        return f"{power.name}, whose power is not finite: no gain is applied"
+    return f"{power.name}: E f(z)² = {power.second_moment:.4g}"
+
+
+def _activation(case: Case) -> _Factor | None:
+    """What the activations before and after a weight ask of it; None for a linear place."""
+    facts, use = case.facts, case.role
+    read = facts.read(use)
+    follows = facts.powers[use.activation] if use.activation is not None else None
+    factor, reasons, evidence = 1.0, [], []
+    if use.gate_activation is not None:
+        gate = facts.powers[use.gate_activation]
+        factor *= gate.gain
+        reasons.append(f"reads a product gated by {gate.name}")
+        evidence.append(f"reads a gated product, {_power_text(gate)}")
+    elif read is not None and not read.scale_free:
+        factor *= read.gain
+        reasons.append(f"reads {read.name}")
+        evidence.append(f"reads {_power_text(read)}")
+    if use.gated:
+        reasons.append("is one factor of a gated product, which wants power 1")
+        evidence.append("its output is multiplied with a sibling of the same input")
+    elif follows is not None and follows.scale_free:
+        factor *= follows.gain
+        reasons.append(f"feeds {follows.name}")
+        evidence.append(f"feeds {_power_text(follows)}")
+    elif follows is not None:
+        evidence.append(f"feeds {follows.name}, whose own power is repaired by the weight that reads it")
+    if not reasons:
+        return None
+    relu_like = factor != 1.0 and follows is not None and follows.scale_free
+    return _Factor(
+        value=factor,
+        reason=" and ".join(reasons),
+        evidence=tuple(evidence),
+        references=(_HE,) if relu_like else (_LECUN,),
+    )
+
+
+def _depth(case: Case) -> _Factor | None:
+    """What the residual stream asks of a branch's last weight."""
+    use, facts = case.role, case.facts
+    if use.branch is None:
+        return None
+    branch = facts.graph.branches[use.branch]
+    count = facts.streams[use.branch]
+    after = facts.between(use.node, branch.join)
+    if any(node.kind == OpKind.NORM for node in after):
+        text = f"ends one of {count} residual branches, where a norm undoes any factor"
+        return _Factor(value=1.0, reason=text, evidence=(_join(branch.join, count),))
+    if any(_scales(case, node) for node in after):
+        text = f"ends one of {count} residual branches, which are scaled already"
+        return _Factor(value=1.0, reason=text, evidence=(_join(branch.join, count),))
+    if count == 1:
+        return _Factor(value=1.0, reason="ends the only residual branch", evidence=(_join(branch.join, 1),))
+    if branch.normalised:
+        growth = f"without the factor the stream's power would grow to 1 + {count}, with it to 2"
+    else:
+        growth = (
+            f"no norm on the branch: without the factor the stream's power could double {count} times, "
+            f"with it stays below e"
+        )
+    return _Factor(
+        value=1.0 / math.sqrt(count),
+        reason=f"ends one of {count} residual branches, hence 1/√{count}",
+        evidence=(_join(branch.join, count), growth),
+        references=(_DEPTH,) if branch.normalised else (_FIXUP,),
+    )
+
+
+def _join(join: int, count: int) -> str:
+    return f"its output reaches the add at node {join}; {count} branches counted on this stream"
+
+
+def _scales(case: Case, node: Node) -> bool:
+    """Whether a node multiplies a branch by a parameter or a constant of its own."""
+    uses = [
+        use.kind
+        for name in node.parameters
+        if name in case.facts.parameters
+        for use in case.facts.parameters[name].uses
+        if use.node == node.id
+    ]
+    if UseKind.SCALE in uses:
+        return True
+    return node.kind == OpKind.POINTWISE and ("mul" in node.op or "div" in node.op) and not uses
+
+
+def _claim(case: Case, gain: float, reason: str, *factors: _Factor | None) -> Claim | None:
+    """`std = gain / sqrt(fan_in)`, or None where the roles give no fan."""
+    fans = case.fans
+    if fans is None:
+        return None
+    present = [factor for factor in factors if factor is not None]
+    evidence = [case.place, *(text for factor in present for text in factor.evidence)]
+    if case.role.normalised:
+        evidence.append("a norm follows, so only the effective learning rate depends on the std")
+    if case.role.blocks:
+        evidence.append(f"split into blocks of {case.role.blocks} outputs, which share one fan_in")
+    references = [text for factor in present for text in factor.references] or [_LECUN]
+    return Claim(
+        scheme=_scheme(gain),
+        draw=Normal(std=gain / math.sqrt(fans.fan_in)),
+        axes=case.axes,
+        gain=gain,
+        reason=reason,
+        evidence=tuple(evidence),
+        references=tuple(dict.fromkeys(references)),
+    )
+
+
+def _scheme(gain: float) -> str:
+    if gain == 1.0:
+        return "lecun_normal"
+    return "he_normal" if gain == math.sqrt(2.0) else "variance_scaling"
+
+
+def _head(case: Case) -> Claim | None:
+    if case.role.kind != UseKind.WEIGHT or not case.role.head:
+        return None
+    active = _activation(case)
+    read = case.facts.read(case.role)
+    gain = LOGIT_STD * (1.0 if read is None or read.scale_free else read.gain)
+    reason = f"the head: only the output follows, so it starts with std {LOGIT_STD:g} and the loss near ln C"
+    claim = _claim(case, gain, reason, active)
+    return claim and claim.noting(f"the first loss is ln C + {LOGIT_STD:g}²/2 at most, for C classes")
+
+
+def _router(case: Case) -> Claim | None:
+    role = case.role
+    if role.kind != UseKind.WEIGHT or not case.facts.followed_by(role.node, OpKind.SOFTMAX):
+        return None
+    reason = f"feeds a softmax, whose choice starts nearly even: std {LOGIT_STD:g}"
+    return _claim(case, LOGIT_STD, reason)
+
+
+def _projection(case: Case) -> Claim | None:
+    if case.role.kind != UseKind.WEIGHT:
+        return None
+    depth = _depth(case)
+    if depth is None:
+        return None
+    active = _activation(case)
+    gain = depth.value * (active.value if active else 1.0)
+    reason = depth.reason if active is None else f"{active.reason}; {depth.reason}"
+    return _claim(case, gain, reason, active, depth)
+
+
+def _weight(case: Case) -> Claim | None:
+    if case.role.kind != UseKind.WEIGHT:
+        return None
+    active = _activation(case)
+    if active is None:
+        return _claim(case, 1.0, "linear: every output keeps the power of its inputs")
+    return _claim(case, active.value, active.reason, active)
+
+
+HEAD = Rule(name="head", claim=_head)
+ROUTER = Rule(name="softmax weight", claim=_router)
+PROJECTION = Rule(name="residual projection", claim=_projection)
+WEIGHT = Rule(name="weight", claim=_weight)
+
+WEIGHTS = (HEAD, ROUTER, PROJECTION, WEIGHT)

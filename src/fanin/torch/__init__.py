@@ -1,0 +1,194 @@
+"""fanin for PyTorch: plan a model, initialise it, check it, and drop-ins for ``torch.nn.init``.
+
+>>> import torch, fanin.torch
+>>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 2))
+>>> plan = fanin.torch.init_(model, torch.zeros(1, 4), seed=1)
+>>> print(plan["0.weight"].scheme)
+he_normal
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+
+from fanin.plans import planner
+from fanin.records.plan import Plan
+from fanin.torch import named
+from fanin.torch.init import (
+    calculate_gain,
+    constant_,
+    dirac_,
+    eye_,
+    kaiming_normal_,
+    kaiming_uniform_,
+    normal_,
+    ones_,
+    orthogonal_,
+    sparse_,
+    trunc_normal_,
+    uniform_,
+    xavier_normal_,
+    xavier_uniform_,
+    zeros_,
+)
+from fanin.torch.write import write
+
+if TYPE_CHECKING:
+    from fanin.reports.report import Report
+
+__all__ = [
+    "apply_",
+    "calculate_gain",
+    "check",
+    "constant_",
+    "dirac_",
+    "eye_",
+    "init_",
+    "kaiming_normal_",
+    "kaiming_uniform_",
+    "normal_",
+    "ones_",
+    "orthogonal_",
+    "plan",
+    "sparse_",
+    "trunc_normal_",
+    "uniform_",
+    "xavier_normal_",
+    "xavier_uniform_",
+    "zeros_",
+]
+
+
+def plan(model: nn.Module, *inputs: object, policy: str = "auto", seed: int = 0) -> Plan:
+    """Say what every tensor of a model should get, and why; nothing is changed.
+
+    The model is run once, on fake tensors (shapes only), to see what each tensor is used for.
+
+    Parameters
+    ----------
+    model
+        Any module, also one on the meta device.
+    *inputs
+        A batch as the model takes it: tensors by position, or one mapping of keyword inputs.
+    policy
+        ``"auto"``, or the name of a single law: see ``fanin.plans.policies()``.
+    seed
+        Of all draws, 0 to 2^64 - 1.
+
+    Returns
+    -------
+    Plan
+        Prints as a table; `Plan.override`, `Plan.diff`, `Plan.save` and `Plan.why` work on it.
+
+    Raises
+    ------
+    ModelError
+        The model cannot be run on these inputs.
+    UnknownNameError
+        No policy has this name.
+
+    Examples
+    --------
+    >>> import torch
+    >>> made = plan(nn.Linear(4, 2), torch.zeros(1, 4))
+    >>> [entry.name for entry in made.entries]
+    ['weight', 'bias']
+    """
+    from fanin.torch.read import read  # noqa: PLC0415
+
+    return planner.plan(read(model, *inputs), policy=policy, seed=seed)
+
+
+def init_(model: nn.Module, *inputs: object, policy: str = "auto", seed: int = 0) -> Plan:
+    """Plan a model and carry the plan out in place, all or nothing.
+
+    Parameters and errors are those of `plan` and `apply_`.
+
+    Returns
+    -------
+    Plan
+        What was done.
+
+    Examples
+    --------
+    >>> import torch
+    >>> layer = nn.Linear(4, 2)
+    >>> made = init_(layer, torch.zeros(1, 4))
+    >>> float(layer.bias.abs().sum())
+    0.0
+    """
+    return apply_(model, plan(model, *inputs, policy=policy, seed=seed))
+
+
+def apply_(model: nn.Module, plan: Plan) -> Plan:
+    """Carry out a plan, an edited or a loaded one too: all or nothing.
+
+    Parameters
+    ----------
+    model
+        A model with the tensors that the plan lists.
+    plan
+        The plan.
+
+    Returns
+    -------
+    Plan
+        The same plan.
+
+    Raises
+    ------
+    InputError
+        A plan for another model, or a tensor that cannot be written; the model is untouched.
+
+    Examples
+    --------
+    >>> import fanin, torch
+    >>> layer = nn.Linear(4, 2)
+    >>> made = plan(layer, torch.zeros(1, 4))
+    >>> done = apply_(layer, made.override({"bias": fanin.ones()}))
+    >>> layer.bias.tolist()
+    [1.0, 1.0]
+    """
+    write(model, plan)
+    return plan
+
+
+def check(model: nn.Module, *inputs: object, target: Any = None, loss: Any = None) -> Report:
+    """Run a model once, forward and backward, and say what is wrong with its weights, if anything.
+
+    Parameters
+    ----------
+    model
+        Any module with memory; it is left as it was.
+    *inputs
+        A batch as the model takes it: tensors by position, or one mapping of keyword inputs.
+    target, loss
+        Labels, and ``loss(output, target)``, for the findings about the first loss.
+
+    Returns
+    -------
+    Report
+        Prints as a table; `findings`, `healthy`, `verdict`, `save`.
+
+    Raises
+    ------
+    ModelError
+        The model cannot be run on these inputs.
+    """
+    # The checks are half of the library, and who only initialises needs none of them.
+    from fanin.torch import check as checking  # noqa: PLC0415
+
+    return checking.check(model, *inputs, target=target, loss=loss)
+
+
+def __getattr__(name: str) -> Any:
+    found = named.functions().get(name)
+    if found is None:
+        raise AttributeError(f"module 'fanin.torch' has no attribute {name!r}")
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *named.functions()})

@@ -1,0 +1,102 @@
+"""From a draw to a tensor's own memory: the only place where numbers enter tensors."""
+
+from __future__ import annotations
+
+import torch
+
+from fanin.errors import InputError, explain
+from fanin.records.axes import Axes
+from fanin.records.draw import Draw
+from fanin.sampling.engine import DTYPES, fill, generate
+
+__all__ = ["check_writable", "dtype_name", "fill_", "staged"]
+
+_PATTERNS = {
+    torch.bfloat16: torch.uint16,
+    torch.float8_e4m3fn: torch.uint8,
+    torch.float8_e5m2: torch.uint8,
+}
+"""Types that NumPy does not know: the engine writes their bit patterns."""
+
+
+def dtype_name(tensor: torch.Tensor) -> str:
+    """Name of a tensor's dtype, as in a plan."""
+    return str(tensor.dtype).removeprefix("torch.")
+
+
+def check_writable(tensor: torch.Tensor, name: str) -> None:
+    """Refuse a tensor into which no draw can be written element by element.
+
+    Raises
+    ------
+    InputError
+        A dtype that holds no weights, a tensor that is sharded, quantised or sparse, that shares
+        memory between its own elements, or that was made in inference mode.
+    """
+    if dtype_name(tensor) not in DTYPES:
+        raise InputError(
+            explain(
+                f"'{name}' cannot hold a drawn weight",
+                received=f"dtype {dtype_name(tensor)}",
+                rule="A weight is drawn in one of " + ", ".join(DTYPES),
+                remedy="Leave it out, or draw before the model is quantised or cast",
+            )
+        )
+    problem = _problem(tensor)
+    if problem:
+        raise InputError(
+            explain(
+                f"'{name}' cannot be written element by element",
+                received=problem,
+                rule="A tensor is dense and owns one place in memory for each element",
+                remedy="Initialise the model before it is sharded, expanded or put in inference mode",
+            )
+        )
+
+
+def _problem(tensor: torch.Tensor) -> str:
+    if type(tensor) not in (torch.Tensor, torch.nn.Parameter, torch.nn.Buffer) and hasattr(
+        type(tensor), "__torch_dispatch__"
+    ):
+        disabled = torch._C._disabled_torch_dispatch_impl
+        if type(tensor).__torch_dispatch__ is not disabled:
+            return f"a {type(tensor).__name__}"
+    if tensor.layout is not torch.strided:
+        return f"layout {tensor.layout}"
+    if any(step == 0 and size > 1 for step, size in zip(tensor.stride(), tensor.shape, strict=True)):
+        return "an expanded tensor, several of whose elements are one number"
+    if tensor.is_inference() and not torch.is_inference_mode_enabled():
+        return "a tensor made under torch.inference_mode()"
+    return ""
+
+
+def staged(
+    draw: Draw, shape: tuple[int, ...], dtype: torch.dtype, *, seed: int, name: str, axes: Axes | None
+) -> torch.Tensor:
+    """Draw into a new CPU tensor of that dtype, bit for bit what the engine gives."""
+    text = str(dtype).removeprefix("torch.")
+    bits = generate(draw, shape, seed=seed, name=name, axes=axes, dtype=text)
+    return torch.from_numpy(bits).view(dtype)
+
+
+def fill_(
+    tensor: torch.Tensor, draw: Draw, *, seed: int, name: str, axes: Axes | None = None
+) -> torch.Tensor:
+    """Draw into an existing tensor: straight into its memory on the CPU, whatever its strides.
+
+    Tensors on the meta device and empty ones are returned as they are.
+    """
+    check_writable(tensor, name)
+    if tensor.is_meta or tensor.numel() == 0:
+        return tensor
+    with torch.no_grad():
+        if tensor.device.type == "cpu":
+            pattern = _PATTERNS.get(tensor.dtype)
+            raw = tensor.detach() if pattern is None else tensor.detach().view(pattern)
+            fill(raw.numpy(), draw, seed=seed, name=name, axes=axes, dtype=dtype_name(tensor))
+            # NumPy wrote behind autograd's back: a graph that saved this tensor has to notice.
+            torch.autograd.graph.increment_version(tensor)
+        else:
+            shape = tuple(tensor.shape)
+            tensor.copy_(staged(draw, shape, tensor.dtype, seed=seed, name=name, axes=axes))
+    return tensor
