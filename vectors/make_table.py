@@ -96,9 +96,10 @@ def main() -> None:
     ]
     columns = range(NARROW_DEGREE + 1), range(WIDE_DEGREE + 1)
 
-    python = ['"""Octave tables of the inverse normal CDF; written by vectors/make_table.py, do not edit.', ""]
-    python += [*facts, '"""', "", "from __future__ import annotations", "", '__all__ = ["NARROW", "WIDE"]', ""]
-    cpp = ["// Octave tables of the inverse normal CDF; written by vectors/make_table.py, do not edit."]
+    title = "Octave tables of the inverse normal CDF; written by vectors/make_table.py, do not edit."
+    python = [f'"""{title}', "", *facts, '"""', "", "from __future__ import annotations", ""]
+    python += ['__all__ = ["NARROW", "WIDE"]', ""]
+    cpp = [f"// {title}"]
     cpp += [f"// {fact}" for fact in facts]
     cpp += ["#pragma once", "", "namespace fanin {", ""]
     cpp += [f"constexpr int narrow_degree = {NARROW_DEGREE};", f"constexpr int wide_degree = {WIDE_DEGREE};"]

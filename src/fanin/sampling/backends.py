@@ -28,7 +28,8 @@ _PER_THREAD = 1 << 16
 
 def _kernel() -> ModuleType | None:
     try:
-        from fanin import _kernel
+        # Late, so that a build without the kernel still imports.
+        from fanin import _kernel  # noqa: PLC0415
     except ImportError:
         return None
     return _kernel

@@ -113,9 +113,7 @@ def _round(values: NDArray[np.float32], kind: Format) -> NDArray[np.uint32]:
     smallest = np.uint32((127 - kind.bias + 1) << 23)
     with np.errstate(over="ignore", invalid="ignore"):
         tiny = (size.view(np.float32) + magic).view(np.uint32) - magic.view(np.uint32)
-    if kind.bias == 127:
-        rounded = rounded.astype(np.uint32)
-    else:
+    if kind.bias != 127:
         rounded = np.where(size < smallest, tiny, rounded)
     all_ones = (1 << (kind.exponent_bits + kind.mantissa_bits)) - 1
     infinity = all_ones if kind.finite_only else all_ones - ((1 << kind.mantissa_bits) - 1)

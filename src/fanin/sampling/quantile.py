@@ -26,13 +26,15 @@ def wide_words(first: NDArray[np.uint32], second: NDArray[np.uint32]) -> NDArray
 def uniform32(word: NDArray[np.uint32]) -> NDArray[np.float32]:
     """Uniform on the open interval (-1, 1): ``((int32(w) >> 7) | 1) * 2**-24``, exact."""
     odd = (word.view(np.int32) >> np.int32(7)) | np.int32(1)
-    return odd.astype(np.float32) * np.float32(2.0**-24)
+    result: NDArray[np.float32] = odd.astype(np.float32) * np.float32(2.0**-24)
+    return result
 
 
 def uniform64(word: NDArray[np.uint64]) -> NDArray[np.float64]:
     """Uniform on the open interval (-1, 1): ``((int64(w) >> 10) | 1) * 2**-53``, exact."""
     odd = (word.view(np.int64) >> np.int64(10)) | np.int64(1)
-    return odd.astype(np.float64) * 2.0**-53
+    result: NDArray[np.float64] = odd.astype(np.float64) * 2.0**-53
+    return result
 
 
 def normal32(word: NDArray[np.uint32]) -> NDArray[np.float32]:

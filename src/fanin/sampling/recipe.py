@@ -172,9 +172,19 @@ def _truncated(draw: TruncatedNormal, dtype: str) -> Recipe:
         near, end = (-draw.upper, -draw.lower) if mirrored else (draw.lower, draw.upper)
         ratio, complement = far_ratio(near, end)
         far = FarTail(near=near, ratio=ratio, complement=complement, mirrored=mirrored)
-    kind = Kind.NORMAL if width == 1 << (64 if wide else 32) else Kind.TRUNCATED
+    if width == 1 << (64 if wide else 32):
+        # The bounds lie beyond every number a word can give.
+        return Recipe(kind=Kind.NORMAL, wide=wide, scale=scale, shift=shift)
     return Recipe(
-        kind=kind, wide=wide, scale=scale, shift=shift, low=low, high=high, start=start, width=width, far=far
+        kind=Kind.TRUNCATED,
+        wide=wide,
+        scale=scale,
+        shift=shift,
+        low=low,
+        high=high,
+        start=start,
+        width=width,
+        far=far,
     )
 
 

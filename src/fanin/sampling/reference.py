@@ -6,6 +6,8 @@ is wrong.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -56,17 +58,24 @@ def _wide_base(made: Recipe, word: NDArray[np.uint64]) -> NDArray[np.float64]:
     return normal64(word)
 
 
-def _affine(made: Recipe, base: NDArray[np.floating]) -> NDArray[np.floating]:
-    """base * scale + shift in the type of `base`: two roundings, none where the shift is zero."""
+def _affine(made: Recipe, base: NDArray[Any]) -> NDArray[Any]:
+    """Scale and shift in the type of `base`: two roundings, the second only where there is a shift."""
     number = base.dtype.type
-    if made.kind != Kind.UNIFORM:
-        base = np.minimum(np.maximum(base, number(made.low)), number(made.high))
+    low, high = number(made.low), number(made.high)
+    if made.kind == Kind.TRUNCATED:
+        base = _clamp(base, low, high)
     out = base * number(made.scale)
     if made.shift != 0.0:
         out = out + number(made.shift)
         if made.kind == Kind.UNIFORM:
-            out = np.minimum(np.maximum(out, number(made.low)), number(made.high))
+            out = _clamp(out, low, high)
     return out
+
+
+def _clamp(values: NDArray[Any], low: Any, high: Any) -> NDArray[Any]:
+    # Not np.maximum, which may answer either zero for max(-0, +0).
+    values = np.where(values < low, low, values)
+    return np.where(values > high, high, values)
 
 
 def window32(word: NDArray[np.uint32], start: int, width: int) -> NDArray[np.uint32]:
@@ -85,4 +94,5 @@ def window64(word: NDArray[np.uint64], start: int, width: int) -> NDArray[np.uin
     cross = low * width_high
     inner = (limb >> _HALF) + (middle & _LOW) + (cross & _LOW) + np.uint64(half >> 32)
     top = high * width_high + (middle >> _HALF) + (cross >> _HALF) + (inner >> _HALF)
-    return np.uint64(start) + top
+    result: NDArray[np.uint64] = np.uint64(start) + top
+    return result

@@ -1,0 +1,75 @@
+// fanin._kernel: converts arguments, releases the GIL, nothing else.
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
+
+#include <stdexcept>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "fanin/fill.hpp"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace {
+
+using Bytes = nb::ndarray<std::uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using KeyWords = std::tuple<std::uint32_t, std::uint32_t, std::uint32_t, std::uint32_t>;
+using Numbers = std::tuple<double, double, double, double>;
+
+const fanin::Path& path_named(const std::string& name) {
+    for (const fanin::Path* const* path = fanin::available_paths(); *path; ++path)
+        if (name == "auto" || name == (*path)->name) return **path;
+    throw std::invalid_argument("no such kernel path here: " + name);
+}
+
+fanin::Key key_of(const KeyWords& words) {
+    return {std::get<0>(words), std::get<1>(words), std::get<2>(words), std::get<3>(words)};
+}
+
+void fill(Bytes out, int dtype, std::uint64_t begin, KeyWords key, int kind, bool wide, Numbers numbers,
+          std::uint64_t start, std::uint64_t width, unsigned threads, const std::string& path) {
+    if (dtype < 0 || dtype >= fanin::dtype_count || kind < 0 || kind > 2)
+        throw std::invalid_argument("unknown dtype or kind");
+    const auto format = static_cast<fanin::Dtype>(dtype);
+    const std::size_t size = fanin::item_size(format);
+    if (out.size() % size != 0 || reinterpret_cast<std::uintptr_t>(out.data()) % size != 0)
+        throw std::invalid_argument("output is not aligned or not a whole number of items");
+    if (format == fanin::Dtype::float64 && !wide) throw std::invalid_argument("float64 needs two words");
+    const fanin::Recipe recipe = {static_cast<fanin::Kind>(kind), wide,
+                                  std::get<0>(numbers),           std::get<1>(numbers),
+                                  std::get<2>(numbers),           std::get<3>(numbers),
+                                  start,                          width};
+    const fanin::Path& chosen = path_named(path);
+    const nb::gil_scoped_release unlocked;
+    fanin::fill(chosen, out.data(), format, begin, out.size() / size, key_of(key), recipe, threads);
+}
+
+void words(Bytes out, std::uint64_t begin, KeyWords key, const std::string& path) {
+    if (out.size() % 4 != 0 || reinterpret_cast<std::uintptr_t>(out.data()) % 4 != 0)
+        throw std::invalid_argument("output is not aligned or not a whole number of words");
+    const fanin::Path& chosen = path_named(path);
+    const nb::gil_scoped_release unlocked;
+    chosen.words(key_of(key), begin, out.size() / 4, reinterpret_cast<std::uint32_t*>(out.data()));
+}
+
+std::vector<std::string> paths() {
+    std::vector<std::string> names;
+    for (const fanin::Path* const* path = fanin::available_paths(); *path; ++path)
+        names.emplace_back((*path)->name);
+    return names;
+}
+
+}  // namespace
+
+NB_MODULE(_kernel, module) {
+    // noconvert: nanobind would otherwise fill a converted copy in silence.
+    module.def("fill", &fill, "out"_a.noconvert(), "dtype"_a, "begin"_a, "key"_a, "kind"_a, "wide"_a,
+               "numbers"_a, "start"_a, "width"_a, "threads"_a, "path"_a);
+    module.def("words", &words, "out"_a.noconvert(), "begin"_a, "key"_a, "path"_a);
+    module.def("paths", &paths);
+}

@@ -1,0 +1,45 @@
+// The kernel's interface: fill memory with a range of a stream.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "fanin/philox.hpp"
+
+namespace fanin {
+
+// Numbers are shared with fanin.sampling.recipe.Kind and the order of fanin.sampling.cast.DTYPES.
+enum class Kind : int { uniform = 0, normal = 1, truncated = 2 };
+enum class Dtype : int { float32, float64, float16, bfloat16, float8_e4m3fn, float8_e5m2 };
+constexpr int dtype_count = 6;
+
+std::size_t item_size(Dtype dtype);
+
+// An element is base * scale + shift. Truncated: base clamped to [low, high] first; uniform with a
+// shift: the result clamped. `wide` takes two words an element and computes base in float64.
+struct Recipe {
+    Kind kind;
+    bool wide;
+    double scale, shift, low, high;
+    std::uint64_t start, width;
+};
+
+// One instruction-set path. All paths write the same bits.
+struct Path {
+    const char* name;
+    bool (*supported)();
+    void (*words)(const Key&, std::uint64_t begin, std::size_t count, std::uint32_t* out);
+    // Float32 elements of a recipe that is not wide.
+    void (*narrow)(const Recipe&, const Key&, std::uint64_t begin, std::size_t count, float* out);
+    // Rounding to one of the small formats.
+    void (*cast)(const float* in, std::size_t count, Dtype dtype, void* out);
+};
+
+// Paths that this build has and this processor runs, best first; null after the last.
+const Path* const* available_paths();
+
+// Write elements [begin, begin + count) to `out`; threads split the range and change no value.
+void fill(const Path& path, void* out, Dtype dtype, std::uint64_t begin, std::size_t count, const Key& key,
+          const Recipe& recipe, unsigned threads);
+
+}  // namespace fanin

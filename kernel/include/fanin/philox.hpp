@@ -1,0 +1,60 @@
+// Philox4x32-10 (Salmon et al., SC 2011) and the words of a stream, one block at a time.
+//
+// Helpers here and in transform.hpp and cast.hpp are static on purpose: each instruction-set path
+// compiles its own copy, and the linker must not merge an AVX copy into the portable path.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace fanin {
+
+struct Key {
+    std::uint32_t key0, key1, counter2, counter3;
+};
+
+constexpr std::uint32_t philox_m0 = 0xD2511F53u, philox_m1 = 0xCD9E8D57u;
+constexpr std::uint32_t philox_w0 = 0x9E3779B9u, philox_w1 = 0xBB67AE85u;
+constexpr int philox_rounds = 10;
+
+// The further word an element needs in float64 comes from the same block of the stream whose
+// highest counter word is complemented.
+static inline Key second_key(Key key) {
+    key.counter3 = ~key.counter3;
+    return key;
+}
+
+// Four words from a 128-bit counter, in place.
+static inline void philox(std::uint32_t counter[4], std::uint32_t key0, std::uint32_t key1) {
+    for (int round = 0; round < philox_rounds; ++round) {
+        const std::uint64_t first = std::uint64_t{philox_m0} * counter[0];
+        const std::uint64_t second = std::uint64_t{philox_m1} * counter[2];
+        counter[0] = static_cast<std::uint32_t>(second >> 32) ^ counter[1] ^ key0;
+        counter[1] = static_cast<std::uint32_t>(second);
+        counter[2] = static_cast<std::uint32_t>(first >> 32) ^ counter[3] ^ key1;
+        counter[3] = static_cast<std::uint32_t>(first);
+        key0 += philox_w0;
+        key1 += philox_w1;
+    }
+}
+
+static inline void philox_block(const Key& key, std::uint64_t block, std::uint32_t out[4]) {
+    out[0] = static_cast<std::uint32_t>(block);
+    out[1] = static_cast<std::uint32_t>(block >> 32);
+    out[2] = key.counter2;
+    out[3] = key.counter3;
+    philox(out, key.key0, key.key1);
+}
+
+// Words of elements [begin, begin + count), whatever their place in a block.
+static inline void philox_words(const Key& key, std::uint64_t begin, std::size_t count, std::uint32_t* out) {
+    std::uint32_t block[4];
+    std::size_t done = 0;
+    while (done < count) {
+        const std::uint64_t element = begin + done;
+        philox_block(key, element >> 2, block);
+        for (unsigned word = element & 3; word < 4 && done < count; ++word) out[done++] = block[word];
+    }
+}
+
+}  // namespace fanin
