@@ -1,0 +1,184 @@
+"""Why a power strays along the path, and the exact act that holds it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fanin.checks.figures import times
+from fanin.checks.stations import Drift, Station
+from fanin.checks.weights import Weighed, weighed
+from fanin.records.graph import Graph, OpKind
+from fanin.records.plan import Plan
+from fanin.records.table import fold_names
+from fanin.records.trace import Trace
+
+__all__ = ["Cause", "init_verb", "named", "scale_cause", "weights_cause"]
+
+_OFF = math.log(1.2)
+"""A std within a factor 1.2 of the plan's is no cause: 50 such layers change a power 10^8-fold only
+if all err to the same side, and then their sum is found as a whole."""
+
+_SHARE = 0.5
+"""A cause has to account for half of the drift."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cause:
+    """What brings a fault about, what cures it, where, and the figures."""
+
+    cause: str
+    fix: str
+    where: tuple[str, ...]
+    evidence: tuple[tuple[str, float], ...] = ()
+
+
+def init_verb(graph: Graph) -> str:
+    """The call that initialises a whole model."""
+    return f"fanin.{graph.framework}.init_(model, batch)"
+
+
+def named(names: Sequence[str], limit: int = 3) -> str:
+    """Folded names, the first few of them."""
+    lines = fold_names(names)
+    more = f", and {len(lines) - limit} more" if len(lines) > limit else ""
+    return ", ".join(lines[:limit]) + more
+
+
+def scale_cause(
+    graph: Graph, plan: Plan, trace: Trace, drift: Drift, chain: tuple[Station, ...], steps: Sequence[float]
+) -> Cause:
+    """Find what makes a power drift along a chain.
+
+    Parameters
+    ----------
+    drift
+        The drift as measured, positive when the power grows in its direction of travel.
+    chain
+        The stations that it passes.
+    steps
+        Logarithm of the factor from each station to the next in forward order (one less than
+        stations); they add up to the drift.
+    """
+    low, high = drift.first.node.id, drift.last.node.id
+    nodes = {node.id: node for node in graph.nodes}
+    norms = [i for i in graph.path if low < i < high and i in nodes and nodes[i].kind == OpKind.NORM]
+    joins = {b.join: b for b in graph.branches if low < b.join <= high and b.join in set(graph.path)}
+    if drift.log > 0 and not joins and 2 * len(norms) >= drift.layers:
+        return _norms(drift, chain, len(norms))
+    inside = [w for w in weighed(graph, plan, trace) if any(low < n <= high for n in w.nodes)]
+    cause = weights_cause(graph, inside, drift.log)
+    if cause is not None:
+        return cause
+    bare = [b for b in joins.values() if not b.normalised]
+    if drift.log > 0 and len(bare) >= 2:
+        return _joins(graph, plan, drift, bare)
+    return _place(graph, drift, chain, steps)
+
+
+def weights_cause(graph: Graph, weights: Sequence[Weighed], log: float) -> Cause | None:
+    """Blame weights whose std differs from the plan's, if that accounts for half of the drift."""
+    zero = [w for w in weights if w.ratio == 0.0]
+    if zero and log < 0:
+        return Cause(
+            cause=f"{_count(zero)} zero or constant, so nothing of the signal passes "
+            f"({named([w.name for w in zero])})",
+            fix=f"Draw them at random: {init_verb(graph)}",
+            where=tuple(w.name for w in zero),
+        )
+    known = [w for w in weights if w.ratio is not None and w.ratio > 0.0]
+    logs = {w.name: 2.0 * math.log(w.ratio or 1.0) for w in known}
+    total = sum(logs.values())
+    same_way = [w for w in known if logs[w.name] * log > 0 and abs(logs[w.name]) > 2.0 * w.tolerance]
+    if total * log <= 0 or abs(total) < min(_SHARE * abs(log), 1e3) or not same_way:
+        return None
+    guilty = [w for w in same_way if abs(logs[w.name]) > 2.0 * _OFF] or same_way
+    groups: dict[str, list[Weighed]] = {}
+    for w in guilty:
+        groups.setdefault(_kind(w), []).append(w)
+    mean = math.exp(sum(logs[w.name] for w in guilty) / len(guilty) / 2.0)
+    reasons = [_blame(members) for members in sorted(groups.values(), key=len, reverse=True)[:2]]
+    word = "each multiplies" if len(guilty) > 1 else "it multiplies"
+    names = [w.name for w in guilty]
+    factors = sorted(1.0 / (w.ratio or 1.0) for w in guilty)
+    by = f"{1.0 / mean:.4g}" if factors[-1] < 1.1 * factors[0] else f"{factors[0]:.3g} to {factors[-1]:.3g}"
+    count = f"{len(guilty)} weights" if len(guilty) > 1 else "the weight"
+    return Cause(
+        cause=f"{'; '.join(reasons)}; {word} the power by {times(mean * mean)}",
+        fix=f"Multiply the std of {count} ({named(names)}) by {by}, or initialise the model with "
+        f"{init_verb(graph)}",
+        where=tuple(names),
+        evidence=(("measured std / planned std", mean), ("weights concerned", float(len(guilty)))),
+    )
+
+
+def _count(weights: Sequence[Weighed]) -> str:
+    return f"{len(weights)} weights are" if len(weights) > 1 else "A weight is"
+
+
+def _kind(w: Weighed) -> str:
+    return w.law or "no usual law"
+
+
+def _blame(members: list[Weighed]) -> str:
+    first = members[0]
+    have = f"{len(members)} weights have" if len(members) > 1 else f"{first.name} has"
+    law = first.law or (
+        f"std {first.measure.std:.4g}" if len(members) == 1 else "stds that follow no usual law"
+    )
+    gain, planned = first.gain, first.planned_gain
+    if gain is None or planned is None:
+        return f"{have} {law}"
+    wants = first.activation or "a linear layer"
+    return f"{have} {law}: gain {gain:.3g} where {wants} needs {planned:.4g}"
+
+
+def _norms(drift: Drift, chain: tuple[Station, ...], norms: int) -> Cause:
+    return Cause(
+        cause=f"{norms} normalisations without skip connections: each rescales the gradient by more than "
+        f"its layer loses, so it grows by {times(drift.factor)} a layer whatever the weights are",
+        fix="No scale of the weights cures this: put skip connections around the blocks, or leave out the "
+        "normalisation and use the plan's weights",
+        where=tuple(s.label for s in chain),
+        evidence=(("normalisations without skip", float(norms)),),
+    )
+
+
+def _joins(graph: Graph, plan: Plan, drift: Drift, bare: Sequence[object]) -> Cause:
+    entries = {entry.name: entry for entry in plan.entries}
+    finals = [name for b in graph.branches if b in bare for name in b.final]
+    planned = [entries[n].reason for n in finals if n in entries]
+    why = f" (the plan: {planned[0]})" if planned else ""
+    return Cause(
+        cause=f"{len(bare)} residual branches without a norm each add their power to the stream, which "
+        f"grows by {times(drift.factor)} a step",
+        fix=f"Multiply the last weight of every branch ({named(finals)}) by 1/√{len(bare)} = "
+        f"{1 / math.sqrt(len(bare)):.3g}, or start it at zero{why}; {init_verb(graph)} does so",
+        where=tuple(finals),
+    )
+
+
+def _place(graph: Graph, drift: Drift, chain: tuple[Station, ...], steps: Sequence[float]) -> Cause:
+    """No weight is to blame: name the step that contributes most."""
+    ranked = sorted(range(len(steps)), key=lambda i: -abs(steps[i]) if steps[i] * drift.log > 0 else 0.0)
+    most = ranked[0]
+    share = steps[most] / drift.log if math.isfinite(drift.log) and drift.log else 1.0
+    pair = f"{chain[most].label} and {chain[most + 1].label}"
+    inner = [
+        node.op
+        for node in graph.nodes
+        if chain[most].node.id < node.id < chain[most + 1].node.id and node.kind != OpKind.ACTIVATION
+    ]
+    between = f" ({', '.join(dict.fromkeys(inner[:4]))} in between)" if inner else ""
+    if share >= _SHARE or drift.layers == 1:
+        text = f"Most of it arises between {pair}{between}"
+    else:
+        text = f"It is spread over {drift.layers} layers"
+    return Cause(
+        cause=f"{text}; the stds of the weights are not what brings it about",
+        fix=f"Look at what the model computes between {pair}; {init_verb(graph)} gives the weights the "
+        "scale that the activations ask for",
+        where=(chain[most].label, chain[most + 1].label),
+        evidence=(("largest step, decades", steps[most] / math.log(10.0)),),
+    )

@@ -1,0 +1,1 @@
+"""One file a rule; `fanin.checks.registry` finds them."""

@@ -1,0 +1,150 @@
+"""FAN102: the gradient vanishes or explodes on its way back."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+from fanin.checks.causes import Cause, scale_cause
+from fanin.checks.figures import decades, log_ratio, times
+from fanin.checks.rule import Outcome, Passed, Rule, Skipped
+from fanin.checks.rules.fan101_forward_power import judged
+from fanin.checks.stations import Drift, Station, drift, forward_drift, stations
+from fanin.records.finding import Finding, Severity
+from fanin.records.graph import Graph, UseKind
+from fanin.records.plan import Plan
+from fanin.records.trace import Trace
+
+__all__ = ["RULE"]
+
+
+def _gradients(chain: tuple[Station, ...]) -> list[float]:
+    return [s.measure.gradient_power or 0.0 for s in chain]
+
+
+def _smallest(chain: tuple[Station, ...]) -> float:
+    """The drift that three readings agree on, 0 where they do not agree on a sign.
+
+    Weights drawn by fan_out keep the mean square over units, by fan_in the sum; and a stream that
+    starts small (an embedding with std 0.02 before a norm) has large derivatives of a small thing.
+    A fault shows in the sum, in the mean, and in the sum times the signal's power.
+    """
+    first, last = chain[0].measure, chain[-1].measure
+    gradients = _gradients(chain)
+    total = log_ratio(gradients[0], gradients[-1])
+    sizes = math.log(math.prod(last.shape) / math.prod(first.shape))
+    powers = log_ratio(first.power, last.power)
+    readings = [total, total + sizes, total + powers if math.isfinite(powers) else 0.0]
+    if all(r > 0 for r in readings):
+        return min(readings)
+    return max(readings) if all(r < 0 for r in readings) else 0.0
+
+
+def _check(graph: Graph, plan: Plan, trace: Trace) -> Outcome:
+    measured = [s for s in stations(graph, trace) if s.measure.gradient_power is not None]
+    chain = tuple(s for s in measured if math.prod(s.measure.shape) > 0)
+    if len(chain) < 2:
+        return Skipped(
+            reason=f"a gradient was measured at {len(chain)} layers of the path, and two are needed"
+        )
+    gradients = _gradients(chain)
+    if gradients[-1] == 0.0:
+        return Skipped(reason=f"no gradient reaches {chain[-1].label}, the last layer before the head")
+    if not all(map(math.isfinite, gradients)):
+        return Skipped(reason="the gradient is not finite")
+    strict = _smallest(chain)
+    judged_drift = drift(chain, strict)
+    severity = judged(judged_drift)
+    total = drift(chain, log_ratio(gradients[0], gradients[-1]))
+    if severity is None:
+        return Passed(
+            reason=f"gradient power changes by {decades(total.log)} over {total.layers} layers "
+            f"({times(math.exp(total.log))} in all)"
+        )
+    shown = total if total.log * strict > 0 else judged_drift
+    steps = [log_ratio(a, b) for a, b in itertools.pairwise(gradients)]
+    cause = _cause(graph, plan, trace, shown, chain, steps, severity)
+    return _finding(graph, trace, chain, shown, judged_drift, cause, severity)
+
+
+def _cause(
+    graph: Graph,
+    plan: Plan,
+    trace: Trace,
+    shown: Drift,
+    chain: tuple[Station, ...],
+    steps: list[float],
+    severity: Severity,
+) -> Cause:
+    if severity == Severity.INFO:
+        return Cause(
+            cause=f"finite width: the logarithm of the power has a spread of {shown.sd:.2g} over "
+            f"{shown.layers} layers of about {shown.last.width:.0f} units",
+            fix="Wider or fewer layers, an orthogonal draw, or skip connections",
+            where=(shown.first.label, shown.last.label),
+        )
+    return scale_cause(graph, plan, trace, shown, chain, steps)
+
+
+def _finding(
+    graph: Graph,
+    trace: Trace,
+    chain: tuple[Station, ...],
+    shown: Drift,
+    strict: Drift,
+    cause: Cause,
+    severity: Severity,
+) -> Finding:
+    falls = shown.log < 0
+    forward = forward_drift(chain)
+    rate = f"by {times(shown.factor)} a layer over {shown.layers} layers: " if shown.factor else ""
+    summary = (
+        f"The gradient's power {'falls' if falls else 'grows'} {rate}{decades(shown.log)} "
+        f"from {shown.last.label} back to {shown.first.label}"
+    )
+    if abs(forward.log) < 0.25 * abs(shown.log):
+        held = "; bias draws hold it up" if falls and _biased(graph, trace) else ""
+        summary += f". The forward signal does not show it ({decades(forward.log)}{held})"
+    if severity == Severity.INFO:
+        summary += "; within the luck of a draw at this width"
+    return Finding(
+        code=RULE.code,
+        name="vanishing gradients" if falls else "exploding gradients",
+        severity=severity,
+        summary=summary,
+        cause=cause.cause,
+        fix=cause.fix,
+        where=cause.where,
+        evidence=(
+            ("factor a layer", shown.factor),
+            ("layers", float(shown.layers)),
+            ("decades", shown.log / math.log(10.0)),
+            ("forward decades", forward.log / math.log(10.0)),
+            ("z against the finite-width band", strict.z),
+            *cause.evidence,
+        ),
+    )
+
+
+def _biased(graph: Graph, trace: Trace) -> bool:
+    biases = {p.name for p in graph.parameters for use in p.uses if use.kind == UseKind.BIAS and not use.head}
+    return any(p.name in biases and p.std > 0.0 for p in trace.parameters)
+
+
+RULE = Rule(
+    code="FAN102",
+    name="gradient power",
+    definition="ln(G_1 / G_L), G the squared derivative of <r, output> summed over a layer's output, for a "
+    "random r of unit variance, from the last layer before the head back to the first",
+    threshold="a warning from 2 decades, a failure from 4, beyond 4 standard deviations of what finite width "
+    "explains; the sum over units, the mean over units, and the sum times the signal's power must agree, "
+    "so that neither a change of width nor a small start before a norm counts",
+    advice="Give every weight the std gain / sqrt(fan_in); where norms without skip connections are the "
+    "cause, add skip connections",
+    symptom_of=("FAN105", "FAN101"),
+    references=(
+        "S. S. Schoenholz et al., Deep Information Propagation, 2017, section 4",
+        "G. Yang et al., A Mean Field Theory of Batch Normalization, 2019 (norms without skip)",
+    ),
+    check=_check,
+)

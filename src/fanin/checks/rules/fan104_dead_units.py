@@ -1,0 +1,99 @@
+"""FAN104: units that fire on no input."""
+
+from __future__ import annotations
+
+import math
+
+from fanin.checks.figures import percent
+from fanin.checks.rule import Outcome, Passed, Rule, Skipped
+from fanin.laws.quadrature import NODES
+from fanin.laws.recursion import dead_share
+from fanin.records.finding import Finding, Severity
+from fanin.records.graph import Activation, Graph, OpKind
+from fanin.records.plan import Plan
+from fanin.records.trace import Measurement, Trace
+
+__all__ = ["RULE"]
+
+_POINTS = 0.05
+_ERRORS = 6.0
+_FAILURE = 0.9
+
+
+def _one_sided(activation: Activation) -> bool:
+    """Whether f is zero for every negative input, so that a unit can be dead."""
+    negative = [v for x, v in zip(NODES, activation.values, strict=True) if x < 0]
+    return all(v == 0.0 for v in negative) and any(v != 0.0 for v in activation.values)
+
+
+def _expected(m: Measurement, before: Measurement | None, batch: int) -> float | None:
+    """Share that likeness of samples alone explains; None where likeness was not measured."""
+    cosine = before.cosine if before is not None and before.cosine is not None else m.cosine
+    if cosine is None:
+        return None
+    # Neighbouring positions of a map are no independent samples; counting samples errs to the safe side.
+    positions = len(m.shape) > 3
+    return dead_share(min(cosine, 1.0), max(1, batch if positions else m.samples))
+
+
+def _check(graph: Graph, _plan: Plan, trace: Trace) -> Outcome:
+    nodes = {node.id: node for node in graph.nodes}
+    measures = {m.node: m for m in trace.measurements}
+    worst: tuple[float, Measurement, float, float] | None = None
+    faults: list[Measurement] = []
+    seen = 0
+    for m in trace.measurements:
+        node = nodes.get(m.node)
+        if m.kind != OpKind.ACTIVATION or m.dead is None or node is None or node.activation is None:
+            continue
+        if not _one_sided(graph.activations[node.activation]) or not m.finite or m.units < 2:
+            continue
+        expected = _expected(m, measures.get(node.inputs[0]) if node.inputs else None, trace.batch)
+        if expected is None:
+            continue
+        seen += 1
+        error = math.sqrt(max(expected * (1.0 - expected), 1.0 / m.units) / m.units)
+        excess = m.dead - expected - max(_POINTS, _ERRORS * error)
+        if excess > 0.0:
+            faults.append(m)
+        if worst is None or excess > worst[0]:
+            worst = (excess, m, m.dead, expected)
+    if worst is None:
+        return Skipped(reason="no activation that is zero on one side was measured on two samples or more")
+    _, m, dead, expected = worst
+    figures = f"{percent(dead)} of the units, {percent(expected)} expected from the likeness of the samples"
+    if not faults:
+        return Passed(reason=f"{seen} activations, at most {figures}")
+    where = tuple(dict.fromkeys(f.module or f.op for f in faults))
+    place = m.module or m.op
+    severity = Severity.FAILURE if dead >= _FAILURE else Severity.WARNING
+    before = measures.get(nodes[m.node].inputs[0]) if nodes[m.node].inputs else None
+    shift = ""
+    if before is not None and before.power > 0:
+        offset = before.mean / math.sqrt(before.power)
+        shift = f" (mean {before.mean:.3g}, {offset:.2g} of its root mean square)"
+    return Finding(
+        code=RULE.code,
+        name="dead units",
+        severity=severity,
+        summary=f"At {place} {percent(dead)} of {m.units} units fire on none of {m.samples} samples; "
+        f"{percent(expected)} would be expected",
+        cause=f"what enters {place} lies below zero{shift}: biases or inputs that shift it, not depth",
+        fix="Set the biases before these activations to zero and centre the inputs",
+        where=where,
+        evidence=(("dead share", dead), ("expected dead share", expected), ("samples", float(m.samples))),
+    )
+
+
+RULE = Rule(
+    code="FAN104",
+    name="dead units",
+    definition="share of units at or below zero on every sample, against "
+    "integral pdf(t) Phi(-t sqrt(c / (1 - c)))^B dt for samples of mean cosine c",
+    threshold="5 points and 6 standard errors above the expectation; a failure from 90 %. A fixed limit "
+    "would flag every deep ReLU network: at 50 layers 43 % is what depth alone brings",
+    advice="Zero the biases before the activation and centre the inputs",
+    symptom_of=("FAN106", "FAN101", "FAN102", "FAN201"),
+    references=("L. Lu et al., Dying ReLU and Initialization, 2019",),
+    check=_check,
+)

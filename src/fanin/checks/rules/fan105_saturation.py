@@ -1,0 +1,84 @@
+"""FAN105: bounded activations that sit at their bounds."""
+
+from __future__ import annotations
+
+import math
+
+from fanin.checks.causes import init_verb, weights_cause
+from fanin.checks.figures import percent
+from fanin.checks.rule import Outcome, Passed, Rule, Skipped
+from fanin.checks.weights import weighed
+from fanin.records.finding import Finding, Severity
+from fanin.records.graph import Graph, OpKind
+from fanin.records.plan import Plan
+from fanin.records.trace import Measurement, Trace
+
+__all__ = ["RULE"]
+
+_WARNING = 0.20
+_FAILURE = 0.50
+
+
+def _check(graph: Graph, plan: Plan, trace: Trace) -> Outcome:
+    seen = [m for m in trace.measurements if m.kind == OpKind.ACTIVATION and m.saturated is not None]
+    if not seen:
+        return Skipped(reason="no bounded activation")
+    worst = max(seen, key=lambda m: m.saturated or 0.0)
+    share = worst.saturated or 0.0
+    if share < _WARNING:
+        return Passed(reason=f"{len(seen)} bounded activations, at most {percent(share)} saturated")
+    faults = [m for m in seen if (m.saturated or 0.0) >= _WARNING]
+    before = _before(graph, trace, worst)
+    rms = "" if before is None else f" with a root mean square of {math.sqrt(before.power):.3g}"
+    ids = {worst.node, *graph.node(worst.node).inputs}
+    feeding = [w for w in weighed(graph, plan, trace) if ids & set(w.nodes)]
+    everywhere = [w for w in weighed(graph, plan, trace) if not w.head]
+    cause = weights_cause(graph, feeding, math.log(4.0)) and weights_cause(graph, everywhere, math.log(4.0))
+    place = worst.module or worst.op
+    given = _input(trace)
+    if cause is not None:
+        text, fix, where = cause.cause, cause.fix, cause.where
+    elif given is not None and given.power > 4.0:
+        text = f"the inputs have a root mean square of {math.sqrt(given.power):.3g}"
+        fix, where = "Scale the inputs to mean 0 and standard deviation 1", (place,)
+    else:
+        text = f"what enters {place} is too large{rms}, though its weights have the plan's scale"
+        fix, where = f"Look at what feeds {place}; {init_verb(graph)} draws the weights anew", (place,)
+    return Finding(
+        code=RULE.code,
+        name="saturated units",
+        severity=Severity.FAILURE if share >= _FAILURE else Severity.WARNING,
+        summary=f"At {place} {percent(share)} of the values sit where the slope is below 6 % of its largest "
+        f"({len(faults)} of {len(seen)} bounded activations are concerned); "
+        f"inputs come in{rms or ' too large'}",
+        cause=text,
+        fix=fix,
+        where=where,
+        evidence=(
+            ("saturated share", share),
+            ("activations concerned", float(len(faults))),
+            *(cause.evidence if cause else ()),
+        ),
+    )
+
+
+def _before(graph: Graph, trace: Trace, m: Measurement) -> Measurement | None:
+    inputs = graph.node(m.node).inputs
+    return next((x for x in trace.measurements if inputs and x.node == inputs[0]), None)
+
+
+def _input(trace: Trace) -> Measurement | None:
+    return next((m for m in trace.measurements if m.kind == OpKind.INPUT), None)
+
+
+RULE = Rule(
+    code="FAN105",
+    name="saturation",
+    definition="share of a bounded activation's outputs where its slope is below 6 % of its largest "
+    "(|tanh| > 0.97)",
+    threshold="a warning from 20 %, a failure from 50 %: a unit Gaussian saturates 3.6 % of tanh, one with "
+    "twice that std 30 %",
+    advice="Give the weights before the activation the std gain / sqrt(fan_in), and scale the inputs",
+    references=("X. Glorot, Y. Bengio, Understanding the difficulty of training deep networks, 2010",),
+    check=_check,
+)

@@ -1,0 +1,83 @@
+"""FAN106: NaN or infinity, and the first place where it appears."""
+
+from __future__ import annotations
+
+import math
+
+from fanin.checks.causes import named
+from fanin.checks.rule import Outcome, Passed, Rule, Skipped
+from fanin.records.finding import Finding, Severity
+from fanin.records.graph import Graph, OpKind
+from fanin.records.plan import Plan
+from fanin.records.trace import Trace
+
+__all__ = ["RULE"]
+
+
+def _check(graph: Graph, _plan: Plan, trace: Trace) -> Outcome:
+    if not trace.measurements:
+        return Skipped(reason="nothing was measured")
+    bad = [p.name for p in trace.parameters if not p.finite]
+    first = next((m for m in trace.measurements if not m.finite), None)
+    if first is not None and first.kind == OpKind.INPUT:
+        return _found(
+            "The batch holds NaN or infinite values",
+            "the data, not the model: an input is not finite before any layer has run",
+            "Clean the batch and check again",
+            (first.op,),
+        )
+    if bad:
+        return _found(
+            f"{len(bad)} parameters hold NaN or infinite values",
+            "memory that was never initialised, or a bad checkpoint: they are wrong before any layer runs",
+            f"Initialise them: fanin.{graph.framework}.init_(model, batch)",
+            tuple(bad),
+            f" ({named(bad)})",
+        )
+    if first is not None:
+        place = first.module or first.op
+        largest = max(
+            (m.power for m in trace.measurements if m.finite and m.node < first.node and m.power > 0),
+            default=0.0,
+        )
+        grown = f"; the largest root mean square before it is {math.sqrt(largest):.3g}" if largest else ""
+        return _found(
+            f"The output of {place} ({first.op}) is the first that is not finite{grown}",
+            "an overflow of the number format, if the values before it are large; else the operation itself "
+            "(a division by zero, a logarithm of zero, a row that is masked as a whole)",
+            f"Look at {place}; every input of it is finite",
+            (place,),
+        )
+    if trace.loss is not None and not math.isfinite(trace.loss.value):
+        return _found(
+            f"The loss is {trace.loss.value} although the model's output is finite",
+            "the loss function or the target (labels outside the classes, a logarithm of zero)",
+            "Look at the target and the loss function",
+            (trace.loss.name,),
+        )
+    return Passed(
+        reason=f"{len(trace.measurements)} outputs and {len(trace.parameters)} parameters are finite"
+    )
+
+
+def _found(summary: str, cause: str, fix: str, where: tuple[str, ...], more: str = "") -> Finding:
+    return Finding(
+        code=RULE.code,
+        name="values that are not finite",
+        severity=Severity.FAILURE,
+        summary=summary + more,
+        cause=cause,
+        fix=fix,
+        where=where,
+    )
+
+
+RULE = Rule(
+    code="FAN106",
+    name="finite values",
+    definition="NaN or infinity in the batch, a parameter, an operation's output or the loss, in this order",
+    threshold="any",
+    advice="The first place is the cause; everything after it follows",
+    symptom_of=("FAN101",),
+    check=_check,
+)

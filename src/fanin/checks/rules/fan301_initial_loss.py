@@ -1,0 +1,123 @@
+"""FAN301: the first loss is not that of an unprejudiced guess."""
+
+from __future__ import annotations
+
+import math
+
+from fanin.checks.causes import init_verb, weights_cause
+from fanin.checks.rule import Outcome, Passed, Rule, Skipped
+from fanin.checks.weights import weighed
+from fanin.laws.recursion import initial_loss
+from fanin.records.finding import Finding, Severity
+from fanin.records.graph import Graph, OpKind
+from fanin.records.plan import Plan
+from fanin.records.trace import LossMeasurement, Trace
+
+__all__ = ["RULE"]
+
+_WARNING = 1.0
+_FAILURE = 2.0
+_LOW = 0.9
+_MULTIPLE = 4.0
+
+
+def _check(graph: Graph, plan: Plan, trace: Trace) -> Outcome:
+    loss = trace.loss
+    if loss is None:
+        return Skipped(reason="no target was given")
+    if not math.isfinite(loss.value):
+        return Skipped(reason="the loss is not finite")
+    if loss.expected is None:
+        return Skipped(reason=f"what '{loss.name}' should start at is not known")
+    if loss.classes is not None:
+        return _classes(graph, plan, trace, loss, loss.classes, loss.expected)
+    if loss.expected > 0 and loss.value > _MULTIPLE * loss.expected:
+        return _finding(graph, plan, trace, loss, loss.expected, Severity.WARNING)
+    return Passed(reason=f"{loss.name} {loss.value:.4g}; the best constant guess has {loss.expected:.4g}")
+
+
+def _classes(
+    graph: Graph, plan: Plan, trace: Trace, loss: LossMeasurement, classes: int, expected: float
+) -> Outcome:
+    excess = loss.value - expected
+    spread = f", logits with std {loss.logit_std:.3g}" if loss.logit_std is not None else ""
+    if excess > _WARNING:
+        severity = Severity.FAILURE if excess > max(_FAILURE, expected) else Severity.WARNING
+        return _finding(graph, plan, trace, loss, expected, severity)
+    if loss.value < _LOW * expected and expected - loss.value > 0.2:
+        return Finding(
+            code=RULE.code,
+            name="low first loss",
+            severity=Severity.INFO,
+            summary=f"The first loss is {loss.value:.4g}, below the {expected:.4g} of a guess among "
+            f"{classes} classes",
+            cause="a model that has been trained already, one class that prevails in the batch, or a target "
+            "that leaks into the input",
+            fix="Nothing, if the model is trained",
+            where=(loss.name,),
+            evidence=(("loss", loss.value), ("expected", expected)),
+        )
+    return Passed(reason=f"loss {loss.value:.4g}, ln {classes} = {expected:.4g}{spread}")
+
+
+def _finding(
+    graph: Graph, plan: Plan, trace: Trace, loss: LossMeasurement, expected: float, severity: Severity
+) -> Finding:
+    every = weighed(graph, plan, trace)
+    head = [w for w in every if w.head]
+    given = next((m for m in trace.measurements if m.kind == OpKind.INPUT), None)
+    s = loss.logit_std
+    log = math.log(4.0)
+    # What the head's own scale brings about is the head's; what comes in too large is not.
+    cause = weights_cause(graph, head, log)
+    raw = None if given is None or given.power <= 4.0 else math.sqrt(given.power)
+    guess = "ln C" if loss.classes is not None else "the best constant guess"
+    spread = f" (logits with std {s:.3g})" if s is not None else ""
+    if raw is not None:
+        text = f"inputs with a root mean square of {raw:.3g}, which every layer passes on"
+        fix = "Scale the inputs to mean 0 and standard deviation 1"
+        where: tuple[str, ...] = (given.op,) if given is not None else ()
+        if cause is not None:
+            text, fix = f"{text}; and {cause.cause}", f"{fix}. {cause.fix}"
+            where = (*where, *cause.where)
+    elif cause is not None:
+        text, fix, where = cause.cause, cause.fix, cause.where
+    else:
+        other = weights_cause(graph, [w for w in every if not w.head], log)
+        text = other.cause if other else "outputs far from zero before anything was learned"
+        fix = f"Give the head a smaller std, so that logits have std 0.5 or less; {init_verb(graph)} does so"
+        where = tuple(w.name for w in head)
+    predicted = (
+        ""
+        if s is None or loss.classes is None
+        else f"; ln C + s²/2 predicts {initial_loss(loss.classes, s):.4g}"
+    )
+    return Finding(
+        code=RULE.code,
+        name="high first loss",
+        severity=severity,
+        summary=f"The first loss is {loss.value:.4g} where {guess} is {expected:.4g}{spread}{predicted}: the "
+        "model starts out sure of wrong answers, and unlearns them first",
+        cause=text,
+        fix=fix,
+        where=where,
+        evidence=(
+            ("loss", loss.value),
+            ("expected", expected),
+            *((("logit std", s),) if s is not None else ()),
+        ),
+    )
+
+
+RULE = Rule(
+    code="FAN301",
+    name="first loss",
+    definition="loss of the batch against that of the best constant guess: ln C for C classes, the target's "
+    "variance for squares; random logits of std s add s^2/2 (1 - 1/C)",
+    threshold="for classes a warning from 1 nat above (s = 1.4), a failure when it is both 2 nats above and "
+    "twice as large; for squares a warning from 4 times",
+    advice="Scale the inputs; give the head a std that leaves logits with s <= 0.5, or zeros",
+    symptom_of=("FAN101", "FAN106"),
+    references=("A. Karpathy, A Recipe for Training Neural Networks, 2019",),
+    check=_check,
+)

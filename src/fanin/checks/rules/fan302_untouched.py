@@ -1,0 +1,52 @@
+"""FAN302: trainable parameters that take no part."""
+
+from __future__ import annotations
+
+from fanin.checks.causes import named
+from fanin.checks.rule import Outcome, Passed, Rule, Skipped
+from fanin.records.finding import Finding, Severity
+from fanin.records.graph import Graph
+from fanin.records.plan import Plan
+from fanin.records.trace import Trace
+
+__all__ = ["RULE"]
+
+
+def _check(graph: Graph, _plan: Plan, trace: Trace) -> Outcome:
+    measures = {p.name: p for p in trace.parameters}
+    trainable = [p for p in graph.parameters if p.trainable and not p.buffer and p.name in measures]
+    if not trainable:
+        return Skipped(reason="no parameter is trainable")
+    if all(measures[p.name].gradient_norm is None for p in trainable):
+        return Skipped(reason="no gradient was measured")
+    read = {name for node in graph.nodes for name in node.parameters}
+    untouched = [p.name for p in trainable if measures[p.name].gradient_norm is None]
+    if not untouched:
+        return Passed(reason=f"all {len(trainable)} trainable parameters take part")
+    unread = [name for name in untouched if name not in read]
+    cut = [name for name in untouched if name in read]
+    parts = [f"{len(unread)} never read ({named(unread)})"] if unread else []
+    parts += [f"{len(cut)} read, but without effect on the output ({named(cut)})"] if cut else []
+    return Finding(
+        code=RULE.code,
+        name="untouched parameters",
+        severity=Severity.WARNING,
+        summary=f"{len(untouched)} of {len(trainable)} trainable parameters get no gradient: "
+        + "; ".join(parts),
+        cause="layers that are built but not called on this batch"
+        if not cut
+        else "a result that is not used, a detach() or no_grad() on the way, or layers that are not called",
+        fix="Remove them, use them, or freeze them with requires_grad_(False)",
+        where=tuple(untouched),
+        evidence=(("parameters", float(len(untouched))), ("never read", float(len(unread)))),
+    )
+
+
+RULE = Rule(
+    code="FAN302",
+    name="untouched parameters",
+    definition="trainable parameters through which no gradient arrives",
+    threshold="any: they never learn, and they make data-parallel training stop or slow down",
+    advice="Remove them, use them, or freeze them",
+    check=_check,
+)

@@ -1,0 +1,109 @@
+"""All rules on one trace, and one finding a cause."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import replace
+
+import numpy as np
+
+from fanin._version import __version__
+from fanin.checks.registry import rules
+from fanin.checks.rule import Passed, Rule, Skipped
+from fanin.records.finding import Diagnosis, Finding, Severity, SkippedCheck
+from fanin.records.graph import Graph
+from fanin.records.plan import Plan
+from fanin.records.trace import Trace
+
+__all__ = ["run"]
+
+_RANK = {Severity.FAILURE: 0, Severity.WARNING: 1, Severity.INFO: 2}
+
+
+def run(graph: Graph, plan: Plan, trace: Trace) -> Diagnosis:
+    """Apply every rule and fold symptoms into what brings them about.
+
+    Parameters
+    ----------
+    graph, plan
+        The model's computation, and the plan that serves as the yardstick for its weights.
+    trace
+        What one pass measured.
+
+    Returns
+    -------
+    Diagnosis
+        Findings with the gravest first; rules that passed or could not be applied, each with its
+        reason.
+    """
+    found: dict[str, Finding] = {}
+    passed: list[tuple[str, str]] = []
+    skipped: list[SkippedCheck] = []
+    for rule in rules():
+        outcome = rule.check(graph, plan, trace)
+        if isinstance(outcome, Passed):
+            passed.append((rule.code, outcome.reason))
+        elif isinstance(outcome, Skipped):
+            skipped.append(SkippedCheck(code=rule.code, name=rule.name, reason=outcome.reason))
+        else:
+            found[rule.code] = outcome
+    findings = sorted(_folded(found).values(), key=lambda f: (_RANK[f.severity], f.code))
+    return Diagnosis(
+        graph=graph,
+        plan=plan,
+        trace=trace,
+        findings=tuple(findings),
+        skipped=tuple(skipped),
+        passed=tuple(passed),
+        environment=(
+            ("fanin", __version__),
+            ("python", platform.python_version()),
+            ("numpy", np.__version__),
+            ("platform", platform.platform()),
+            ("seed", str(plan.seed)),
+        ),
+    )
+
+
+def _folded(found: dict[str, Finding]) -> dict[str, Finding]:
+    """Leave one finding a cause; each names the symptoms that follow from it."""
+    by_code = {rule.code: rule for rule in rules()}
+    roots = {code: _root(code, found, by_code) for code in found}
+    result: dict[str, Finding] = {}
+    for code, finding in found.items():
+        if roots[code] != code:
+            continue
+        symptoms = [found[c] for c, root in roots.items() if root == code and c != code]
+        result[code] = _with_symptoms(finding, symptoms)
+    return result
+
+
+def _root(code: str, found: dict[str, Finding], by_code: dict[str, Rule]) -> str:
+    """Follow a symptom to the fault behind it; a remark explains nothing but remarks."""
+    seen = {code}
+    while True:
+        explained = [
+            other
+            for other in by_code[code].symptom_of
+            if other in found and other not in seen and _RANK[found[other].severity] < _RANK[Severity.INFO]
+        ]
+        if not explained:
+            return code
+        code = explained[0]
+        seen.add(code)
+
+
+def _with_symptoms(finding: Finding, symptoms: list[Finding]) -> Finding:
+    # The weights' scale is named as the cause already; it is no symptom to be listed.
+    listed = [s for s in symptoms if s.code != "FAN203"]
+    if not listed:
+        return finding
+    names = ", ".join(f"{s.name} ({s.code})" for s in listed)
+    figures = [(f"{s.code} {s.evidence[0][0]}", s.evidence[0][1]) for s in listed if s.evidence]
+    worst = min([finding, *listed], key=lambda f: _RANK[f.severity]).severity
+    return replace(
+        finding,
+        severity=worst,
+        summary=f"{finding.summary.rstrip('.')}. It brings about: {names}",
+        evidence=(*finding.evidence, *figures),
+    )

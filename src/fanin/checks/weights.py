@@ -1,0 +1,143 @@
+"""Weights as they are, beside what a plan would give them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from fanin.records.graph import Graph, UseKind
+from fanin.records.plan import Entry, Plan, Status
+from fanin.records.trace import ParameterMeasurement, Trace
+
+__all__ = ["Weighed", "named_law", "weighed"]
+
+_WEIGHTS = {
+    UseKind.WEIGHT,
+    UseKind.EMBEDDING,
+    UseKind.RECURRENT_INPUT,
+    UseKind.RECURRENT_STATE,
+}
+
+_UNIFORM = math.sqrt(3.0)
+"""Largest value over std of a uniform draw; that of a normal one is larger from 20 draws on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weighed:
+    """One weight: measured std over planned std, and the law it seems to follow.
+
+    `ratio` is None where the plan draws no random numbers (zeros, a kept tensor). `tolerance` is
+    the relative error of `ratio` that the size of the sample leaves, at 6 standard errors.
+    """
+
+    name: str
+    module: str
+    nodes: tuple[int, ...]
+    kind: UseKind
+    head: bool
+    activation: str | None
+    entry: Entry
+    measure: ParameterMeasurement
+    ratio: float | None
+    tolerance: float
+    law: str | None
+
+    @property
+    def default(self) -> bool:
+        """Whether it has the law that the framework gives to new layers."""
+        return self.law is not None and self.law.startswith("the framework's default")
+
+    @property
+    def gain(self) -> float | None:
+        """Measured ``std sqrt(fan_in)``."""
+        fan = self.entry.fan_in
+        return None if not fan else self.measure.std * math.sqrt(fan)
+
+    @property
+    def planned_gain(self) -> float | None:
+        """Planned ``std sqrt(fan_in)``."""
+        fan, drawn = self.entry.fan_in, self.entry.draw
+        return None if not fan or drawn is None else drawn.std * math.sqrt(fan)
+
+
+def weighed(graph: Graph, plan: Plan, trace: Trace) -> tuple[Weighed, ...]:
+    """Every weight that is summed over or looked up, in the graph's order."""
+    entries = {entry.name: entry for entry in plan.entries}
+    measures = {p.name: p for p in trace.parameters}
+    found: list[Weighed] = []
+    for parameter in graph.parameters:
+        uses = [use for use in parameter.uses if use.kind in _WEIGHTS]
+        entry, measure = entries.get(parameter.name), measures.get(parameter.name)
+        if not uses or entry is None or measure is None or not measure.finite:
+            continue
+        planned = entry.draw.std if entry.draw is not None and entry.status == Status.CLAIMED else 0.0
+        active = next((use.activation for use in uses if use.activation is not None), None)
+        found.append(
+            Weighed(
+                name=parameter.name,
+                module=parameter.name.rpartition(".")[0],
+                nodes=tuple(use.node for use in uses),
+                kind=uses[0].kind,
+                head=any(use.head for use in uses),
+                activation=None if active is None else graph.activations[active].name,
+                entry=entry,
+                measure=measure,
+                ratio=measure.std / planned if planned > 0.0 else None,
+                tolerance=_tolerance(measure.numel),
+                law=named_law(measure, entry, graph.framework),
+            )
+        )
+    return tuple(found)
+
+
+def _tolerance(numel: int) -> float:
+    # Standard error of a std is std / sqrt(2 N) for normal draws, less for uniform ones.
+    return 6.0 / math.sqrt(2.0 * max(numel, 1))
+
+
+def named_law(measure: ParameterMeasurement, entry: Entry, framework: str) -> str | None:
+    """Name the usual law that a tensor's spread and range agree with; None if none does.
+
+    Parameters
+    ----------
+    measure
+        Std and largest value of the tensor.
+    entry
+        Its shape and fans.
+    framework
+        Whose default law to think of first.
+    """
+    std = measure.std
+    if std == 0.0:
+        return "zeros" if measure.largest == 0.0 else f"one constant, {measure.mean:.4g}"
+    uniform = measure.numel >= 64 and measure.largest <= 1.001 * _UNIFORM * std * (
+        1 + _tolerance(measure.numel)
+    )
+    family = "U" if uniform else "N"
+    for text, value, needs in _laws(entry, framework):
+        close = abs(std / value - 1.0) <= min(0.25, _tolerance(measure.numel)) + 0.002
+        if close and needs in ("", family):
+            return text
+    return None
+
+
+def _laws(entry: Entry, framework: str) -> list[tuple[str, float, str]]:
+    """Text, std and family ("" for either) of usual laws, the most telling first."""
+    shape, fan_in, fan_out = entry.shape, entry.fan_in, entry.fan_out
+    laws: list[tuple[str, float, str]] = []
+    if framework == "torch" and len(shape) >= 2:
+        # torch counts everything but the first dimension, also where that is no fan_in.
+        counted = math.prod(shape[1:])
+        text = "the framework's default law U(±1/√fan_in), std 1/√(3 fan_in)"
+        laws.append((text, 1.0 / math.sqrt(3.0 * counted), "U"))
+    if framework == "keras" and fan_in and fan_out:
+        text = "the framework's default law, Glorot uniform"
+        laws.append((text, math.sqrt(2.0 / (fan_in + fan_out)), "U"))
+    if fan_in and fan_out:
+        laws += [
+            ("He's law, std √(2/fan_in)", math.sqrt(2.0 / fan_in), ""),
+            ("LeCun's law, std 1/√fan_in", math.sqrt(1.0 / fan_in), ""),
+            ("Glorot's law, std √(2/(fan_in + fan_out))", math.sqrt(2.0 / (fan_in + fan_out)), ""),
+        ]
+    laws += [(f"std {value:g} whatever the width", value, "N") for value in (1.0, 0.1, 0.05, 0.02, 0.01)]
+    return laws
