@@ -48,7 +48,7 @@ test: $(VENV)/.dev  ## set up everything, then run every check below
 lint: $(VENV)/.dev  ## ruff: rules and format
 	@failed=0; \
 	$(STEP) "ruff check" $(BIN)/ruff check --output-format concise || failed=1; \
-	$(STEP) "ruff format --check" $(BIN)/ruff format --check || failed=1; \
+	$(STEP) "ruff format --check" $(BIN)/ruff format --check --output-format concise || failed=1; \
 	exit $$failed
 
 .PHONY: types
