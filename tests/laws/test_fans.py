@@ -34,12 +34,8 @@ def conv1d_terms(length: int, kernel: int, stride: int, *, transposed: bool) -> 
         pytest.param((784, 256), "in out", 784, 256, id="dense, in out"),
         pytest.param((64, 32, 3, 3), None, 288, 576, id="conv, OIHW"),
         pytest.param((3, 3, 32, 64), "receptive receptive in out", 288, 576, id="conv, HWIO"),
-        pytest.param(
-            (64, 8, 3, 3), Axes(roles=(OUT, IN, REC, REC), groups=4), 72, 144, id="grouped by 4"
-        ),
-        pytest.param(
-            (64, 1, 3, 3), Axes(roles=(OUT, IN, REC, REC), groups=64), 9, 9, id="depthwise, torch"
-        ),
+        pytest.param((64, 8, 3, 3), Axes(roles=(OUT, IN, REC, REC), groups=4), 72, 144, id="grouped by 4"),
+        pytest.param((64, 1, 3, 3), Axes(roles=(OUT, IN, REC, REC), groups=64), 9, 9, id="depthwise, torch"),
         pytest.param((3, 3, 32, 2), "receptive receptive group out", 9, 18, id="depthwise, Keras"),
         pytest.param(
             (256, 16, 4, 4),
@@ -62,16 +58,16 @@ def conv1d_terms(length: int, kernel: int, stride: int, *, transposed: bool) -> 
             64,
             id="transposed, grouped, strided",
         ),
-        pytest.param(
-            (64, 32, 4, 4), Axes(roles=(OUT, IN, REC, REC), stride=4), 512, 256, id="strided"
-        ),
+        pytest.param((64, 32, 4, 4), Axes(roles=(OUT, IN, REC, REC), stride=4), 512, 256, id="strided"),
         pytest.param((8, 64, 32), "batch in out", 64, 32, id="eight experts"),
         pytest.param((512, 8, 64), "in out out", 512, 512, id="attention heads"),
         pytest.param((5,), "in", 5, 1, id="a vector with a role"),
         pytest.param((), "", 1, 1, id="a scalar with no roles to give"),
     ],
 )
-def test_fans_by_roles(shape: tuple[int, ...], axes: Axes | str | None, fan_in: float, fan_out: float) -> None:
+def test_fans_by_roles(
+    shape: tuple[int, ...], axes: Axes | str | None, fan_in: float, fan_out: float
+) -> None:
     assert fans(shape, axes) == Fans(fan_in=fan_in, fan_out=fan_out)
 
 

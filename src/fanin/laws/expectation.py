@@ -108,6 +108,8 @@ def evaluate(f: Callable[..., object], x: NDArray[np.float64]) -> NDArray[np.flo
     """
     try:
         values = np.asarray(f(x))
+    except InputError:
+        raise
     except (TypeError, ValueError, AttributeError):
         values = np.empty(0)
     if values.shape != x.shape:

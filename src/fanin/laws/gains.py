@@ -208,13 +208,16 @@ def gain_from_values(values: Values, q: float = 1.0, *, name: str = "custom") ->
     >>> round(gain_from_values(np.maximum(NODES, 0.0)).forward, 6)
     1.414214
     """
+    second = gaussian_second_moment(values, q)
+    slopes = gaussian_derivative_second_moment(values, q)
     return _nonzero(
         Gain(
             name=name,
             q=float(q),
             mean=gaussian_mean(values, q),
-            second_moment=gaussian_second_moment(values, q),
-            derivative_second_moment=gaussian_derivative_second_moment(values, q),
+            second_moment=second,
+            # Ten digits of slope below the signal there is only the rounding of the fit.
+            derivative_second_moment=slopes if slopes * max(q, 1.0) > 1e-20 * second else 0.0,
             source="values",
         )
     )

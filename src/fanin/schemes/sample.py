@@ -26,7 +26,7 @@ def sample(
     shape: Sequence[int] | int,
     *,
     seed: int,
-    name: str,
+    name: str | tuple[str, ...],
     axes: Axes | str | Iterable[str] | None = None,
     dtype: Any = "float32",
 ) -> NDArray[Any]:
@@ -45,7 +45,7 @@ def sample(
     seed
         Of the whole model; weights differ by their names, never by their seeds.
     name
-        Of the weight within the model.
+        Of the weight within the model; a tuple names a part of it.
     axes
         Roles of the dimensions; None means ``out in receptive ...``.
     dtype
