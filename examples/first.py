@@ -28,7 +28,7 @@ def main() -> None:
     batch = torch.randn(128, 64, generator=torch.Generator().manual_seed(0))
     plan = fanin.torch.plan(net, batch, seed=0)
     print(plan)
-    fanin.torch.init_(net, plan)
+    fanin.torch.apply_(net, plan)
     print(fanin.torch.check(net, batch))
 
 
