@@ -41,7 +41,7 @@ class Power:
     def gain(self) -> float:
         """Factor that brings the output's power back to 1."""
         moment = self.second_moment
-        return 1.0 if moment is None else 1.0 / math.sqrt(moment)
+        return 1.0 if moment is None else math.sqrt(1.0 / moment)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,10 +105,12 @@ class Facts:
         readers = self.readers.get(branch.join, ())
         return bool(readers) and all(node.kind == OpKind.NORM for node in readers)
 
-    def on_post_norm_stream(self, branch: Branch) -> bool:
-        """Whether the stream itself passes a normalisation after the branch has joined it."""
-        starts = {b.start for b in self.graph.branches}
-        return self.post_norm(branch) and any(n.id in starts for n in self.readers[branch.join])
+    def post_norm_depth(self) -> int:
+        """Branches after which the stream itself passes a normalisation, on to a further branch."""
+        starts = {branch.start for branch in self.graph.branches}
+        closed = [branch for branch in self.graph.branches if self.post_norm(branch)]
+        goes_on = any(node.id in starts for branch in closed for node in self.readers[branch.join])
+        return len(closed) if goes_on else 0
 
     def between(self, node: int, join: int) -> tuple[Node, ...]:
         """What lies after a branch's final projection and before its join."""

@@ -29,11 +29,11 @@ def _loaded(facts: Facts) -> str:
 
 
 def _post_norm(facts: Facts) -> str:
-    branches = [b for b in facts.graph.branches if facts.on_post_norm_stream(b)]
-    if len(branches) <= _DEEP_POST_NORM:
+    depth = facts.post_norm_depth()
+    if depth <= _DEEP_POST_NORM:
         return ""
     return (
-        f"post-norm stack of {len(branches)} branches: the stream passes a norm after every branch, and such "
+        f"post-norm stack of {depth} branches: the stream passes a norm after every branch, and such "
         f"stacks of more than {_DEEP_POST_NORM} need a learning rate warm-up even with small branches "
         "(Liu et al. 2020); or use pre-norm or DeepNorm's residual factor"
     )

@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from fanin.plans.embeddings import LOGIT_STD
 from fanin.plans.facts import Power
 from fanin.plans.rule import Case, Claim, Rule
-from fanin.records.draw import Normal
 from fanin.records.graph import Node, OpKind, UseKind
+from fanin.schemes.variance_scaling import variance_scaling
 
 __all__ = ["HEAD", "PROJECTION", "ROUTER", "WEIGHT", "WEIGHTS"]
 
@@ -134,8 +134,7 @@ def _scales(case: Case, node: Node) -> bool:
 
 def _claim(case: Case, gain: float, reason: str, *factors: _Factor | None) -> Claim | None:
     """`std = gain / sqrt(fan_in)`, or None where the roles give no fan."""
-    fans = case.fans
-    if fans is None:
+    if case.fans is None:
         return None
     present = [factor for factor in factors if factor is not None]
     evidence = [case.place, *(text for factor in present for text in factor.evidence)]
@@ -146,7 +145,7 @@ def _claim(case: Case, gain: float, reason: str, *factors: _Factor | None) -> Cl
     references = [text for factor in present for text in factor.references] or [_LECUN]
     return Claim(
         scheme=_scheme(gain),
-        draw=Normal(std=gain / math.sqrt(fans.fan_in)),
+        draw=variance_scaling(gain**2).draw(case.parameter.shape, case.axes),
         axes=case.axes,
         gain=gain,
         reason=reason,
