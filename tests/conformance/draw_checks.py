@@ -1,0 +1,89 @@
+"""Checks of samples against their draw, at a false alarm rate of 1e-9 each; they raise."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import scipy.stats
+
+from fanin.laws import moments
+from fanin.records.draw import Constant, Draw, Normal, Orthogonal, TruncatedNormal, Uniform
+
+__all__ = ["FALSE_ALARM", "Z", "check_bounds", "check_family", "check_mean", "check_variance", "half_ulps"]
+
+FALSE_ALARM = 1e-9
+Z = float(scipy.stats.norm.isf(FALSE_ALARM / 2))
+
+
+def half_ulps(values: np.ndarray, eps: float, smallest: float) -> np.ndarray:
+    """Largest error of rounding to a format, for each value."""
+    return np.maximum(0.5 * eps * np.abs(values), 0.5 * smallest)
+
+
+def check_mean(values: np.ndarray, draw: Draw, rounding: np.ndarray) -> None:
+    """Mean against the draw's: z-test, plus what rounding may move it by."""
+    allowed = Z * draw.std / math.sqrt(values.size) + float(rounding.mean())
+    off = abs(float(values.mean()) - draw.mean)
+    if off > allowed:
+        raise AssertionError(f"mean is off by {off:.3g}, allowed {allowed:.3g} ({draw})")
+
+
+def check_variance(values: np.ndarray, draw: Draw, rounding: np.ndarray) -> None:
+    """Variance against the draw's, with the standard error of its kurtosis."""
+    got = math.sqrt(float(np.square(values - draw.mean).mean()))
+    share = math.sqrt((moments.kurtosis(draw) - 1.0) / values.size)
+    if isinstance(draw, Orthogonal):
+        # All singular values are the gain, so the mean square is exact.
+        share = 1e-6
+    low = draw.std * math.sqrt(max(1.0 - Z * share, 0.0))
+    high = draw.std * math.sqrt(1.0 + Z * share)
+    slack = math.sqrt(float(np.square(rounding).mean()))
+    if not low - slack <= got <= high + slack:
+        raise AssertionError(f"std is {got:.6g}, allowed {low - slack:.6g} to {high + slack:.6g} ({draw})")
+
+
+def check_bounds(values: np.ndarray, draw: Draw, rounding: np.ndarray) -> None:
+    """No sample beyond the draw's support, rounding apart."""
+    low, high = -math.inf, math.inf
+    match draw:
+        case Constant():
+            low = high = draw.value
+        case Uniform():
+            low, high = draw.low, draw.high
+        case TruncatedNormal():
+            low = draw.parent_mean + draw.lower * draw.parent_std
+            high = draw.parent_mean + draw.upper * draw.parent_std
+        case Orthogonal():
+            low, high = -draw.gain, draw.gain
+    if not np.isfinite(values).all():
+        raise AssertionError(f"{int((~np.isfinite(values)).sum())} samples are not finite ({draw})")
+    beyond = np.maximum(low - values, values - high) - 1.001 * rounding
+    if (beyond > 0).any():
+        raise AssertionError(
+            f"{int((beyond > 0).sum())} samples lie up to {beyond.max():.3g} outside ({draw})"
+        )
+
+
+def check_family(values: np.ndarray, draw: Draw) -> None:
+    """Kolmogorov-Smirnov test against SciPy's distribution of the same parameters."""
+    match draw:
+        case Uniform():
+            peer = scipy.stats.uniform(draw.low, draw.high - draw.low)
+        case Normal():
+            peer = scipy.stats.norm(draw.mean, draw.std)
+        case TruncatedNormal():
+            peer = scipy.stats.truncnorm(draw.lower, draw.upper, draw.parent_mean, draw.parent_std)
+        case Orthogonal():
+            # The square of an entry is Beta(1/2, (n - 1)/2). Entries are dependent, of order 1/n, so a
+            # part of them is taken; an odd step meets every row and column.
+            side = round((draw.gain / draw.std) ** 2)
+            part = values.ravel()[:: max(1, values.size // 10_000) | 1]
+            values, peer = np.square(part / draw.gain), scipy.stats.beta(0.5, 0.5 * (side - 1))
+        case Constant():
+            if (values != draw.value).any():
+                raise AssertionError(f"values differ from {draw.value}")
+            return
+    p = float(scipy.stats.kstest(values.ravel(), peer.cdf, method="asymp").pvalue)
+    if p < FALSE_ALARM:
+        raise AssertionError(f"the samples are of another family, p = {p:.3g} ({draw})")
