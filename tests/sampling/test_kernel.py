@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -118,3 +120,15 @@ def test_the_kernel_never_fills_a_converted_copy() -> None:
         read_only = np.zeros(16, np.uint8)
         read_only.flags.writeable = False
         _kernel.words(read_only, 0, (0, 0, 0, 0), "auto")
+
+
+@pytest.mark.skipif(not Path("/proc/cpuinfo").exists(), reason="asks the processor through Linux")
+def test_every_path_of_this_processor_is_built() -> None:
+    # Otherwise the equality tests above would pass by not running.
+    flags = set(re.findall(r"\w+", Path("/proc/cpuinfo").read_text()))
+    expected = ["portable"]
+    if "avx2" in flags:
+        expected.insert(0, "avx2")
+    if {"avx512f", "avx512bw", "avx512dq", "avx512vl"} <= flags:
+        expected.insert(0, "avx512")
+    assert expected == PATHS
