@@ -33,7 +33,6 @@ from fanin.schemes.uniform import uniform
 from fanin.schemes.variance_scaling import variance_scaling
 
 if TYPE_CHECKING:
-    from fanin import torch as torch
     from fanin.records.plan import Plan
     from fanin.schemes.sample import sample
 
