@@ -446,7 +446,8 @@ def xavier_normal_(
 
 def _kaiming(tensor: torch.Tensor, a: float, mode: str, nonlinearity: str) -> float | None:
     if 0 in tensor.shape:
-        warnings.warn("fanin: an empty tensor has nothing to initialise", stacklevel=3)
+        # PyTorch's words: code that filters this warning by its message goes on working.
+        warnings.warn("Initializing zero-element tensors is a no-op", stacklevel=3)
         return None
     chosen = str(mode).lower()
     if chosen not in ("fan_in", "fan_out"):
