@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import html
 import importlib
+import itertools
 import math
+import statistics
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -16,16 +18,20 @@ from fanin.errors import InputError, explain
 from fanin.laws.band import LINEAR, layer_variance, log_power_band
 from fanin.records.finding import Diagnosis
 from fanin.records.graph import OpKind
+from fanin.records.study import Study
 from fanin.records.trace import Measurement
 from fanin.reports.figures import percent, science
 from fanin.reports.view import Weight, chain, layer_name, thinned, weights
 
-__all__ = ["as_data", "band", "plotly", "signal", "spread"]
+__all__ = ["as_data", "band", "curves", "plotly", "signal", "spread"]
 
 _INK, _SOFT, _RULE, _CARD = "#010101", "#020202", "#030303", "#040404"
 _FORWARD, _BACKWARD, _BAND = "#050505", "#060606", "#070707"
 _LOW, _MIDDLE, _HIGH = "#080808", "#090909", "#0a0a0a"
+_FORWARD_WASH, _BACKWARD_WASH = "#0b0b0b", "#0c0c0c"
 _VARIABLES = {
+    _FORWARD_WASH: "--forward-wash",
+    _BACKWARD_WASH: "--backward-wash",
     _INK: "--ink",
     _SOFT: "--soft",
     _RULE: "--hair",
@@ -160,9 +166,10 @@ def signal(diagnosis: Diagnosis) -> Any | None:
             "power %{customdata[1]}<extra></extra>",
         )  # fmt: skip
     top = 30 * len(strips) / (330 + 30 * len(strips)) + 0.1 if strips else 0.0
+    ends = _log_range([*forward, *backward, *(healthy or ())])
     figure.update_yaxes(
-        type="log", exponentformat="power", domain=[top, 1.0], nticks=7, gridcolor=_RULE, zeroline=False,
-        range=_log_range([*forward, *backward, *(healthy or ())]),
+        type="log", exponentformat="power", domain=[top, 1.0], gridcolor=_RULE, zeroline=False,
+        range=ends, dtick=max(1, math.ceil((ends[1] - ends[0]) / 7)),
     )  # fmt: skip
     figure.update_xaxes(
         title={"text": "layer along the main path", "standoff": 8}, gridcolor=_RULE, zeroline=False
@@ -181,7 +188,7 @@ def _log_range(values: Iterable[float | None]) -> list[float]:
     """Ends of a logarithmic axis: all values, and never less than a decade on either side of 1."""
     logs = [math.log10(v) for v in values if v]
     low, high = min([*logs, -1.0]), max([*logs, 1.0])
-    margin = 0.05 * (high - low)
+    margin = max(0.2, 0.05 * (high - low))
     return [low - margin, high + margin]
 
 
@@ -211,7 +218,10 @@ def _add_strips(
         zmin=0.0, zmax=1.0, ygap=4, xgap=1 if len(places) <= 80 else 0, showscale=False, hoverongaps=False,
         colorscale=[[0.0, _LOW], [0.5, _MIDDLE], [1.0, _HIGH]],
         customdata=[
-            [[said, science(v) if title == "cosine" else percent(v)] for said, v in zip(names, values, strict=True)]
+            [
+                [said, science(v) if title == "cosine" else percent(v)]
+                for said, v in zip(names, values, strict=True)
+            ]
             for title, values in strips
         ],
         hovertemplate="%{customdata[0]}<br>%{y} %{customdata[1]}<extra></extra>",
@@ -244,8 +254,8 @@ def spread(diagnosis: Diagnosis) -> Any | None:
         y=[v for i, (_, y) in enumerate(stems) for v in ([y, None] if i % 2 else [y])],
         mode="lines", line={"color": _SOFT, "width": 1}, hoverinfo="skip", showlegend=False, opacity=0.6,
     )  # fmt: skip
-    _dots(figure, places, shown, "planned", [w.planned for w in shown], "circle-open", _SOFT)
-    _dots(figure, places, shown, "as it is", [w.measured.std for w in shown], "circle", _FORWARD)
+    _dots(figure, places, shown, "planned", [w.planned for w in shown], "circle-open", _SOFT, 11)
+    _dots(figure, places, shown, "as it is", [w.measured.std for w in shown], "circle", _FORWARD, 6)
     values = [v for w in shown for v in (w.planned, w.measured.std) if v]
     low, high = math.log10(min(values)), math.log10(max(values))
     figure.update_yaxes(
@@ -271,10 +281,11 @@ def _dots(
     values: list[Any],
     symbol: str,
     colour: str,
+    size: int,
 ) -> None:
     figure.add_scatter(
         x=places, y=values, name=name, mode="markers",
-        marker={"symbol": symbol, "size": 8, "color": colour, "line": {"width": 1.5, "color": colour}},
+        marker={"symbol": symbol, "size": size, "color": colour, "line": {"width": 1.5, "color": colour}},
         customdata=[[_said(w.measured.name), science(w.ratio, 3)] for w in shown],
         hovertemplate="%{customdata[0]}<br>" + name
         + " %{y:.3g}, as it is over planned %{customdata[1]}<extra></extra>",
@@ -307,3 +318,34 @@ def _layout(*, height: int) -> dict[str, Any]:
         "hovermode": "closest",
         "legend": {"orientation": "h", "x": 0.0, "y": 1.0, "yanchor": "bottom", "font": {"color": _INK}},
     }
+
+
+def curves(study: Study) -> Any:
+    """Test accuracy by epoch: a line for the mean of the seeds, a band for the lowest and highest."""
+    go = plotly("plotly.graph_objects")
+    figure = go.Figure(layout=_layout(height=340))
+    looks = itertools.cycle([(_BACKWARD, _BACKWARD_WASH, "dot"), (_FORWARD, _FORWARD_WASH, "solid")])
+    for arm, (colour, wash, dash) in zip(study.arms, looks, strict=False):
+        runs = [[100 * value for value in curve.accuracy] for curve in arm.curves]
+        by_epoch = list(zip(*runs, strict=True))
+        epochs = list(range(1, len(by_epoch) + 1))
+        if len(runs) > 1:
+            figure.add_scatter(
+                x=[*epochs, *reversed(epochs)],
+                y=[*map(min, by_epoch), *(max(values) for values in reversed(by_epoch))],
+                fill="toself", fillcolor=wash, line={"width": 0}, hoverinfo="skip", showlegend=False,
+                mode="lines",
+            )  # fmt: skip
+        figure.add_scatter(
+            x=epochs, y=[statistics.fmean(values) for values in by_epoch], name=_said(arm.name),
+            mode="lines+markers",
+            line={"color": colour, "width": 2, "dash": dash}, marker={"size": 6, "color": colour},
+            hovertemplate="epoch %{x}: %{y:.1f} %<extra>" + _said(arm.name) + "</extra>",
+        )  # fmt: skip
+    figure.add_hline(
+        y=100 * study.chance, line={"color": _SOFT, "width": 1, "dash": "dash"},
+        annotation={"text": "guessing", "font": {"color": _SOFT, "size": 12}, "xanchor": "left", "x": 0.005},
+    )  # fmt: skip
+    figure.update_yaxes(range=[0, 102], title={"text": "test accuracy, %"}, gridcolor=_RULE, zeroline=False)
+    figure.update_xaxes(title={"text": "epoch", "standoff": 8}, showgrid=False, zeroline=False)
+    return figure

@@ -9,14 +9,16 @@ from __future__ import annotations
 import base64
 import gzip
 import hashlib
+from collections.abc import Mapping
 from importlib import resources
+from typing import Any
 
 from fanin.records.finding import Diagnosis
 from fanin.reports import charts
 from fanin.reports.markup import embedded, escaped, section
 from fanin.reports.sections import basis, checks, findings, layers, loss, plan, title, verdict_banner
 
-__all__ = ["page"]
+__all__ = ["chart", "document", "page", "signal_section"]
 
 _STRIPS = (
     "dead, the share of units that no sample of the batch switches on",
@@ -40,7 +42,7 @@ def page(diagnosis: Diagnosis) -> str:
         for part in (
             verdict_banner(diagnosis),
             findings(diagnosis),
-            _signal(diagnosis) if "signal" in figures else "",
+            signal_section(diagnosis) if "signal" in figures else "",
             _spread(diagnosis) if "spread" in figures else "",
             loss(diagnosis),
             layers(diagnosis),
@@ -50,6 +52,11 @@ def page(diagnosis: Diagnosis) -> str:
         )
         if part
     )
+    return document(title(diagnosis), body, figures)
+
+
+def document(title: str, body: str, figures: Mapping[str, dict[str, Any]]) -> str:
+    """Write a page around its body: styles, scripts, figures, and the library that draws them."""
     library = charts.plotly("plotly.offline").get_plotlyjs() if figures else ""
     packed = base64.b64encode(gzip.compress(library.encode(), 9, mtime=0)).decode()
     script, style = _asset("page.js"), _asset("page.css")
@@ -64,7 +71,7 @@ def page(diagnosis: Diagnosis) -> str:
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <meta http-equiv="Content-Security-Policy" content="{escaped(policy)}">
-<title>{escaped(title(diagnosis))}</title>
+<title>{escaped(title)}</title>
 <link rel="icon" href="data:,">
 <style>{style}</style>
 </head>
@@ -89,14 +96,16 @@ def _hash(script: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
 
 
-def _chart(name: str, described: str) -> str:
+def chart(name: str, described: str) -> str:
+    """Make the place that the page's script draws the figure of this name into."""
     return (
         f'<div class="chart"><div data-figure="{escaped(name)}" role="img" aria-label="{escaped(described)}">'
         "<noscript>The chart needs JavaScript; the tables below hold the same figures.</noscript></div></div>"
     )
 
 
-def _signal(diagnosis: Diagnosis) -> str:
+def signal_section(diagnosis: Diagnosis, name: str = "signal") -> str:
+    """Show the chart of the signal, with what its band and strips mean."""
     healthy = charts.band(diagnosis)
     lead = (
         "Mean square of each layer's output going forward, and of the gradient coming back, on one "
@@ -107,7 +116,7 @@ def _signal(diagnosis: Diagnosis) -> str:
         "right: three standard deviations of its random draws. " if healthy else ""
     )  # fmt: skip
     below += "The strips go from 0 (no colour) to 1 (full colour): " + "; ".join(_STRIPS) + "."
-    drawing = _chart("signal", "forward and backward power by layer")
+    drawing = chart(name, "forward and backward power by layer")
     return section("Signal through the network", lead, drawing, below)
 
 
@@ -123,4 +132,4 @@ def _spread(diagnosis: Diagnosis) -> str:
         + (f"{moved} of them are not constant now." if moved else "all of them are.")
         if constant else ""
     )  # fmt: skip
-    return section("Weights", lead, _chart("spread", "standard deviation of each weight"), below)
+    return section("Weights", lead, chart("spread", "standard deviation of each weight"), below)

@@ -12,7 +12,18 @@ from fanin.reports.tables import LAYERS, PLAN, layer_rows, plan_rows
 from fanin.reports.verdict import verdict, worst
 from fanin.reports.view import chain, fold_findings_where, ranked
 
-__all__ = ["basis", "checks", "findings", "layers", "loss", "plan", "tiles", "title", "verdict_banner"]
+__all__ = [
+    "basis",
+    "checks",
+    "findings",
+    "layers",
+    "loss",
+    "plan",
+    "tiles",
+    "title",
+    "verdict_banner",
+    "verdict_line",
+]
 
 _WORDS = {Severity.FAILURE: "FAILURE", Severity.WARNING: "WARNING", Severity.INFO: "REMARK"}
 _NAMES = 24
@@ -27,15 +38,22 @@ def title(diagnosis: Diagnosis) -> str:
 
 def verdict_banner(diagnosis: Diagnosis) -> str:
     """Model, verdict, and the figures to remember."""
+    return (
+        '<p class="eyebrow"><b>fanin</b> &nbsp;report at step zero</p>'
+        f"{element('h1', diagnosis.graph.model or 'Model')}\n"
+        f"{verdict_line(diagnosis)}\n{tiles(diagnosis)}"
+    )
+
+
+def verdict_line(diagnosis: Diagnosis) -> str:
+    """The verdict in its colour, and in a word for those who do not see it."""
     gravest = worst(diagnosis)
     made = diagnosis.passed or diagnosis.findings
     word = _WORDS[gravest] if gravest else ("HEALTHY" if made else "UNCHECKED")
     tone = str(gravest) if gravest else ("healthy" if made else "info")
     return (
-        '<p class="eyebrow"><b>fanin</b> &nbsp;report at step zero</p>'
-        f"{element('h1', diagnosis.graph.model or 'Model')}\n"
         f'<div class="verdict is-{tone}" role="status">{element("span", word, "word")}'
-        f"{element('span', verdict(diagnosis), 'said')}</div>\n{tiles(diagnosis)}"
+        f"{element('span', verdict(diagnosis), 'said')}</div>"
     )
 
 

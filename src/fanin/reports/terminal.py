@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from typing import Any, TextIO
 
 from fanin.records.finding import Diagnosis
-from fanin.reports.text import Line, lines, plain
+from fanin.reports.text import Line, Piece, head, lines, to_ascii
 
-__all__ = ["as_rich", "show"]
+__all__ = ["as_rich", "brief", "show"]
 
 _STYLES = {
     "bold": "bold",
@@ -43,23 +43,31 @@ def show(diagnosis: Diagnosis, stream: TextIO) -> None:
     A terminal gets its width and, where rich is installed and NO_COLOR is not set, colour; a pipe
     gets 80 plain columns. Characters that the stream's encoding lacks are replaced by ASCII.
     """
-    terminal = stream.isatty()
-    width = max(40, min(shutil.get_terminal_size().columns, _WIDE)) if terminal else _NARROW
-    if not _can_say(stream, "▁█→×✗"):
-        stream.write(plain(diagnosis, width=width, unicode=False) + "\n")
-        return
-    coloured = (terminal or os.environ.get("FORCE_COLOR")) and not os.environ.get("NO_COLOR")
-    if coloured:
+    _write(lines(diagnosis, width=_width(stream)), stream)
+
+
+def brief(diagnosis: Diagnosis, stream: TextIO, *, margin: str = "") -> None:
+    """Write the verdict and the findings only, each line behind a margin."""
+    indented = [(Piece(margin), *line) for line in head(diagnosis, width=_width(stream) - len(margin))]
+    _write(indented, stream)
+
+
+def _width(stream: TextIO) -> int:
+    return max(40, min(shutil.get_terminal_size().columns, _WIDE)) if stream.isatty() else _NARROW
+
+
+def _write(report: Sequence[Line], stream: TextIO) -> None:
+    coloured = (stream.isatty() or os.environ.get("FORCE_COLOR")) and not os.environ.get("NO_COLOR")
+    if coloured and _can_say(stream, "▁█→×✗"):
         try:
-            console = importlib.import_module("rich.console").Console(
-                file=stream, width=width, highlight=False
-            )
+            rich = importlib.import_module("rich.console")
         except ImportError:
             pass
         else:
-            console.print(as_rich(lines(diagnosis, width=width)), soft_wrap=True)
+            rich.Console(file=stream, highlight=False).print(as_rich(report), soft_wrap=True)
             return
-    stream.write(plain(diagnosis, width=width) + "\n")
+    text = "\n".join("".join(piece.text for piece in line).rstrip() for line in report) + "\n"
+    stream.write(text if _can_say(stream, text) else to_ascii(text))
 
 
 def _can_say(stream: TextIO, text: str) -> bool:

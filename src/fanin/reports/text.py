@@ -17,7 +17,7 @@ from fanin.reports.figures import bars, fold, pattern, percent, plural, short, s
 from fanin.reports.verdict import verdict, worst
 from fanin.reports.view import Weight, fold_findings_where, grouped, layer_name, ranked, weights
 
-__all__ = ["Line", "Piece", "lines", "plain", "to_ascii"]
+__all__ = ["Line", "Piece", "head", "lines", "plain", "to_ascii"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +60,23 @@ def plain(diagnosis: Diagnosis, *, width: int = 80, unicode: bool = True) -> str
 
 def lines(diagnosis: Diagnosis, *, width: int = 80) -> list[Line]:
     """Lay out the report as styled lines: the verdict first and last, between them what it rests on."""
-    head = list(_verdict(diagnosis, width))
     body = [
-        _findings(diagnosis, width),
         _layers(diagnosis, width),
         _weights(diagnosis, width),
         _loss(diagnosis),
         _checks(diagnosis, width),
         _basis(diagnosis, width),
     ]
-    parts = [head, *(list(part) for part in body), head]
+    return _apart([head(diagnosis, width=width), *map(list, body), list(_verdict(diagnosis, width))])
+
+
+def head(diagnosis: Diagnosis, *, width: int = 80) -> list[Line]:
+    """Lay out the verdict and the findings."""
+    return _apart([list(_verdict(diagnosis, width)), list(_findings(diagnosis, width))])
+
+
+def _apart(parts: Iterable[list[Line]]) -> list[Line]:
+    """Put an empty line between parts; an empty part takes none."""
     result: list[Line] = []
     for part in parts:
         if part:

@@ -1,0 +1,102 @@
+"""A model's initial weights as safetensors and the plan beside them: both files, or neither."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from safetensors.torch import save_file
+from torch import nn
+
+from fanin._version import __version__
+from fanin.errors import OutputError, explain
+from fanin.records import codec
+from fanin.records.plan import Plan
+from fanin.torch.names import named_tensors
+
+__all__ = ["plan_path", "prepare", "save"]
+
+
+def plan_path(weights: Path) -> Path:
+    """Where the plan of a weights file lies: ``model.plan.json`` beside ``model.safetensors``."""
+    return weights.with_name(weights.name.removesuffix(".safetensors") + ".plan.json")
+
+
+def prepare(weights: Path, *, force: bool) -> None:
+    """See that both files can be written, before any work is done.
+
+    Raises
+    ------
+    OutputError
+        A file is there and `force` is false, or the folder cannot be written.
+    """
+    for path in (weights, plan_path(weights)):
+        if path.exists() and not force:
+            raise OutputError(
+                explain("The output exists", received=path, remedy="Choose another name, or use --force")
+            )
+    folder = weights.parent
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        reason = "is not writable" if folder.is_dir() else "is not there"
+        raise OutputError(
+            explain("The output cannot be written", received=f"{weights} (its folder {reason})")
+        )
+
+
+def save(model: nn.Module, plan: Plan, weights: Path) -> tuple[Path, Path]:
+    """Write all tensors under their canonical names, tied ones once, and the plan.
+
+    Buffers that the model does not save are left out. The file's metadata has the seed, the version
+    of the random streams and the plan's hash: what every number follows from.
+    """
+    kept = set(_saved_names(model))
+    tensors = {
+        one.name: one.tensor.detach().contiguous()
+        for one in named_tensors(model)
+        if not one.buffer or kept & {one.name, *one.aliases}
+    }
+    metadata = {
+        "format": "pt",
+        "fanin": __version__,
+        "fanin.seed": str(plan.seed),
+        "fanin.stream": str(plan.stream),
+        "fanin.policy": plan.policy,
+        "fanin.plan.sha256": codec.digest(plan),
+    }
+    target = plan_path(weights)
+    with tempfile.TemporaryDirectory(dir=weights.parent, prefix=f".{weights.name}.") as folder:
+        parts = Path(folder) / "weights", Path(folder) / "plan"
+        old = Path(folder) / "old"
+        try:
+            save_file(tensors, parts[0], metadata=metadata)
+            # safetensors makes its file readable for the owner only.
+            parts[0].chmod(0o666 & ~_umask())
+            plan.save(parts[1])
+            if weights.exists():
+                weights.rename(old)
+            try:
+                parts[0].rename(weights)
+                parts[1].rename(target)
+            except OSError:
+                weights.unlink(missing_ok=True)
+                if old.exists():
+                    old.rename(weights)
+                raise
+        except (OSError, RuntimeError) as error:
+            if isinstance(error, OutputError):
+                raise
+            raise OutputError(
+                explain("The output cannot be written", received=f"{weights} ({error})")
+            ) from error
+    return weights, target
+
+
+def _saved_names(model: nn.Module) -> list[str]:
+    return list(model.state_dict(keep_vars=True))
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

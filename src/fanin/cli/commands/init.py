@@ -1,0 +1,51 @@
+"""``fanin init``: initial weights as a file, with the plan beside it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from fanin.cli import output as show
+from fanin.cli.options import form, model_options
+
+__all__ = ["init"]
+
+
+@click.command(short_help="Write a model's initial weights as safetensors.")
+@model_options
+@form
+@click.option(
+    "--output", "-o", required=True, type=click.Path(path_type=Path, dir_okay=False),
+    help="The weights, such as model.safetensors; the plan goes beside it, as model.plan.json.",
+)  # fmt: skip
+@click.option("--force", is_flag=True, help="Overwrite what is there.")
+def init(
+    target: str,
+    inputs: tuple[str, ...],
+    batch: str | None,
+    policy: str,
+    seed: int,
+    rules: tuple[str, ...],
+    form: str,
+    output: Path,
+    force: bool,  # noqa: FBT001 - a command's options are its parameters
+) -> None:
+    """Initialise the model at TARGET and write its weights and its plan: both files or neither."""
+    from fanin.cli import checkpoint, session  # noqa: PLC0415 - loads torch, which --help must not
+    from fanin.torch import apply_  # noqa: PLC0415
+
+    checkpoint.prepare(output, force=force)
+    made = session.planned(target, inputs, batch, policy=policy, seed=seed, rules=rules)
+    for entry in made.plan.unrecognised:
+        show.note(f"warning: {entry.name} is not recognised: {entry.reason}")
+    show.progress("drawing")
+    apply_(made.model, made.plan)
+    weights, plan = checkpoint.save(made.model, made.plan, output)
+    show.progress("")
+    show.note(made.plan.summary())
+    if form == "json":
+        show.data(json.dumps({"weights": str(weights), "plan": str(plan)}))
+    else:
+        show.data(f"{weights}\n{plan}")

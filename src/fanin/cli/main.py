@@ -1,0 +1,96 @@
+"""``fanin``: one group of commands, and what their ends mean.
+
+Exit codes: 0 clean; 1 findings at or above ``--fail-on``; 2 usage or input error; 101 a fault in
+fanin; 130 interrupted; 141 the reader of a pipe has gone. Results go to stdout, all else to stderr.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+import click
+
+from fanin._version import __version__
+from fanin.cli.commands.check import check
+from fanin.cli.commands.demo import demo
+from fanin.cli.commands.init import init
+from fanin.cli.commands.list import list_
+from fanin.cli.commands.plan import plan
+from fanin.errors import FaninError
+
+__all__ = ["fanin", "main"]
+
+_CLEAN, _USAGE, _FAULT, _INTERRUPTED, _NO_READER = 0, 2, 101, 130, 141
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, package_name="fanin", message="fanin %(version)s")
+def fanin() -> None:
+    """The right weights at step zero, the same everywhere, proved before training.
+
+    TARGET names a model: module:callable, file.py:callable, or hf:CONFIG.json (a transformers
+    configuration; random weights, nothing is downloaded).
+    """
+
+
+for _command in (plan, init, check, demo, list_):
+    fanin.add_command(_command)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line and return its exit code; no error of a user shows a traceback."""
+    try:
+        code = fanin.main(
+            args=None if arguments is None else list(arguments), prog_name="fanin", standalone_mode=False
+        )
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _silence()
+        return _NO_READER
+    except (click.Abort, KeyboardInterrupt):
+        return _INTERRUPTED
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "fanin"
+        return _error(f"{error.format_message()} (see {command} --help)")
+    except click.ClickException as error:
+        return _error(error.format_message())
+    except FaninError as error:
+        return _error(str(error), error)
+    except Exception as error:  # noqa: BLE001 - the last line of defence, so that users see words
+        return _fault(error)
+    return code if isinstance(code, int) else _CLEAN
+
+
+def _error(text: str, error: BaseException | None = None) -> int:
+    """Say it in one line: tools read line by line, and a model's own message may have many."""
+    _trace(error)
+    click.echo(f"error: {' '.join(text.split())}", err=True)
+    return _USAGE
+
+
+def _fault(error: Exception) -> int:
+    _trace(error)
+    click.echo(
+        f"internal error: {type(error).__name__}: {' '.join(str(error).split())}\n"
+        "This is a fault in fanin, not in your model. Please report it with the command you ran, "
+        f"your versions (fanin {__version__}, Python {sys.version.split()[0]}) and what "
+        "FANIN_DEBUG=1 prints.",
+        err=True,
+    )
+    return _FAULT
+
+
+def _trace(error: BaseException | None) -> None:
+    if error is not None and os.environ.get("FANIN_DEBUG") == "1":
+        traceback.print_exception(error, file=sys.stderr)
+
+
+def _silence() -> None:
+    """Point stdout at nothing, so that Python's own last flush meets no broken pipe."""
+    # A stdout that is no file (a test's buffer) has no number and needs none.
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

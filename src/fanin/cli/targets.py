@@ -1,0 +1,147 @@
+"""From the words of a TARGET to a model.
+
+Only what the user names is imported. Nothing is downloaded and nothing is unpickled.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import nn
+
+from fanin.cli import hub
+from fanin.errors import TargetError, explain, nearest
+
+__all__ = ["attribute", "load", "source"]
+
+_FORMS = "module:callable, file.py:callable, or hf:CONFIG.json"
+
+
+def load(target: str, *, seed: int) -> nn.Module:
+    """Build the model that a TARGET names.
+
+    A callable is called without arguments, under PyTorch's generator seeded with `seed`, so that
+    the weights that the model's own code draws are the same in every run.
+
+    Raises
+    ------
+    TargetError
+        Nothing of that name, an error while importing or building, or a result that is no model.
+    """
+    if target.startswith("hf:"):
+        return hub.load(target[3:], seed=seed)
+    found = attribute(target, purpose="TARGET")
+    if isinstance(found, nn.Module):
+        return found
+    if not callable(found):
+        raise TargetError(
+            explain(
+                f"TARGET '{target}' is no model",
+                received=type(found).__name__,
+                rule="It is a torch.nn.Module, or a function or class that makes one",
+            )
+        )
+    model = _called(found, target, seed=seed)
+    if not isinstance(model, nn.Module):
+        raise TargetError(
+            explain(
+                f"TARGET '{target}' returns no model",
+                received=type(model).__name__,
+                rule="A callable TARGET returns a torch.nn.Module",
+            )
+        )
+    return model
+
+
+def _called(make: Callable[[], Any], target: str, *, seed: int) -> Any:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        try:
+            return make()
+        except Exception as error:
+            raise TargetError(
+                explain(
+                    f"TARGET '{target}' raises an error when it is called without arguments",
+                    received=f"{type(error).__name__}: {error}",
+                    remedy="Name a function that takes no arguments and returns the model",
+                )
+            ) from error
+
+
+def attribute(text: str, *, purpose: str) -> Any:
+    """Import what ``module:name`` or ``file.py:name`` stands for; the name may be dotted."""
+    place, _, name = text.rpartition(":")
+    if not place or not name:
+        raise TargetError(
+            explain(
+                f"{purpose} does not say what to take from where",
+                received=repr(text),
+                rule=f"It is {_FORMS}"
+                if purpose == "TARGET"
+                else "It is file.py:function or module:function",
+            )
+        )
+    module = source(place, purpose=purpose)
+    try:
+        return functools.reduce(getattr, name.split("."), module)
+    except AttributeError:
+        known = [n for n in vars(module) if not n.startswith("_")]
+        raise TargetError(f"{purpose} '{text}': {nearest(name, known, kind=f'name in {place}')}") from None
+
+
+def source(place: str, *, purpose: str) -> ModuleType:
+    """Import a module by its name, or a file by its path.
+
+    The working directory (a file's folder) becomes importable, as it is for ``python -m``
+    (``python file.py``).
+    """
+    try:
+        if place.endswith(".py"):
+            return _file(Path(place), purpose)
+        if str(Path.cwd()) not in sys.path:
+            sys.path.insert(0, str(Path.cwd()))
+        return importlib.import_module(place)
+    except TargetError:
+        raise
+    except ModuleNotFoundError as error:
+        if error.name and (place == error.name or place.startswith(f"{error.name}.")):
+            remedy = "Run from the folder that holds it, or name a file: path/to/file.py:callable"
+            raise TargetError(
+                explain(f"{purpose} names a module that cannot be found", received=repr(place), remedy=remedy)
+            ) from None
+        raise _broken(place, purpose, error) from error
+    except Exception as error:
+        raise _broken(place, purpose, error) from error
+
+
+def _broken(place: str, purpose: str, error: Exception) -> TargetError:
+    received = f"{type(error).__name__}: {error}"
+    return TargetError(explain(f"Importing '{place}' ({purpose}) raises an error", received=received))
+
+
+def _file(path: Path, purpose: str) -> ModuleType:
+    if not path.is_file():
+        raise TargetError(explain(f"{purpose} names a file that is not there", received=repr(str(path))))
+    name = path.stem
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise TargetError(explain(f"{purpose} names a file that is no Python", received=repr(str(path))))
+    if str(path.resolve().parent) not in sys.path:
+        sys.path.insert(0, str(path.resolve().parent))
+    module = importlib.util.module_from_spec(spec)
+    # Dataclasses and the like look their own module up.
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module

@@ -1,0 +1,1 @@
+"""Experiments on real data: the same model, several ways to begin."""
