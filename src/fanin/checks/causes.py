@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fanin.checks.figures import times
 from fanin.checks.stations import Drift, Station
 from fanin.checks.weights import Weighed, weighed
-from fanin.records.graph import Graph, OpKind
+from fanin.records.graph import Branch, Graph, OpKind
 from fanin.records.plan import Plan
 from fanin.records.table import fold_names
 from fanin.records.trace import Trace
@@ -67,18 +67,25 @@ def scale_cause(
     joins = {b.join: b for b in graph.branches if low < b.join <= high and b.join in set(graph.path)}
     if drift.log > 0 and not joins and 2 * len(norms) >= drift.layers:
         return _norms(drift, chain, len(norms))
-    inside = [w for w in weighed(graph, plan, trace) if any(low < n <= high for n in w.nodes)]
-    cause = weights_cause(graph, inside, drift.log)
+    everywhere = weighed(graph, plan, trace)
+    inside = [w for w in everywhere if any(low < n <= high for n in w.nodes)]
+    bare = [b for b in joins.values() if not b.normalised]
+    if drift.log > 0 and 2 * len(bare) >= drift.layers > 1:
+        return _joins(graph, plan, drift, bare, inside)
+    cause = weights_cause(graph, inside, drift.log, everywhere)
     if cause is not None:
         return cause
-    bare = [b for b in joins.values() if not b.normalised]
-    if drift.log > 0 and len(bare) >= 2:
-        return _joins(graph, plan, drift, bare)
     return _place(graph, drift, chain, steps)
 
 
-def weights_cause(graph: Graph, weights: Sequence[Weighed], log: float) -> Cause | None:
-    """Blame weights whose std differs from the plan's, if that accounts for half of the drift."""
+def weights_cause(
+    graph: Graph, weights: Sequence[Weighed], log: float, others: Sequence[Weighed] = ()
+) -> Cause | None:
+    """Blame weights whose std differs from the plan's, if that accounts for half of the drift.
+
+    Of the `others`, those that have the law and the fault of the guilty are named with them: the
+    first layer of a chain sets where the drift starts, and has no part in it.
+    """
     zero = [w for w in weights if w.ratio == 0.0]
     if zero and log < 0:
         return Cause(
@@ -93,7 +100,14 @@ def weights_cause(graph: Graph, weights: Sequence[Weighed], log: float) -> Cause
     same_way = [w for w in known if logs[w.name] * log > 0 and abs(logs[w.name]) > 2.0 * w.tolerance]
     if total * log <= 0 or abs(total) < min(_SHARE * abs(log), 1e3) or not same_way:
         return None
-    guilty = [w for w in same_way if abs(logs[w.name]) > 2.0 * _OFF] or same_way
+    guilty = [w for w in same_way if abs(logs[w.name]) > 2.0 * _OFF] or list(same_way)
+    laws = {w.law for w in guilty if w.law is not None}
+    named_already = {w.name for w in guilty}
+    alike = [w for w in others if w.law in laws and not w.head and w.name not in named_already]
+    guilty += [w for w in alike if w.ratio and 2.0 * math.log(w.ratio) * log > 2.0 * _OFF * abs(log)]
+    order = {w.name: place for place, w in enumerate(others)}
+    guilty.sort(key=lambda w: order.get(w.name, 0))
+    logs |= {w.name: 2.0 * math.log(w.ratio or 1.0) for w in guilty}
     groups: dict[str, list[Weighed]] = {}
     for w in guilty:
         groups.setdefault(_kind(w), []).append(w)
@@ -145,17 +159,25 @@ def _norms(drift: Drift, chain: tuple[Station, ...], norms: int) -> Cause:
     )
 
 
-def _joins(graph: Graph, plan: Plan, drift: Drift, bare: Sequence[object]) -> Cause:
+def _joins(
+    graph: Graph, plan: Plan, drift: Drift, bare: Sequence[Branch], inside: Sequence[Weighed]
+) -> Cause:
+    """Residual branches whose powers add up."""
     entries = {entry.name: entry for entry in plan.entries}
-    finals = [name for b in graph.branches if b in bare for name in b.final]
-    planned = [entries[n].reason for n in finals if n in entries]
-    why = f" (the plan: {planned[0]})" if planned else ""
+    finals = [name for b in bare for name in b.final]
+    ratios = [w.ratio for w in inside if w.name in finals and w.ratio]
+    factor = (
+        math.exp(-sum(math.log(r) for r in ratios) / len(ratios)) if ratios else 1.0 / math.sqrt(len(bare))
+    )
+    planned = next((entries[n].reason for n in finals if n in entries and entries[n].draw), "")
+    why = f" ({planned})" if planned else ""
     return Cause(
         cause=f"{len(bare)} residual branches without a norm each add their power to the stream, which "
         f"grows by {times(drift.factor)} a step",
-        fix=f"Multiply the last weight of every branch ({named(finals)}) by 1/√{len(bare)} = "
-        f"{1 / math.sqrt(len(bare)):.3g}, or start it at zero{why}; {init_verb(graph)} does so",
+        fix=f"Multiply the std of the last weight of every branch ({named(finals)}) by {factor:.3g}{why}, or "
+        f"initialise the model with {init_verb(graph)}",
         where=tuple(finals),
+        evidence=(("branches without a norm", float(len(bare))),),
     )
 
 

@@ -34,7 +34,7 @@ def times(factor: float) -> str:
 def decades(log: float) -> str:
     """A natural logarithm as powers of ten: "21.6 decades"."""
     if math.isinf(log):
-        return "to exactly zero" if log < 0 else "from exactly zero"
+        return "to exactly zero" if log < 0 else "beyond the number format"
     return f"{abs(log) / math.log(10.0):.1f} decades"
 
 

@@ -80,17 +80,20 @@ def _folded(found: dict[str, Finding]) -> dict[str, Finding]:
 
 def _root(code: str, found: dict[str, Finding], by_code: dict[str, Rule]) -> str:
     """Follow a symptom to the fault behind it; a remark explains nothing but remarks."""
-    seen = {code}
+    way = [code]
     while True:
         explained = [
             other
             for other in by_code[code].symptom_of
-            if other in found and other not in seen and _RANK[found[other].severity] < _RANK[Severity.INFO]
+            if other in found and _RANK[found[other].severity] < _RANK[Severity.INFO]
         ]
         if not explained:
             return code
         code = explained[0]
-        seen.add(code)
+        if code in way:
+            # Faults that bring each other about are one: the one with the lowest code.
+            return min(way[way.index(code) :])
+        way.append(code)
 
 
 def _with_symptoms(finding: Finding, symptoms: list[Finding]) -> Finding:

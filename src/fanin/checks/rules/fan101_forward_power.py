@@ -107,7 +107,7 @@ RULE = Rule(
     "finite width explains: "
     "sd = sqrt(sum c/n), c = E f^4 / (E f^2)^2 - 1, mean = -sd^2 / 2",
     advice="Give every weight the std gain / sqrt(fan_in), with the gain of its activation",
-    symptom_of=("FAN105",),
+    symptom_of=("FAN104", "FAN105", "FAN201"),
     references=(
         "K. He et al., Delving Deep into Rectifiers, 2015, equation 10",
         "B. Hanin, D. Rolnick, How to Start Training, 2018, theorem 5",

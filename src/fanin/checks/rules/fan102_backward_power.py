@@ -141,7 +141,7 @@ RULE = Rule(
     "so that neither a change of width nor a small start before a norm counts",
     advice="Give every weight the std gain / sqrt(fan_in); where norms without skip connections are the "
     "cause, add skip connections",
-    symptom_of=("FAN105", "FAN101"),
+    symptom_of=("FAN104", "FAN105", "FAN101", "FAN201"),
     references=(
         "S. S. Schoenholz et al., Deep Information Propagation, 2017, section 4",
         "G. Yang et al., A Mean Field Theory of Batch Normalization, 2019 (norms without skip)",

@@ -58,7 +58,7 @@ RULE = Rule(
     threshold="remarked from 0.95, as in any deep ReLU network (1 - c = 44 / L^2); a warning when "
     "1 - c < 1e-4, where less than 1 % of the signal tells inputs apart",
     advice="Skip connections, leaky or odd activations, batch normalisation, fewer layers",
-    symptom_of=("FAN105", "FAN101", "FAN102", "FAN106"),
+    symptom_of=("FAN104", "FAN105", "FAN101", "FAN102", "FAN106", "FAN201"),
     references=(
         "B. Poole et al., Exponential expressivity in deep neural networks through transient chaos, 2016",
     ),

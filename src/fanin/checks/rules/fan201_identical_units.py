@@ -97,7 +97,7 @@ RULE = Rule(
     definition="rows of a weight (with their bias) that equal an earlier row; weights of zeros that get no "
     "gradient",
     threshold="any. A failure when the layer after them has equal columns too: equal in and out, units keep "
-    "equal gradients. Weights of zeros that get a gradient (heads, ends of residual branches, adapters) are meant",
+    "equal gradients. Zeros that get a gradient (heads, ends of branches, adapters) are meant",
     advice="Draw weights at random; zeros only where a random layer feeds them",
     references=("I. Goodfellow, Y. Bengio, A. Courville, Deep Learning, 2016, section 8.4",),
     check=_check,

@@ -12,7 +12,7 @@ from fanin.records.trace import Trace
 
 __all__ = ["RULE"]
 
-_FACTOR = 1.5
+_FACTOR = 2.0
 
 
 def _off(w: Weighed) -> bool:
@@ -21,7 +21,7 @@ def _off(w: Weighed) -> bool:
 
 
 def _check(graph: Graph, plan: Plan, trace: Trace) -> Outcome:
-    weights = [w for w in weighed(graph, plan, trace) if w.ratio is not None]
+    weights = [w for w in weighed(graph, plan, trace) if w.ratio is not None and not w.head]
     if not weights:
         return Skipped(reason="the plan draws no weight that was measured")
     off = [w for w in weights if _off(w)]
@@ -53,9 +53,9 @@ RULE = Rule(
     code="FAN203",
     name="weight scale",
     definition="measured std over planned std of every weight",
-    threshold="a factor 1.5, beyond 6 standard errors of a std. Never more than a remark: a scale that does "
-    "harm shows in the signal, the gradient or the loss, and is named there as the cause",
+    threshold="a factor 2, beyond 6 standard errors of a std; heads apart. Never more than a remark: a scale "
+    "that does harm shows in the signal, the gradient or the loss, and is named there as the cause",
     advice="Compare with the plan: fanin.torch.plan(model, batch)",
-    symptom_of=("FAN101", "FAN102", "FAN105", "FAN201", "FAN301"),
+    symptom_of=("FAN101", "FAN102", "FAN104", "FAN105", "FAN201", "FAN301"),
     check=_check,
 )

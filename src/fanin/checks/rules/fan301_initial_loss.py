@@ -117,7 +117,7 @@ RULE = Rule(
     threshold="for classes a warning from 1 nat above (s = 1.4), a failure when it is both 2 nats above and "
     "twice as large; for squares a warning from 4 times",
     advice="Scale the inputs; give the head a std that leaves logits with s <= 0.5, or zeros",
-    symptom_of=("FAN101", "FAN106"),
+    symptom_of=("FAN101", "FAN104", "FAN105", "FAN106", "FAN201"),
     references=("A. Karpathy, A Recipe for Training Neural Networks, 2019",),
     check=_check,
 )

@@ -1,0 +1,372 @@
+"""Measure a model: one recorded forward pass, and what comes back."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from torch.autograd.graph import GradientEdge
+
+from fanin.checks.bounds import Bounds, bounds
+from fanin.errors import FaninError, ModelError, explain
+from fanin.records.graph import Graph, Node, OpKind
+from fanin.records.trace import LossMeasurement, Measurement, Trace
+from fanin.torch.inputs import as_call
+from fanin.torch.names import NamedTensor, named_modules
+from fanin.torch.read import graph_of
+from fanin.torch.record import Recording, record
+from fanin.torch.sandbox import keep_random_state, keep_state
+from fanin.torch.statistics import dead_share, flat, numbers, saturated_share
+from fanin.torch.targets import Loss, floating, loss_of, main_output
+from fanin.torch.tensors import measure_parameters
+from fanin.torch.watch import GradientPowers, Watcher
+
+__all__ = ["measure"]
+
+
+def measure(
+    model: nn.Module,
+    *inputs: object,
+    target: Any = None,
+    loss: Callable[..., Any] | None = None,
+    seed: int = 0,
+) -> tuple[Graph, Trace]:
+    """Run a model once forward and backward, and measure every node and parameter.
+
+    The model is measured in its present mode, and is left as it was: parameters, buffers, ``.grad``
+    fields, hooks, mode, and the random states of torch, NumPy and Python.
+
+    Gradients at nodes are those of ``<r, output>`` for a random r of unit variance, so that they
+    speak of the network and not of the loss; those of parameters are the loss's, if there is one.
+
+    Parameters
+    ----------
+    model
+        Any module with real weights.
+    inputs
+        A batch: positional arguments of the model, or one mapping of keyword arguments.
+    target
+        Integer classes (cross-entropy), floats (mean squared error), or what `loss` takes.
+    loss
+        ``loss(output, target)``; without it and without a target, the model's own loss counts if it
+        returns one.
+    seed
+        Of the random direction r.
+
+    Returns
+    -------
+    tuple of Graph and Trace
+
+    Raises
+    ------
+    ModelError
+        The model fails on this batch, computes nothing, returns no floating tensor, or has
+        weights without values (meta device).
+    InputError
+        A target that does not fit the output.
+
+    Examples
+    --------
+    >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+    >>> graph, trace = measure(model, torch.randn(16, 4), target=torch.arange(16) % 2)
+    >>> trace.loss.classes
+    2
+    """
+    if isinstance(model, nn.Module) and any(p.is_meta for p in model.parameters()):
+        raise ModelError(
+            explain(
+                "The model's weights have no values",
+                received="parameters on the meta device",
+                rule="A check measures real weights",
+                remedy="Initialise the model first: fanin.torch.init_(model, batch)",
+            )
+        )
+    args, kwargs = as_call(inputs)
+    watcher = Watcher()
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.enable_grad())
+        stack.enter_context(keep_random_state())
+        if isinstance(model, nn.Module):
+            stack.enter_context(keep_state(model))
+        with _output_of(model) as returned:
+            recording = record(model, args, kwargs, engine="real", observer=watcher)
+        output = returned[-1] if returned else None
+        main = main_output(output)
+        graph = graph_of(recording, model)
+        if not any(node.kind != OpKind.INPUT for node in graph.nodes):
+            raise ModelError(
+                explain(
+                    "Nothing was captured, so nothing can be said about this model",
+                    received=f"{len(recording.ops)} operators and no node",
+                    rule="The model computes its output from its inputs with torch operators",
+                )
+            )
+        made = loss_of(output, target, loss, _labels(kwargs))
+        back = _Backward(watcher, recording.tensors, graph, main, output)
+        back.run(made, seed)
+        return graph, _trace(graph, recording, watcher, back, made, main)
+
+
+@contextlib.contextmanager
+def _output_of(model: object) -> Iterator[list[Any]]:
+    """Catch what the model returns, by a hook on it that is removed again."""
+    returned: list[Any] = []
+    if not isinstance(model, nn.Module):
+        yield returned  # `record` refuses it
+        return
+    inner = [module for path, module in named_modules(model) if path == ""][-1]
+    handle = inner.register_forward_hook(lambda _module, _args, output: returned.append(output))
+    try:
+        yield returned
+    finally:
+        handle.remove()
+
+
+def _labels(kwargs: Mapping[str, object]) -> torch.Tensor | None:
+    labels = kwargs.get("labels")
+    return labels if isinstance(labels, torch.Tensor) else None
+
+
+@dataclass(slots=True)
+class _Backward:
+    """Backward passes through one recorded run."""
+
+    watcher: Watcher
+    tensors: Sequence[NamedTensor]
+    graph: Graph
+    main: torch.Tensor
+    output: Any
+    gradients: dict[str, torch.Tensor | None]
+    powers: dict[int, float]
+    notes: list[str]
+
+    def __init__(
+        self,
+        watcher: Watcher,
+        tensors: Sequence[NamedTensor],
+        graph: Graph,
+        main: torch.Tensor,
+        output: Any,
+    ) -> None:
+        self.watcher, self.tensors, self.graph = watcher, tensors, graph
+        self.main, self.output = main, output
+        self.gradients, self.powers, self.notes = {}, {}, []
+
+    def run(self, loss: Loss | None, seed: int) -> None:
+        """Collect gradients of the loss at parameters, and of a random direction at nodes."""
+        trained = [
+            t
+            for t in self.tensors
+            if not t.buffer and t.tensor.requires_grad and t.tensor.is_floating_point()
+        ]
+        if not self.main.requires_grad:
+            why = "no parameter is trainable" if not trained else "the output has no history"
+            self.notes.append(f"no backward pass: {why}")
+            return
+        variables = [t.tensor for t in trained]
+        if loss is not None and loss.value.requires_grad:
+            found = self._grad([loss.value], variables, None)
+            self.gradients = dict(zip((t.name for t in trained), found, strict=True))
+            variables = []
+        generator = torch.Generator().manual_seed(seed)
+        r = torch.randn(self.main.shape, generator=generator, dtype=torch.float32)
+        found = self._collect([self.main], variables, [r.to(self.main)])
+        if variables:
+            self.gradients = dict(zip((t.name for t in trained), found, strict=True))
+            self._other_outputs(trained, generator)
+        self._past_a_zero_head(generator)
+
+    def _grad(
+        self,
+        outputs: Sequence[torch.Tensor],
+        variables: Sequence[Any],
+        cotangents: Sequence[torch.Tensor] | None,
+    ) -> list[torch.Tensor | None]:
+        if not variables:
+            return []
+        try:
+            return list(
+                torch.autograd.grad(outputs, variables, cotangents, retain_graph=True, allow_unused=True)
+            )
+        except FaninError:
+            raise
+        except RuntimeError as error:
+            raise ModelError(
+                explain(
+                    "The backward pass failed",
+                    received=f"{type(error).__name__}: {error}",
+                    remedy="Check that model(batch).sum().backward() runs by itself",
+                )
+            ) from error
+
+    def _collect(
+        self,
+        outputs: Sequence[torch.Tensor],
+        variables: Sequence[torch.Tensor],
+        cotangents: Sequence[torch.Tensor],
+    ) -> list[torch.Tensor | None]:
+        """One backward pass that notes the gradient's power at every node of the graph."""
+        edges = {
+            node.id: edge for node in self.graph.nodes if (edge := self.watcher.edge(node.id)) is not None
+        }
+        sources = self._sources(edges)
+        powers = GradientPowers()
+        try:
+            powers.watch((id, edge) for id, edge in edges.items() if id not in sources)
+            found = self._grad(outputs, [*variables, *(edges[id] for id in sources)], cotangents)
+        finally:
+            powers.close()
+        for id, gradient in zip(sources, found[len(variables) :], strict=True):
+            if gradient is not None:
+                powers.note(id, gradient)
+        self.powers = powers.sums
+        return found[: len(variables)]
+
+    def _sources(self, edges: Mapping[int, GradientEdge]) -> list[int]:
+        """Nodes with a gradient none of whose inputs has one: where a backward pass may end."""
+        return [n.id for n in self.graph.nodes if n.id in edges and not any(i in edges for i in n.inputs)]
+
+    def _other_outputs(self, trained: Sequence[NamedTensor], generator: torch.Generator) -> None:
+        """Parameters that serve another output than the main one take part as well."""
+        missing = [t for t in trained if self.gradients[t.name] is None]
+        others = [t for t in floating(self.output) if t.requires_grad and t is not self.main]
+        if not missing or not others:
+            return
+        directions = [torch.randn(t.shape, generator=generator).to(t) for t in others]
+        found = self._grad(others, [t.tensor for t in missing], directions)
+        self.gradients.update(zip((t.name for t in missing), found, strict=True))
+
+    def _past_a_zero_head(self, generator: torch.Generator) -> None:
+        """A head of zeros lets no gradient through; put the random direction on its input then."""
+        ends = {use.node for p in self.graph.parameters for use in p.uses if use.head}
+        inner = [id for id in self.graph.path if id not in ends and id in self.powers]
+        if not ends or not inner or any(self.powers[id] > 0.0 for id in inner):
+            return
+        first = min(ends)
+        start = next((i for i in self.graph.node(first).inputs if self.watcher.edge(i) is not None), None)
+        if start is None or start in self.watcher.overwritten:
+            return
+        tensor = self.watcher.kept[start]
+        r = torch.randn(tensor.shape, generator=generator).to(tensor)
+        own = self.powers
+        self._collect([tensor], [], [r])
+        self.powers = {**own, **self.powers}
+        self.notes.append("the head is zero; gradients at nodes are of a random direction at its input")
+
+
+def _trace(
+    graph: Graph,
+    recording: Recording,
+    watcher: Watcher,
+    back: _Backward,
+    loss: Loss | None,
+    main: torch.Tensor,
+) -> Trace:
+    batch = next((op.shape[0] for op in recording.ops if op.name == "input" and op.shape), None)
+    batch = batch if batch is not None else (main.shape[0] if main.ndim else 1)
+    first = _first_dims(graph)
+    limits = [bounds(a.values) for a in graph.activations]
+    measured = []
+    known = {node.id for node in graph.nodes}
+    with torch.no_grad():
+        for op in recording.ops:
+            if op.name == "input" and op.id not in known and op.id in watcher.kept:
+                node = Node(
+                    id=op.id, kind=OpKind.INPUT, op="input", inputs=(), module="", shape=op.shape, dtype=""
+                )
+                measured.append(_measured(node, watcher, back.powers, batch, first, limits))
+        measured.extend(
+            _measured(node, watcher, back.powers, batch, first, limits)
+            for node in graph.nodes
+            if node.id in watcher.kept and watcher.kept[node.id].numel()
+        )
+        parameters = measure_parameters(graph, recording.tensors, back.gradients)
+    return Trace(
+        batch=batch,
+        source="the given batch",
+        mode=recording.mode,
+        measurements=tuple(sorted(measured, key=lambda m: m.node)),
+        parameters=parameters,
+        loss=None if loss is None else _loss(loss),
+        notes=tuple(back.notes),
+    )
+
+
+def _loss(loss: Loss) -> LossMeasurement:
+    return LossMeasurement(
+        name=loss.name,
+        value=float(loss.value),
+        expected=loss.expected,
+        classes=loss.classes,
+        logit_std=loss.logit_std,
+    )
+
+
+def _first_dims(graph: Graph) -> dict[int, int]:
+    """Nodes whose units lie along an inner dimension: convolutions, and what keeps their layout."""
+    ranks = {p.name: len(p.shape) for p in graph.parameters}
+    dims: dict[int, int] = {}
+    shapes = {node.id: node.shape for node in graph.nodes}
+    for node in graph.nodes:
+        if node.kind == OpKind.CONVOLUTION:
+            spatial = max((ranks.get(name, 0) for name in node.parameters), default=0) - 2
+            dims[node.id] = max(0, len(node.shape) - 1 - max(spatial, 0))
+        elif node.kind not in (OpKind.CONTRACTION, OpKind.EMBEDDING, OpKind.RECURRENCE, OpKind.ATTENTION):
+            for i in node.inputs:
+                same = i in dims and len(shapes.get(i, ())) == len(node.shape)
+                if same and shapes[i][dims[i]] == node.shape[dims[i]]:
+                    dims[node.id] = dims[i]
+                    break
+    return dims
+
+
+def _measured(
+    node: Node,
+    watcher: Watcher,
+    powers: Mapping[int, float],
+    batch: int,
+    first: Mapping[int, int],
+    limits: Sequence[Bounds | None],
+) -> Measurement:
+    tensor = watcher.kept[node.id]
+    dim = first.get(node.id, max(tensor.ndim - 1, 0))
+    if node.kind == OpKind.INPUT and tensor.ndim > 2:
+        dim = 1  # whole samples are compared; where the units are does not matter
+    limit = limits[node.activation] if node.activation is not None else None
+    active = node.kind == OpKind.ACTIVATION
+    snapshot = watcher.overwritten.get(node.id)
+    if snapshot is not None:
+        found, dead = snapshot.by_dim.get(dim) or next(iter(snapshot.by_dim.values()))
+        sample, shape = snapshot.sample, snapshot.shape
+    else:
+        found, sample, shape = numbers(tensor, dim), tensor, tuple(tensor.shape)
+        dead = dead_share(tensor, dim) if active and tensor.ndim else 0.0
+    saturated = None
+    if active and limit is not None and found.finite:
+        saturated = saturated_share(flat(sample.detach()), limit.low, limit.high)
+    gradient = powers.get(node.id)
+    return Measurement(
+        node=node.id,
+        kind=node.kind,
+        op=node.op,
+        module=node.module,
+        call=node.call,
+        shape=shape,
+        units=found.units,
+        samples=found.samples,
+        mean=found.mean,
+        power=found.power,
+        gradient_power=None if gradient is None or math.isnan(gradient) else gradient / max(batch, 1),
+        dead=dead if active else None,
+        saturated=saturated,
+        zeros=found.zeros,
+        cosine=found.cosine,
+        unit_spread=found.unit_spread,
+        finite=found.finite,
+    )

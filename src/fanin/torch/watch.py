@@ -1,0 +1,102 @@
+"""An observer that keeps what a model computes, and later the gradients that arrive there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch.autograd.graph import GradientEdge, get_gradient_edge
+
+from fanin.torch.statistics import Numbers, dead_share, flat, numbers, sum_of_squares
+
+__all__ = ["GradientPowers", "Snapshot", "Watcher"]
+
+_SAMPLE = 65_536
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """What was measured of an output that an in-place operation was about to overwrite.
+
+    The part its dimensions play was not known then, so it is measured both ways: with the units
+    along dimension 1, and along the last.
+    """
+
+    shape: tuple[int, ...]
+    by_dim: dict[int, tuple[Numbers, float]]
+    sample: torch.Tensor
+    edge: GradientEdge | None
+
+
+@dataclass(slots=True)
+class Watcher:
+    """Keeps every floating output of a run (autograd keeps most of them anyway)."""
+
+    kept: dict[int, torch.Tensor] = field(default_factory=dict)
+    overwritten: dict[int, Snapshot] = field(default_factory=dict)
+
+    def after(self, id: int, output: torch.Tensor) -> None:
+        """Keep an output; measuring waits until the graph says which of them matter."""
+        if output.is_floating_point() and output.layout is torch.strided and not output.is_meta:
+            self.kept[id] = output
+
+    def before_mutation(self, id: int, tensor: torch.Tensor) -> None:  # noqa: ARG002  (may be a part of it)
+        """Measure an output while its values are still there."""
+        output = self.kept.get(id)
+        if output is None or id in self.overwritten or output.numel() == 0:
+            return
+        dims = {d for d in (1, output.ndim - 1) if 0 <= d < output.ndim} or {0}
+        values = flat(output.detach())
+        step = max(1, values.numel() // _SAMPLE)
+        self.overwritten[id] = Snapshot(
+            shape=tuple(output.shape),
+            by_dim={
+                d: (numbers(output, d), dead_share(output, d) if output.ndim else 0.0) for d in sorted(dims)
+            },
+            sample=values[::step].clone(),
+            edge=get_gradient_edge(output) if output.requires_grad else None,
+        )
+
+    def edge(self, id: int) -> GradientEdge | None:
+        """Where the gradient of an output arrives; None if none does."""
+        if id in self.overwritten:
+            return self.overwritten[id].edge
+        output = self.kept.get(id)
+        return get_gradient_edge(output) if output is not None and output.requires_grad else None
+
+
+@dataclass(slots=True)
+class GradientPowers:
+    """Sums of squared gradients at edges, collected while a backward pass runs."""
+
+    sums: dict[int, float] = field(default_factory=dict)
+    _handles: list[Any] = field(default_factory=list)
+
+    def watch(self, edges: Iterable[tuple[int, GradientEdge]]) -> None:
+        """Note the gradient that arrives at each edge, and let it go at once."""
+        by_node: dict[Any, list[tuple[int, int]]] = {}
+        for id, edge in edges:
+            by_node.setdefault(edge.node, []).append((id, edge.output_nr))
+        for node, places in by_node.items():
+            self._handles.append(node.register_prehook(self._hook(places)))
+
+    def _hook(self, places: list[tuple[int, int]]) -> Callable[[Any], None]:
+        def hook(gradients: Any) -> None:
+            for id, place in places:
+                gradient = gradients[place]
+                if gradient is not None:
+                    self.note(id, gradient)
+
+        return hook
+
+    def note(self, id: int, gradient: torch.Tensor) -> None:
+        """Add up the squares of one gradient."""
+        self.sums[id] = sum_of_squares(gradient)
+
+    def close(self) -> None:
+        """Remove the hooks."""
+        for handle in self._handles:
+            handle.remove()
+        self._handles.clear()
