@@ -115,6 +115,13 @@ def test_a_kink_off_the_panel_edges(place: float, q: float) -> None:
         assert moment(values, q) == pytest.approx(exact, rel=share * q**power)
 
 
+@pytest.mark.parametrize("q", [0.1, 1.0, 9.0])
+def test_a_kink_in_a_curve_known_in_float32(q: float) -> None:
+    values = (np.tanh(NODES) + np.maximum(NODES - 0.12, 0.0)).astype(np.float32)
+    exact = adaptive(lambda x: (1 - math.tanh(x) ** 2 + float(x > 0.12)) ** 2, q, (0.12,))
+    assert quad.gaussian_derivative_second_moment(values, q) == pytest.approx(exact, rel=0.01 / math.sqrt(q))
+
+
 @pytest.mark.parametrize("q", VARIANCES)
 def test_a_jump(q: float) -> None:
     values = np.where(NODES > 0.06, 1.0, 0.0)
