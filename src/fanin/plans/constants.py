@@ -38,10 +38,7 @@ def _norm_shift(case: Case) -> Claim | None:
 
 def _step(case: Case) -> Claim | None:
     role = case.role
-    if role.kind != UseKind.BIAS or role.activation is None:
-        return None
-    power = case.facts.powers[role.activation]
-    if power.name != "softplus":
+    if role.kind not in (UseKind.BIAS, UseKind.SHIFT) or not _feeds_softplus(case, role.activation):
         return None
     return Claim(
         scheme="keep",
@@ -50,6 +47,11 @@ def _step(case: Case) -> Claim | None:
         evidence=(f"added before softplus: {case.place}",),
         references=("A. Gu, T. Dao, Mamba, 2023, section 3.6",),
     )
+
+
+def _feeds_softplus(case: Case, activation: int | None) -> bool:
+    read = [node.activation for node in case.facts.readers.get(case.role.node, ())]
+    return any(i is not None and case.facts.powers[i].name == "softplus" for i in (activation, *read))
 
 
 def _bias(case: Case) -> Claim | None:

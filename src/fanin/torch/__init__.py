@@ -33,6 +33,7 @@ from fanin.torch.init import (
     xavier_uniform_,
     zeros_,
 )
+from fanin.torch.read import read
 from fanin.torch.write import write
 
 if TYPE_CHECKING:
@@ -96,8 +97,6 @@ def plan(model: nn.Module, *inputs: object, policy: str = "auto", seed: int = 0)
     >>> [entry.name for entry in made.entries]
     ['weight', 'bias']
     """
-    from fanin.torch.read import read  # noqa: PLC0415
-
     return planner.plan(read(model, *inputs), policy=policy, seed=seed)
 
 

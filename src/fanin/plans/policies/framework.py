@@ -25,7 +25,7 @@ _RECURRENT = (UseKind.RECURRENT_INPUT, UseKind.RECURRENT_STATE, UseKind.RECURREN
 
 
 def _only_torch(case: Case) -> Claim | None:
-    if case.facts.graph.framework == "torch":
+    if case.facts.graph.framework.split()[0] == "torch":
         return None
     raise InputError(
         explain(
