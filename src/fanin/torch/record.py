@@ -21,7 +21,7 @@ from fanin.torch.derive import derive
 from fanin.torch.names import NamedTensor, named_modules, named_tensors
 from fanin.torch.sandbox import keep_random_state, keep_state, keep_values, swap_tensors
 
-__all__ = ["Observer", "Op", "Operand", "Recording", "record"]
+__all__ = ["Observer", "Op", "Operand", "Output", "Recording", "record"]
 
 _SMALL = 64
 """Largest number of elements of an outside constant that a recording keeps."""
@@ -72,6 +72,15 @@ class Operand:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """Where one output of an operator lies in its memory."""
+
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    offset: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Op:
     """One operator that ran; `func` is None for an input of the model.
 
@@ -91,8 +100,7 @@ class Op:
     call: int
     shape: tuple[int, ...]
     dtype: torch.dtype
-    outputs: tuple[tuple[int, ...], ...]
-    strides: tuple[int, ...] = ()
+    outputs: tuple[Output, ...]
     sources: tuple[Source, ...] = ()
     constant: bool = False
     view: bool = False
@@ -256,7 +264,7 @@ class _Run(TorchDispatchMode):
                 call=0,
                 shape=tuple(tensor.shape),
                 dtype=tensor.dtype,
-                outputs=(tuple(tensor.shape),),
+                outputs=(_output(tensor),),
             )
         )
         if self._observer is not None:
@@ -358,8 +366,7 @@ class _Run(TorchDispatchMode):
                 call=self.call,
                 shape=tuple(first.shape),
                 dtype=first.dtype,
-                outputs=tuple(tuple(r.shape) for r in results) or (tuple(first.shape),),
-                strides=tuple(first.stride()) if first.layout is torch.strided else (),
+                outputs=tuple(_output(result) for result in results or [first]),
                 sources=_sources(known.layouts, first) if known else (),
                 constant=known.constant if known else constant,
                 view=is_view,
@@ -414,6 +421,13 @@ def _sources(layouts: tuple[Layout, ...], tensor: torch.Tensor) -> tuple[Source,
     place = tensor.storage_offset()
     here = [x for x in layouts if x.offset <= place < x.offset + max(x.numel, 1)] or layouts[:1]
     return tuple(view(layout, tensor.shape, tensor.stride(), place) for layout in here)
+
+
+def _output(tensor: torch.Tensor) -> Output:
+    shape = tuple(tensor.shape)
+    if tensor.layout is not torch.strided:
+        return Output(shape=shape, strides=(0,) * len(shape), offset=0)
+    return Output(shape=shape, strides=tensor.stride(), offset=int(tensor.storage_offset()))
 
 
 def _storage(tensor: torch.Tensor) -> tuple[int, Any]:

@@ -1,0 +1,336 @@
+"""Semantic nodes while they are being found out, with who reads whom."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from fanin.graphs.regions import Regions, find_regions
+from fanin.graphs.roles import contraction_axes, convolution_axes, table_axes
+from fanin.graphs.sources import Source
+from fanin.graphs.steps import Form, Part, Read, Run, Step
+from fanin.records.axes import Axes
+from fanin.records.graph import OpKind, UseKind
+
+__all__ = ["Draft", "DraftUse", "Drafts", "draft"]
+
+_KINDS = {
+    Form.INPUT: OpKind.INPUT,
+    Form.LOOKUP: OpKind.EMBEDDING,
+    Form.NORM: OpKind.NORM,
+    Form.SOFTMAX: OpKind.SOFTMAX,
+    Form.ATTENTION: OpKind.ATTENTION,
+    Form.POOL: OpKind.POOL,
+    Form.REDUCTION: OpKind.POOL,
+    Form.DROPOUT: OpKind.DROPOUT,
+    Form.CONCAT: OpKind.CONCAT,
+    Form.RECURRENCE: OpKind.RECURRENCE,
+    Form.GLU: OpKind.PRODUCT,
+}
+
+_AFFINE = 1e-9
+"""A table that leaves its own chord by less than this, relative to its range, is a straight line."""
+
+
+@dataclass(slots=True, kw_only=True)
+class DraftUse:
+    """A parameter's part at a node, before the node's surroundings are known."""
+
+    name: str
+    node: int
+    kind: UseKind
+    rank: int = 1
+    axes: Axes | None = None
+    offset: float = 0.0
+    activation: int | None = None
+    gated: bool = False
+    gate_activation: int | None = None
+    normalised: bool = False
+    head: bool = False
+    branch: int | None = None
+    blocks: tuple[int, ...] = ()
+
+
+@dataclass(slots=True, kw_only=True)
+class Draft:
+    """A node and the tensors that it reads."""
+
+    step: Step
+    kind: OpKind
+    reads: tuple[Read, ...]
+    uses: list[DraftUse] = field(default_factory=list)
+    values: tuple[float, ...] | None = None
+    activation: int | None = None
+    loss: bool = False
+    readers: list[tuple[int, Read]] = field(default_factory=list)
+
+    @property
+    def id(self) -> int:
+        return self.step.id
+
+    @property
+    def inputs(self) -> tuple[int, ...]:
+        return tuple(dict.fromkeys(read.step for read in self.reads if read.step is not None))
+
+    @property
+    def weighted(self) -> bool:
+        """Whether a weight or a table is read here."""
+        return any(use.axes is not None for use in self.uses)
+
+    @property
+    def contracts(self) -> bool:
+        return self.kind in {OpKind.CONTRACTION, OpKind.CONVOLUTION, OpKind.RECURRENCE}
+
+
+@dataclass(slots=True, kw_only=True)
+class Drafts:
+    """All nodes by id, in execution order, and the nodes that the model returns."""
+
+    nodes: dict[int, Draft]
+    outputs: tuple[int, ...]
+
+    def link(self) -> None:
+        """Find out again who reads whom."""
+        for node in self.nodes.values():
+            node.readers = []
+        for node in self.nodes.values():
+            for read in node.reads:
+                if read.step is not None:
+                    self.nodes[read.step].readers.append((node.id, read))
+
+
+def draft(run: Run) -> Drafts:
+    """Turn steps into nodes: regions become one node each, norms take in their scale and shift."""
+    steps = {step.id: step for step in run.steps}
+    regions = find_regions(run.steps, run.outputs, run.buffers)
+    carried = _carried(run.steps)
+    wanted = {read.step for read in run.outputs if read.step is not None}
+    made: list[Draft] = []
+    for step in reversed(run.steps):
+        regional = step.id in regions.root
+        if not step.signal and step.form != Form.INPUT:
+            continue
+        if regional and step.id not in wanted:
+            continue
+        node = _regional(step, steps, regions, run) if regional else _plain(step, carried, run)
+        made.append(node)
+        wanted.update(node.inputs)
+    nodes = {node.id: node for node in reversed(made)}
+    outputs = tuple(
+        dict.fromkeys(r.step for r in run.outputs if r.step is not None and r.step in nodes)
+    )
+    drafts = Drafts(nodes=nodes, outputs=outputs)
+    drafts.link()
+    _fold_norms(drafts)
+    _name_shifts(drafts)
+    _name_products(drafts)
+    return drafts
+
+
+def _carried(steps: Sequence[Step]) -> dict[int, tuple[int, ...]]:
+    """For steps of indices and masks: the nodes that they come from."""
+    carried: dict[int, tuple[int, ...]] = {}
+    for step in steps:
+        if step.signal or step.form == Form.INPUT:
+            continue
+        found: dict[int, None] = {}
+        for read in step.reads:
+            if read.step is not None:
+                found.update(dict.fromkeys(carried.get(read.step, (read.step,))))
+        carried[step.id] = tuple(found)
+    return carried
+
+
+def _plain(step: Step, carried: dict[int, tuple[int, ...]], run: Run) -> Draft:
+    reads: list[Read] = []
+    for read in step.reads:
+        if read.step is None:
+            continue
+        if read.step in carried:
+            # Only a table's index says where its rows come from; a router's choice is no signal.
+            if read.part == Part.INDEX:
+                reads += [_bare(id) for id in carried[read.step][:1]]
+        else:
+            reads.append(read)
+    node = Draft(step=step, kind=_KINDS.get(step.form, OpKind.OTHER), reads=tuple(reads))
+    if step.form == Form.POINTWISE:
+        node.kind = OpKind.ADD if step.adds else OpKind.PRODUCT if step.multiplies else OpKind.POINTWISE
+        if len(reads) < 2 and not step.adds:
+            node.kind = OpKind.POINTWISE
+    elif step.form == Form.CONTRACTION:
+        weighted = any(r.sources and r.labels and r.part != Part.BIAS for r in step.reads)
+        node.kind = OpKind.CONTRACTION if weighted else OpKind.PRODUCT
+    elif step.form == Form.CONVOLUTION:
+        weighted = any(r.sources and r.part == Part.WEIGHT for r in step.reads)
+        node.kind = OpKind.CONVOLUTION if weighted else OpKind.PRODUCT
+    node.loss = step.form == Form.LOSS
+    for read in step.reads:
+        for source in read.sources:
+            node.uses.append(_use(step, read, source, run))
+    return node
+
+
+def _use(step: Step, read: Read, source: Source, run: Run) -> DraftUse:
+    rank = sum(size > 1 for size in source.shape)
+    made = DraftUse(name=source.name, node=step.id, kind=UseKind.OTHER, rank=rank)
+    if not source.main:
+        # The magnitude of a weight norm; the vectors of a spectral norm are buffers.
+        made.kind = UseKind.OTHER if source.name in run.buffers else UseKind.SCALE
+        return made
+    if step.form == Form.NORM:
+        kinds = {Part.SCALE: UseKind.NORM_SCALE, Part.SHIFT: UseKind.NORM_SHIFT, Part.DATA: UseKind.SHIFT}
+        made.kind = kinds.get(read.part, UseKind.OTHER)
+        if made.kind == UseKind.NORM_SCALE and source.derived:
+            made.offset = run.offset(step.id, read.operand)
+    elif step.form == Form.RECURRENCE:
+        recurrent = {
+            Part.RECURRENT_INPUT: UseKind.RECURRENT_INPUT,
+            Part.RECURRENT_STATE: UseKind.RECURRENT_STATE,
+            Part.RECURRENT_BIAS: UseKind.RECURRENT_BIAS,
+        }
+        made.kind = recurrent.get(read.part, UseKind.OTHER)
+        if made.kind in {UseKind.RECURRENT_INPUT, UseKind.RECURRENT_STATE}:
+            made.axes = contraction_axes(source, "oc")
+            gates = source.shape[0] // max(step.shape[-1], 1)
+            if gates > 1 and source.shape[0] % gates == 0 and "bidirectional" not in step.name:
+                made.blocks = (source.shape[0] // gates,) * gates
+    elif read.part == Part.BIAS:
+        made.kind = UseKind.BIAS
+    elif step.form == Form.CONTRACTION:
+        made.kind = UseKind.WEIGHT
+        made.axes = contraction_axes(source, read.labels)
+    elif step.form == Form.CONVOLUTION and read.part == Part.WEIGHT:
+        made.kind = UseKind.WEIGHT
+        made.axes = convolution_axes(
+            source, read.labels, groups=step.groups, stride=step.stride, transposed=step.transposed
+        )
+    elif step.form == Form.LOOKUP and read.part in {Part.TABLE, Part.ANY}:
+        made.kind = UseKind.EMBEDDING
+        made.axes = table_axes(source.shape)
+    elif source.name in run.buffers:
+        return made
+    elif step.form == Form.CONCAT or read.part == Part.DATA or step.adds:
+        made.kind = UseKind.SHIFT
+    elif step.multiplies:
+        made.kind = UseKind.SCALE
+        made.offset = run.offset(step.id, read.operand) if source.derived else 0.0
+    return made
+
+
+def _regional(step: Step, steps: dict[int, Step], regions: Regions, run: Run) -> Draft:
+    region = regions.region(step.id)
+    node = Draft(
+        step=step,
+        kind=OpKind.POINTWISE,
+        reads=(Read(step=region.root, place=region.place, shape=steps[region.root].shape),),
+    )
+    if len(region.members) == 1 and step.id in regions.cuts and regions._foreign(step, regions.root[step.id]):
+        for read in step.reads:
+            for source in read.sources:
+                node.uses.append(_use(step, read, source, run))
+        if node.uses and (step.adds or step.multiplies):
+            node.kind = OpKind.ADD if step.adds else OpKind.PRODUCT
+        elif any(r.random for r in step.reads) and step.multiplies:
+            node.kind = OpKind.DROPOUT
+        elif all(read.part != Part.SLOPE for read in step.reads):
+            return node
+        if node.kind != OpKind.POINTWISE:
+            return node
+    if region.reduces:
+        _read_statistics(node, region.members, steps, regions, run)
+        return node
+    values = run.table(region)
+    inner = [name for name in region.parameters if name not in run.buffers]
+    if values is not None and not _affine(values):
+        node.kind = OpKind.ACTIVATION
+        node.values = tuple(values)
+        node.uses = [
+            DraftUse(name=name, node=step.id, kind=UseKind.ACTIVATION_PARAMETER) for name in inner
+        ]
+    else:
+        node.uses += [DraftUse(name=name, node=step.id, kind=UseKind.OTHER) for name in inner]
+    return node
+
+
+def _read_statistics(
+    node: Draft, members: tuple[int, ...], steps: dict[int, Step], regions: Regions, run: Run
+) -> None:
+    region = regions.region(node.id)
+    if len(members) == 1:
+        node.kind = OpKind.POOL
+        return
+    verdict = run.trial(region)
+    node.kind = {"norm": OpKind.NORM, "softmax": OpKind.SOFTMAX, "pool": OpKind.POOL}.get(
+        verdict, OpKind.POINTWISE
+    )
+    for id in members:
+        for read in steps[id].reads:
+            for source in read.sources:
+                use = _use(steps[id], read, source, run)
+                use.node = node.id
+                if node.kind == OpKind.NORM and use.kind in {UseKind.SCALE, UseKind.SHIFT}:
+                    scales = use.kind == UseKind.SCALE
+                    use.kind = UseKind.NORM_SCALE if scales else UseKind.NORM_SHIFT
+                node.uses.append(use)
+
+
+def _fold_norms(drafts: Drafts) -> None:
+    """A norm whose only reader multiplies or shifts it by a parameter is one node with it."""
+    for id in list(drafts.nodes):
+        node = drafts.nodes.get(id)
+        if node is None or node.kind != OpKind.NORM:
+            continue
+        while len(node.readers) == 1 and node.id not in drafts.outputs:
+            reader = drafts.nodes[node.readers[0][0]]
+            kinds = {use.kind for use in reader.uses}
+            alone = reader.inputs == (node.id,) and reader.kind in {OpKind.ADD, OpKind.PRODUCT}
+            vectors = alone and kinds <= {UseKind.SCALE, UseKind.SHIFT} and bool(kinds)
+            if not vectors or any(use.name in {u.name for u in node.uses} for use in reader.uses):
+                break
+            for use in reader.uses:
+                scales = use.kind == UseKind.SCALE
+                use.kind = UseKind.NORM_SCALE if scales else UseKind.NORM_SHIFT
+            for use in node.uses:
+                use.node = reader.id
+            reader.uses = [*node.uses, *reader.uses]
+            reader.reads, reader.kind = node.reads, OpKind.NORM
+            del drafts.nodes[node.id]
+            node = reader
+    drafts.link()
+
+
+def _name_shifts(drafts: Drafts) -> None:
+    """A vector added to a contraction's output is its bias."""
+    for node in drafts.nodes.values():
+        if node.kind != OpKind.ADD or len(node.inputs) != 1:
+            continue
+        before = drafts.nodes[node.inputs[0]]
+        biased = any(use.kind == UseKind.BIAS for use in before.uses)
+        if before.contracts and not biased and before.kind != OpKind.RECURRENCE:
+            for use in node.uses:
+                # A table of positions has two dimensions; a bias has one.
+                if use.kind == UseKind.SHIFT and use.rank <= 1:
+                    use.kind = UseKind.BIAS
+
+
+def _name_products(drafts: Drafts) -> None:
+    """A product of two signals is attention when one of them is a softmax."""
+    for node in drafts.nodes.values():
+        if node.step.form == Form.CONTRACTION and node.kind == OpKind.PRODUCT:
+            for id in node.inputs:
+                before = drafts.nodes[id]
+                while before.kind in {OpKind.DROPOUT, OpKind.POINTWISE} and len(before.inputs) == 1:
+                    before = drafts.nodes[before.inputs[0]]
+                if before.kind == OpKind.SOFTMAX:
+                    node.kind = OpKind.ATTENTION
+
+
+def _affine(values: Sequence[float]) -> bool:
+    last = len(values) - 1
+    slope = (values[last] - values[0]) / last
+    spread = max(abs(v) for v in values) or 1.0
+    return all(abs(v - values[0] - slope * i) <= _AFFINE * spread for i, v in enumerate(values))
+
+
+def _bare(id: int) -> Read:
+    return Read(step=id, shape=(), signal=False)

@@ -1,0 +1,97 @@
+"""Weights that are used along time: in a cycle of their own outputs, with fresh data at each turn."""
+
+from __future__ import annotations
+
+from fanin.graphs.ancestry import Ancestry
+from fanin.graphs.drafts import Draft, Drafts
+from fanin.records.graph import OpKind, UseKind
+
+__all__ = ["find_recurrences"]
+
+_THROUGH = {OpKind.ADD, OpKind.POINTWISE, OpKind.DROPOUT}
+
+
+def find_recurrences(drafts: Drafts, ancestry: Ancestry) -> frozenset[int]:
+    """Mark recurrent weights and biases; return the adds where state and input meet.
+
+    A weight is recurrent if every later use of it reads what follows from its use before, and
+    its output meets another contraction's that does not: data that enters at that step. (A layer
+    that is applied again and again to its own output, with nothing entering, is a reused layer.)
+    """
+    used: dict[str, list[Draft]] = {}
+    for node in drafts.nodes.values():
+        if node.contracts:
+            for use in node.uses:
+                if use.kind == UseKind.WEIGHT:
+                    used.setdefault(use.name, []).append(node)
+    adds: set[int] = set()
+    for name, nodes in used.items():
+        if len(nodes) < 2:
+            continue
+        pairs = list(zip(nodes, nodes[1:], strict=False))
+        if not all(ancestry.descends(later.id, earlier.id) for earlier, later in pairs):
+            continue
+        meetings = [_meeting(drafts, ancestry, later, earlier) for earlier, later in pairs]
+        first = _meeting(drafts, ancestry, nodes[0], None)
+        found = [meeting for meeting in (first, *meetings) if meeting is not None]
+        if len(found) < len(pairs):
+            continue
+        for node in nodes:
+            _rename(drafts, node, UseKind.RECURRENT_STATE, name)
+        for add, other in found:
+            adds.add(add)
+            _rename(drafts, drafts.nodes[other], UseKind.RECURRENT_INPUT, None)
+    return frozenset(adds)
+
+
+def _meeting(
+    drafts: Drafts, ancestry: Ancestry, node: Draft, before: Draft | None
+) -> tuple[int, int] | None:
+    """The add where a use of the weight meets fresh data, and the contraction of that data."""
+    for add, came in _sums(drafts, node):
+        for read in add.reads:
+            if read.step is None or read.step == came:
+                continue
+            other = _contraction_behind(drafts, read.step)
+            if other is None or other.id == node.id:
+                continue
+            if before is None or not ancestry.descends(other.id, before.id):
+                return add.id, other.id
+    return None
+
+
+def _sums(drafts: Drafts, node: Draft) -> list[tuple[Draft, int]]:
+    """Adds of two signals that the node's output enters, past biases, and the side it enters by."""
+    found: list[tuple[Draft, int]] = []
+    stack = [node.id]
+    for _ in range(16):
+        if not stack:
+            break
+        id = stack.pop()
+        for reader, _ in drafts.nodes[id].readers:
+            after = drafts.nodes[reader]
+            if after.kind == OpKind.ADD and len(after.inputs) > 1:
+                found.append((after, id))
+            elif after.kind in _THROUGH:
+                stack.append(reader)
+    return found
+
+
+def _contraction_behind(drafts: Drafts, id: int) -> Draft | None:
+    node = drafts.nodes[id]
+    while node.kind in _THROUGH and len(node.inputs) == 1:
+        node = drafts.nodes[node.inputs[0]]
+    return node if node.contracts else None
+
+
+def _rename(drafts: Drafts, node: Draft, kind: UseKind, name: str | None) -> None:
+    """Call a contraction's weight and bias recurrent."""
+    for use in node.uses:
+        if use.kind == UseKind.WEIGHT and (name is None or use.name == name):
+            use.kind = kind
+        elif use.kind == UseKind.BIAS:
+            use.kind = UseKind.RECURRENT_BIAS
+    for reader, _ in node.readers:
+        for use in drafts.nodes[reader].uses:
+            if use.kind == UseKind.BIAS:
+                use.kind = UseKind.RECURRENT_BIAS

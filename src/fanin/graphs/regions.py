@@ -1,0 +1,169 @@
+"""Which pointwise steps belong together: everything between one tensor and where it is next used.
+
+A region has one tensor at its root. It ends where something that is not pointwise reads it, or
+where it meets a tensor with another root (a sum of two streams, a gate). Steps that read a parameter
+or a tensor of constants are ends of their own, unless the region also has a way around them (PReLU
+written by hand): then they belong inside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from math import prod
+from typing import TypeAlias
+
+from fanin.graphs.sources import Source
+from fanin.graphs.steps import Form, Part, Read, Region, Step
+
+__all__ = ["Key", "Regions", "find_regions", "key_of", "part_of"]
+
+Key: TypeAlias = tuple[int, tuple[object, ...]]
+"""A tensor: a step, and which part of its output."""
+
+_PLAIN = {Form.POINTWISE, Form.REDUCTION}
+_REACH = 12
+"""How many ends a region may grow back over when its ways meet again."""
+
+
+def part_of(place: Source | None, step: int) -> tuple[object, ...]:
+    """A key for the part of a step's output that a tensor is; empty for the whole of it."""
+    if place is None:
+        return ()
+    sizes = [1] * len(place.shape)
+    for spans in place.dims:
+        for span in spans:
+            sizes[span.dim] *= span.size
+    whole = all(
+        s == n and first == 0 for s, n, first in zip(sizes, place.shape, place.start, strict=True)
+    )
+    if whole:
+        return () if place.name == str(step) else (place.name,)
+    return (place.name, place.start, tuple(sizes))
+
+
+def key_of(read: Read) -> Key:
+    """The tensor that is read."""
+    assert read.step is not None  # noqa: S101 - callers choose reads of steps
+    return read.step, part_of(read.place, read.step)
+
+
+class Regions:
+    """Roots of all pointwise steps, and the regions that follow from them."""
+
+    def __init__(self, steps: Sequence[Step], buffers: frozenset[str]) -> None:
+        self._steps = {step.id: step for step in steps}
+        self._buffers = buffers
+        self.cuts: set[int] = set()
+        self.root: dict[int, Key] = {}
+
+    def trace(self, steps: Iterable[Step], ends: frozenset[int]) -> None:
+        """Find the root of every pointwise step; steps in `ends` start a new region."""
+        self.root.clear()
+        self.cuts = set(ends)
+        for step in steps:
+            if step.form not in _PLAIN:
+                continue
+            root = self._root(step)
+            if root is not None:
+                self.root[step.id] = root
+                if self._foreign(step, root):
+                    self.cuts.add(step.id)
+
+    def ends(self, steps: Iterable[Step], outputs: Iterable[Read]) -> frozenset[int]:
+        """Steps whose result is read by something outside their region."""
+        found: set[int] = set()
+        for step in steps:
+            own = self.root.get(step.id)
+            for read in step.reads:
+                if read.step is None or read.step not in self.root:
+                    continue
+                inside = own is not None and step.id not in self.cuts and own == self.resolve(read)
+                if not inside:
+                    found.add(read.step)
+        found.update(read.step for read in outputs if read.step is not None and read.step in self.root)
+        return frozenset(found)
+
+    def resolve(self, read: Read) -> Key:
+        """The root that a read leads to: that of the step, or the tensor itself."""
+        key = key_of(read)
+        if key[0] in self.root and key[0] not in self.cuts and not key[1]:
+            return self.root[key[0]]
+        return key
+
+    def region(self, end: int) -> Region:
+        """The region that ends at a step."""
+        root = self.root[end]
+        members: set[int] = set()
+        stack = [end]
+        place: Source | None = None
+        parameters: dict[str, None] = {}
+        while stack:
+            id = stack.pop()
+            if id in members:
+                continue
+            members.add(id)
+            for read in self._steps[id].reads:
+                parameters.update(dict.fromkeys(source.name for source in read.sources))
+                if read.step is None:
+                    continue
+                if key_of(read) == root:
+                    place = read.place
+                elif read.step in self.root and read.step > root[0]:
+                    stack.append(read.step)
+        ordered = tuple(sorted(members))
+        return Region(
+            root=root[0],
+            place=place,
+            members=ordered,
+            reduces=any(self._steps[id].form == Form.REDUCTION for id in ordered),
+            parameters=tuple(parameters),
+        )
+
+    def _root(self, step: Step) -> Key | None:
+        reads = [r for r in step.reads if r.step is not None]
+        signals = [r for r in reads if r.signal]
+        keys = list(dict.fromkeys(self.resolve(r) for r in signals or reads))
+        if not keys or step.partial:
+            return None
+        if len(keys) > 1:
+            common = self._meeting(keys)
+            if common is None:
+                return None
+            keys = [common]
+        # A table of all pairs is no function of one element.
+        if len(signals) > 1 and prod(step.shape) > max(prod(r.shape) for r in signals):
+            return None
+        return keys[0]
+
+    def _meeting(self, keys: list[Key]) -> Key | None:
+        """The nearest tensor that all keys are pointwise functions of."""
+        chains = [self._chain(key) for key in keys]
+        shared = [key for key in chains[0] if all(key in chain for chain in chains[1:])]
+        return shared[0] if shared else None
+
+    def _chain(self, key: Key) -> list[Key]:
+        chain = [key]
+        while len(chain) < _REACH and not chain[-1][1] and chain[-1][0] in self.root:
+            chain.append(self.root[chain[-1][0]])
+        return chain
+
+    def _foreign(self, step: Step, root: Key) -> bool:
+        """Whether the step reads a parameter, or constants or masks that differ by element."""
+        for read in step.reads:
+            if read.sources:
+                if read.part != Part.SLOPE:
+                    return True
+            elif read.step is None:
+                if prod(read.shape) > 1 or read.random:
+                    return True
+            elif not read.signal and self.resolve(read) != root:
+                return True
+        return False
+
+
+def find_regions(steps: Sequence[Step], outputs: Sequence[Read], buffers: frozenset[str]) -> Regions:
+    """Trace roots twice: the first pass shows where results leave their region, the second cuts there."""
+    regions = Regions(steps, buffers)
+    regions.trace(steps, frozenset())
+    regions.trace(steps, regions.ends(steps, outputs))
+    return regions

@@ -1,0 +1,268 @@
+"""What follows a weight: its activation, a norm, a gate, the output; and how its output is split."""
+
+from __future__ import annotations
+
+from fanin.graphs.ancestry import Ancestry
+from fanin.graphs.drafts import Draft, Drafts, DraftUse
+from fanin.graphs.regions import part_of
+from fanin.graphs.steps import Form, Read
+from fanin.records.axes import Role
+from fanin.records.graph import OpKind, UseKind
+
+__all__ = ["find_blocks", "find_gates", "find_heads", "follow_activations"]
+
+_WEIGHTS = {UseKind.WEIGHT, UseKind.RECURRENT_INPUT, UseKind.RECURRENT_STATE}
+_HARMLESS = {OpKind.SOFTMAX, OpKind.POOL, OpKind.DROPOUT, OpKind.POINTWISE, OpKind.CONCAT}
+_STEPS = 8
+"""How many nodes are passed on the way from a weight to what consumes it."""
+
+
+def follow_activations(drafts: Drafts) -> None:
+    """For every weight: the activation that all readers of its output apply, and a norm before it."""
+    for node in drafts.nodes.values():
+        if not node.weighted:
+            continue
+        normalised, activation = _consumer(drafts, node)
+        for use in node.uses:
+            if use.axes is not None:
+                use.activation, use.normalised = activation, normalised
+
+
+def _consumer(drafts: Drafts, node: Draft) -> tuple[bool, int | None]:
+    normalised = False
+    here = [node]
+    for _ in range(_STEPS):
+        after = _after(drafts, here)
+        if not after:
+            return normalised, None
+        kinds = {n.kind for n in after}
+        if kinds == {OpKind.ACTIVATION} and len({n.activation for n in after}) == 1:
+            return normalised, after[0].activation
+        if OpKind.ACTIVATION in kinds and all(
+            n.kind == OpKind.ACTIVATION or _gates_it(drafts, n, here) for n in after
+        ):
+            chosen = {n.activation for n in after if n.kind == OpKind.ACTIVATION}
+            return normalised, chosen.pop() if len(chosen) == 1 else None
+        if kinds == {OpKind.NORM} and not normalised:
+            normalised = True
+        elif not all(_passes(n) for n in after):
+            return normalised, None
+        here = after
+    return normalised, None
+
+
+def _after(drafts: Drafts, here: list[Draft]) -> list[Draft]:
+    ids = dict.fromkeys(id for node in here for id, _ in node.readers)
+    return [drafts.nodes[id] for id in ids]
+
+
+def _gates_it(drafts: Drafts, node: Draft, here: list[Draft]) -> bool:
+    """Whether a product's other factor comes from the same tensor through an activation."""
+    if node.kind != OpKind.PRODUCT or len(node.inputs) < 1:
+        return False
+    ids = {n.id for n in here}
+    return all(
+        id in ids or (drafts.nodes[id].kind == OpKind.ACTIVATION and set(drafts.nodes[id].inputs) <= ids)
+        for id in node.inputs
+    )
+
+
+def _passes(node: Draft) -> bool:
+    """Nodes that change a signal by a factor or a shift at most."""
+    if len(node.inputs) != 1:
+        return False
+    if node.kind in {OpKind.DROPOUT, OpKind.POINTWISE}:
+        return True
+    return node.kind in {OpKind.ADD, OpKind.PRODUCT} and node.step.form == Form.POINTWISE
+
+
+def find_gates(drafts: Drafts, ancestry: Ancestry) -> None:
+    """Products of two values that descend from one input are gates: mark their weights.
+
+    The weights that make the factors are `gated`; a weight that reads the product learns the
+    gate's activation.
+    """
+    gates: dict[int, int | None] = {}
+    for node in drafts.nodes.values():
+        if node.kind != OpKind.PRODUCT:
+            continue
+        if node.step.form == Form.GLU:
+            makers = [m for m in [_maker(drafts, node.inputs[0])[0]] if m is not None]
+            gates[node.id] = node.activation
+            _mark(makers)
+            for maker in makers:
+                for use in maker.uses:
+                    use.activation = node.activation if use.axes is not None else None
+            continue
+        if node.step.form != Form.POINTWISE or len(node.reads) != 2:
+            continue
+        factors = [_maker(drafts, read.step) for read in node.reads if read.step is not None]
+        makers = [maker for maker, _ in factors if maker is not None]
+        if len(factors) != 2 or not makers:
+            continue
+        a, b = (read.step for read in node.reads)
+        if a is None or b is None or ancestry.common(a, b) is None:
+            continue
+        activations = [activation for _, activation in factors if activation is not None]
+        gates[node.id] = activations[0] if activations else None
+        _mark(makers)
+    for node in drafts.nodes.values():
+        if node.contracts and node.weighted:
+            for read in node.reads:
+                gate = _gate_behind(drafts, read, gates)
+                if gate is not None:
+                    for use in node.uses:
+                        if use.kind in _WEIGHTS:
+                            use.gate_activation = gates[gate]
+
+
+def _maker(drafts: Drafts, id: int) -> tuple[Draft | None, int | None]:
+    """The contraction that makes a factor, and the activation passed on the way back to it."""
+    activation: int | None = None
+    node = drafts.nodes[id]
+    for _ in range(_STEPS):
+        if node.contracts and node.weighted:
+            return node, activation
+        if node.kind == OpKind.ACTIVATION and activation is None:
+            activation = node.activation
+        elif not _passes(node) and node.kind != OpKind.NORM:
+            return None, activation
+        node = drafts.nodes[node.inputs[0]]
+    return None, activation
+
+
+def _mark(makers: list[Draft]) -> None:
+    for maker in makers:
+        for use in maker.uses:
+            if use.kind in _WEIGHTS:
+                use.gated = True
+
+
+def _gate_behind(drafts: Drafts, read: Read, gates: dict[int, int | None]) -> int | None:
+    if read.step is None:
+        return None
+    node = drafts.nodes[read.step]
+    for _ in range(_STEPS):
+        if node.id in gates:
+            return node.id
+        if node.kind == OpKind.NORM and len(node.inputs) == 1 or _passes(node):
+            node = drafts.nodes[node.inputs[0]]
+        else:
+            return None
+    return None
+
+
+def find_heads(drafts: Drafts, near_linear: frozenset[int]) -> None:
+    """A contraction after which only the output follows is a head.
+
+    Parameters
+    ----------
+    near_linear
+        Activations that leave a head a head: sigmoids that turn logits into probabilities, and
+        soft caps that are straight lines where signals are.
+    """
+    alive = _alive(drafts)
+    weighted = {id for id, node in drafts.nodes.items() if node.weighted}
+    touched: set[int] = set()
+    for id, node in drafts.nodes.items():
+        if id in weighted or any(i in touched for i in node.inputs):
+            touched.add(id)
+    final: set[int] = set()
+    outputs = set(drafts.outputs)
+    for id in reversed(drafts.nodes):
+        node = drafts.nodes[id]
+        readers = [r for r, _ in node.readers if r in alive]
+        if not all(r in final and _ends(drafts.nodes[r], touched, near_linear) for r in readers):
+            continue
+        if readers or id in outputs:
+            final.add(id)
+    for id in final:
+        node = drafts.nodes[id]
+        if node.contracts and node.weighted:
+            for use in node.uses:
+                if use.kind == UseKind.WEIGHT:
+                    use.head = True
+
+
+def _alive(drafts: Drafts) -> set[int]:
+    alive = set(drafts.outputs)
+    for id in reversed(drafts.nodes):
+        if id in alive:
+            alive.update(drafts.nodes[id].inputs)
+    return alive
+
+
+def _ends(node: Draft, touched: set[int], near_linear: frozenset[int]) -> bool:
+    """Whether a node after a head may stand between it and the output."""
+    if node.weighted:
+        return False
+    if node.kind in _HARMLESS or node.loss:
+        return True
+    if node.kind == OpKind.ACTIVATION:
+        return node.activation in near_linear
+    if node.kind in {OpKind.ADD, OpKind.PRODUCT}:
+        # Meeting a target or a mask is part of a loss; meeting a stream is not.
+        return sum(id in touched for id in node.inputs) <= 1 and node.step.form == Form.POINTWISE
+    return node.kind == OpKind.OTHER and len(node.inputs) <= 1
+
+
+def find_blocks(drafts: Drafts) -> None:
+    """Sizes of the parts of an output whose readers do different things with them."""
+    for node in drafts.nodes.values():
+        if not (node.contracts and node.weighted):
+            continue
+        for use in node.uses:
+            if use.kind in _WEIGHTS and use.axes is not None and not use.blocks:
+                use.blocks = _blocks(drafts, node, use)
+
+
+def _blocks(drafts: Drafts, node: Draft, use: DraftUse) -> tuple[int, ...]:
+    axis = 1 if node.kind == OpKind.CONVOLUTION else len(node.step.shape) - 1
+    if axis >= len(node.step.shape) or use.axes is None or Role.OUT not in use.axes.roles:
+        return ()
+    size = node.step.shape[axis]
+    here, shape = node, node.step.shape
+    while True:
+        cuts: set[int] = set()
+        onward: list[Draft] = []
+        for id, read in here.readers:
+            reader = drafts.nodes[id]
+            if reader.step.form == Form.GLU:
+                cuts.add(size // 2)
+            part = _extent(read, here.id, axis)
+            if part is None:
+                if _passes(reader) and reader.step.shape and reader.step.shape[-1] == size:
+                    onward.append(reader)
+                continue
+            cuts.update(part)
+        cuts -= {0, size}
+        if cuts:
+            edges = [0, *sorted(cuts), size]
+            return tuple(b - a for a, b in zip(edges, edges[1:], strict=False))
+        if len(onward) != 1 or len(here.readers) != 1:
+            return ()
+        here = onward[0]
+        axis += len(here.step.shape) - len(shape)
+        shape = here.step.shape
+
+
+def _extent(read: Read, id: int, axis: int) -> tuple[int, int] | None:
+    """First and last place (exclusive) along an axis that a read reaches; None for all of it."""
+    place = read.place
+    if place is None or place.name != str(id) or axis >= len(place.shape):
+        return None
+    if not part_of(place, id):
+        return None
+    reach = 1 + sum((s.size - 1) * s.step for spans in place.dims for s in spans if s.dim == axis)
+    start = place.start[axis]
+    if reach == place.shape[axis]:
+        return None
+    # Interleaved parts (every other place) are no blocks.
+    if any(s.step > 1 and s.size > 1 for spans in place.dims for s in spans if s.dim == axis):
+        taken = 1
+        for spans in place.dims:
+            for span in spans:
+                taken *= span.size if span.dim == axis else 1
+        if taken != reach:
+            return None
+    return start, start + reach

@@ -1,0 +1,305 @@
+"""From a recording to neutral steps: views, copies and constants disappear."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from math import prod
+from typing import Any
+
+from fanin.graphs.sources import Layout, Source, Span, layout_of, view
+from fanin.graphs.steps import Form, Part, Read, Step
+from fanin.torch.ops import ADDS, CONTRACTIONS, MULTIPLIES, UNIFORM, base_name, form_of, parts_of
+from fanin.torch.record import Op, Operand, Output, Recording
+
+__all__ = ["converted"]
+
+_GATHERS = frozenset({"index", "gather", "index_select", "take", "take_along_dim"})
+_SAME_ELEMENTS = frozenset({"clone", "contiguous", "detach", "_to_copy", "alias", "lift_fresh", "copy_"})
+_RESHAPES = frozenset({"view", "_unsafe_view", "reshape", "_reshape_copy"})
+_OVERWRITES = frozenset({"copy_", "index_put", "index_put_", "_unsafe_index_put", "index_copy", "index_copy_"})
+_SCATTERS = frozenset({"index_add", "index_add_", "scatter_add", "scatter_add_", "scatter", "scatter_"})
+_RANDOM = ("bernoulli", "rand", "dropout", "normal")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Value:
+    """What the output of an operator is: a (part of a) step's output, a parameter, or a constant."""
+
+    step: int | None = None
+    place: Source | None = None
+    layout: Layout | None = None
+    signal: bool = False
+    random: bool = False
+    uniform: bool = False
+    sources: tuple[Source, ...] = ()
+
+
+def converted(recording: Recording) -> tuple[tuple[Step, ...], tuple[Read, ...]]:
+    """Turn a recording into steps and the reads that are the model's outputs."""
+    buffers = frozenset(entry.name for entry in recording.tensors if entry.buffer)
+    work = _Conversion(buffers)
+    for op in recording.ops:
+        work.add(op)
+    outputs = tuple(work.read(operand, 0) for operand in recording.outputs)
+    return tuple(work.steps), outputs
+
+
+class _Conversion:
+    def __init__(self, buffers: frozenset[str]) -> None:
+        self.steps: list[Step] = []
+        self._values: dict[tuple[int, int], _Value] = {}
+        self._buffers = buffers
+
+    def add(self, op: Op) -> None:
+        if op.func is None:
+            self._emit(op, Form.INPUT, "input", ())
+            return
+        name = base_name(op.func)
+        if op.constant:
+            random = name.startswith(_RANDOM) or any(self._of(o).random for o in op.operands)
+            uniform = name in UNIFORM or all(self._uniform(o) for o in op.operands) and bool(op.operands)
+            self._set(op, _Value(random=random, uniform=uniform and not random))
+            return
+        if op.sources:  # a form of the parameters; whoever reads it is told its sources
+            self._set(op, _Value())
+            return
+        form = form_of(op.func)
+        if form is None and not self._moved(op, name):
+            form = Form.LOOKUP
+        if form is None:
+            return
+        if name in _OVERWRITES | _SCATTERS and self._written(op, name):
+            return
+        reads = tuple(self._reads(op, name, form))
+        if name in _OVERWRITES:
+            form = Form.CONCAT
+        self._emit(op, form, name, reads)
+
+    def read(self, operand: Operand, position: int, part: Part = Part.ANY, labels: str = "") -> Read:
+        value = self._of(operand)
+        sources = operand.sources or value.sources
+        return Read(
+            step=None if sources else value.step,
+            place=None if sources else value.place,
+            shape=() if value.uniform and not sources else operand.shape,
+            signal=value.signal and not sources,
+            constant=not sources and value.step is None,
+            random=value.random,
+            sources=sources,
+            labels=labels if len(labels) == len(operand.shape) else "",
+            part=part,
+            operand=position,
+        )
+
+    def _of(self, operand: Operand) -> _Value:
+        if operand.op is None:
+            return _Value()
+        value = self._values.get((operand.op, operand.index), _Value())
+        if value.place is not None and len(value.place.dims) != len(operand.shape):
+            # Memory written in place under another shape: whole, but its dimensions are not known.
+            return replace(value, place=None, layout=None)
+        return value
+
+    def _uniform(self, operand: Operand) -> bool:
+        if prod(operand.shape) == 1 and operand.constant:
+            return True
+        return self._of(operand).uniform
+
+    def _set(self, op: Op, value: _Value) -> None:
+        for index in range(len(op.outputs)):
+            self._values[op.id, index] = value
+
+    def _emit(self, op: Op, form: Form, name: str, reads: tuple[Read, ...]) -> None:
+        signal = op.dtype.is_floating_point or op.dtype.is_complex
+        groups, stride, transposed = _geometry(op) if form == Form.CONVOLUTION else (1, 1, False)
+        self.steps.append(
+            Step(
+                id=op.id,
+                form=form,
+                name=str(op.name),
+                reads=reads,
+                module=op.module,
+                call=op.call,
+                shape=op.shape,
+                dtype=str(op.dtype).removeprefix("torch."),
+                signal=signal,
+                adds=name in ADDS,
+                multiplies=name in MULTIPLIES,
+                partial=op.partial,
+                groups=groups,
+                stride=stride,
+                transposed=transposed,
+            )
+        )
+        for index, output in enumerate(op.outputs):
+            whole = _whole(str(op.id) if index == 0 else f"{op.id}.{index}", output)
+            self._values[op.id, index] = _Value(
+                step=op.id,
+                place=None if op.partial else whole,
+                layout=None if op.partial else _laid(whole, output),
+                signal=signal,
+            )
+
+    def _moved(self, op: Op, name: str) -> bool:
+        """Follow elements through an operator that only moves them; false if it looks up a table."""
+        first = op.operands[0]
+        value = self._of(first)
+        sources = first.sources or value.sources
+        if sources:
+            if name not in _GATHERS:
+                self._set_all_views(op, _Value(sources=sources, place=sources[0]), name)
+                return True
+            if sources[0].name in self._buffers:
+                self._set(op, _Value())
+                return True
+            if len(first.shape) < 3:
+                return False
+            self._set_rows(op, sources[0], name)
+            return True
+        if value.step is None and name in _GATHERS:
+            self._set(op, _Value(random=value.random))
+            return True
+        if not value.signal and op.dtype.is_floating_point and value.step is not None and name == "_to_copy":
+            self._emit(op, Form.POINTWISE, name, (self.read(first, 0),))
+            return True
+        self._set_all_views(op, value, name)
+        return True
+
+    def _set_all_views(self, op: Op, value: _Value, name: str) -> None:
+        base = op.operands[0]
+        for index, output in enumerate(op.outputs):
+            place: Source | None = None
+            layout: Layout | None = None
+            if op.view and value.layout is not None:
+                layout = value.layout
+                place = view(layout, output.shape, output.strides, output.offset)
+            elif name in _SAME_ELEMENTS and value.place is not None and base.shape == output.shape:
+                place = value.place
+                layout = _laid(place, output)
+            elif name in _RESHAPES and value.place is not None:
+                flat = layout_of(value.place, base.shape, _row_major(base.shape), 0)
+                place = view(flat, output.shape, _row_major(output.shape), 0)
+                layout = _laid(place, output)
+            elif value.step is not None:
+                # Rolled, padded, gathered: another tensor of the same step, with a name of its own.
+                place = _whole(f"{value.step}~{op.id}.{index}", output)
+                layout = _laid(place, output)
+            kept = (place,) if value.sources and place is not None else ()
+            self._values[op.id, index] = replace(value, place=place, layout=layout, sources=kept)
+
+    def _set_rows(self, op: Op, source: Source, name: str) -> None:
+        """Stacked weights picked by an index: still weights, without the dimension that was indexed."""
+        output = op.outputs[0]
+        place = 0
+        if name == "index_select":
+            place = op.args[1] % len(source.dims)
+            kept = [() if i == place else spans for i, spans in enumerate(source.dims)]
+        else:
+            rest = list(source.dims[1:])
+            kept = [()] * (len(output.shape) - len(rest)) + rest
+        picked = replace(source, dims=tuple(kept[-len(output.shape) :]), derived=True)
+        self._values[op.id, 0] = _Value(sources=(picked,), place=picked, layout=_laid(picked, output))
+
+    def _written(self, op: Op, name: str) -> bool:
+        """Writing into memory that holds nothing yet is only a move of what is written."""
+        own = self._of(op.operands[0])
+        pasted = [o for o in op.operands[1:] if self._of(o).step is not None and self._of(o).signal]
+        fresh = own.step is None and not op.operands[0].sources
+        whole = name == "copy_" and not op.partial
+        if not pasted or not (fresh or whole):
+            return False
+        value = self._of(pasted[-1])
+        output = op.outputs[0]
+        if whole and value.place is not None and pasted[-1].shape == output.shape:
+            layout = _laid(value.place, output)
+            self._values[op.id, 0] = replace(value, layout=layout)
+        else:
+            moved = _whole(f"{value.step}~{op.id}", output)
+            known = None if op.partial else moved
+            self._values[op.id, 0] = replace(
+                value, place=known, layout=None if known is None else _laid(known, output)
+            )
+        return True
+
+    def _reads(self, op: Op, name: str, form: Form) -> Iterator[Read]:
+        parts = parts_of(name, form, op.args, op.kwargs)
+        labels = _labels(op, name, form)
+        matrices = 0
+        for position, (operand, where) in enumerate(_located(op)):
+            part = parts.get(where, Part.ANY) if isinstance(where, int) else Part.ANY
+            if form == Form.RECURRENCE and operand.sources and part == Part.ANY:
+                if len(operand.sources[0].shape) < 2:
+                    part = Part.RECURRENT_BIAS
+                else:
+                    part = Part.RECURRENT_STATE if matrices % 2 else Part.RECURRENT_INPUT
+                    matrices += 1
+            yield self.read(operand, position, part, labels.get(position, ""))
+
+
+def _located(op: Op) -> Iterator[tuple[Operand, int | str]]:
+    """Tensor operands with the place of the argument that holds them."""
+
+    def inside(value: Any) -> Iterator[Operand]:
+        if isinstance(value, Operand):
+            yield value
+        elif isinstance(value, list | tuple):
+            for item in value:
+                yield from inside(item)
+
+    for place, value in enumerate(op.args):
+        for operand in inside(value):
+            yield operand, place
+    for key, value in op.kwargs.items():
+        for operand in inside(value):
+            yield operand, key
+
+
+def _labels(op: Op, name: str, form: Form) -> dict[int, str]:
+    """Letters for the dimensions of the factors, by position among the operands."""
+    shapes = [operand.shape for operand in op.operands]
+    if form == Form.CONVOLUTION and len(shapes) > 1:
+        spatial = "r" * (len(shapes[1]) - 2)
+        return {1: ("co" if _geometry(op)[2] else "oc") + spatial}
+    if form != Form.CONTRACTION:
+        return {}
+    if name in {"_grouped_mm", "_scaled_grouped_mm"}:
+        return {0: "xc" if len(shapes[0]) == 2 else "bxc", 1: "cw" if len(shapes[1]) == 2 else "bcw"}
+    if name == "matmul":
+        return {0: "b" * (len(shapes[0]) - 2) + "xc", 1: "b" * (len(shapes[1]) - 2) + "cw"}
+    if name not in CONTRACTIONS:
+        return {}
+    first, left, right = CONTRACTIONS[name]
+    if name == "linear":
+        left = "x" * (len(shapes[0]) - 1) + "c"
+    return {first: left, first + 1: right}
+
+
+def _geometry(op: Op) -> tuple[int, int, bool]:
+    names = [argument.name for argument in op.func._schema.arguments]
+    given = {**dict(zip(names, op.args, strict=False)), **op.kwargs}
+    strides = given.get("stride", ())
+    strides = list(strides) if isinstance(strides, list | tuple) else [strides]
+    spatial = len(op.operands[1].shape) - 2
+    if len(strides) == 1:
+        strides *= spatial
+    transposed = bool(given.get("transposed", "transpose" in op.name))
+    return int(given.get("groups", 1)), prod(strides), transposed
+
+
+def _whole(name: str, output: Output) -> Source:
+    dims = tuple((Span(dim=i, step=1, size=n),) if n > 1 else () for i, n in enumerate(output.shape))
+    return Source(name=name, shape=output.shape, dims=dims, start=(0,) * len(output.shape))
+
+
+def _laid(place: Source, output: Output) -> Layout | None:
+    if len(place.dims) != len(output.shape):
+        return None
+    return layout_of(place, output.shape, output.strides, output.offset)
+
+
+def _row_major(shape: tuple[int, ...]) -> list[int]:
+    strides = [1] * len(shape)
+    for i in range(len(shape) - 2, -1, -1):
+        strides[i] = strides[i + 1] * max(shape[i + 1], 1)
+    return strides

@@ -1,0 +1,126 @@
+"""Read a model: what each of its parameters does, from one run."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from fanin.errors import ModelError
+from fanin.graphs.reading import analyse
+from fanin.graphs.steps import Run
+from fanin.laws.gains import identify
+from fanin.records.graph import Graph, Parameter, Use
+from fanin.torch.convert import converted
+from fanin.torch.inputs import as_call
+from fanin.torch.names import NamedTensor
+from fanin.torch.record import Recording, record
+from fanin.torch.replay import Replay
+
+__all__ = ["graph_of", "read"]
+
+
+def read(model: nn.Module, *inputs: object) -> Graph:
+    """Read a model's computation from one run on fake tensors.
+
+    Parameters
+    ----------
+    model
+        Any module; it may be on the meta device. It is not changed.
+    *inputs
+        What the forward pass takes: positional arguments, or one mapping of keyword inputs.
+
+    Returns
+    -------
+    Graph
+        If fake tensors cannot carry the run (control flow that depends on values, an operator
+        without a rule for shapes), the run is repeated on the real tensors and ``engine`` says why.
+
+    Raises
+    ------
+    ModelError
+        The model fails on this batch.
+
+    Examples
+    --------
+    >>> graph = read(nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 4)), torch.zeros(1, 8))
+    >>> [(p.name, str(p.uses[0].axes)) for p in graph.parameters if p.uses[0].axes]
+    [('0.weight', 'out in'), ('2.weight', 'out in')]
+    >>> graph.activations[graph.parameters[0].uses[0].activation].name
+    'relu'
+    """
+    args, kwargs = as_call(inputs)
+    try:
+        return graph_of(record(model, args, kwargs, engine="fake"), model)
+    except ModelError as error:
+        reason = _reason(error)
+    recording = record(model, args, kwargs, engine="real")
+    return graph_of(recording, model, why=reason)
+
+
+def graph_of(recording: Recording, model: nn.Module, *, why: str = "") -> Graph:
+    """The graph of a recorded run; node ids are the recording's operator ids.
+
+    Parameters
+    ----------
+    recording
+        A run of the model, by `fanin.torch.record.record`.
+    model
+        The model that ran.
+    why
+        Reason for the engine, told in brackets.
+    """
+    steps, outputs = converted(recording)
+    replay = Replay(recording)
+    reading = analyse(
+        Run(
+            steps=steps,
+            outputs=outputs,
+            table=replay.table,
+            trial=replay.trial,
+            offset=replay.offset,
+            identify=identify,
+            buffers=frozenset(entry.name for entry in recording.tensors if entry.buffer),
+        )
+    )
+    parameters = tuple(
+        _parameter(entry, tuple(reading.uses.get(entry.name, ()))) for entry in recording.tensors
+    )
+    idle = [p.name for p in parameters if not p.buffer and not p.uses]
+    notes = (f"took no part in this run: {', '.join(idle[:8])}{', ...' * (len(idle) > 8)}",) if idle else ()
+    return Graph(
+        model=type(model).__name__,
+        framework=f"torch {torch.__version__}",
+        engine=f"{recording.engine} ({why})" if why else recording.engine,
+        nodes=reading.nodes,
+        outputs=reading.outputs,
+        path=reading.path,
+        parameters=parameters,
+        activations=reading.activations,
+        branches=reading.branches,
+        notes=notes,
+    )
+
+
+def _parameter(entry: NamedTensor, uses: tuple[Use, ...]) -> Parameter:
+    padding = getattr(entry.owner, "padding_idx", None)
+    table = isinstance(padding, int) and entry.attribute == "weight" and entry.tensor.ndim == 2
+    return Parameter(
+        name=entry.name,
+        aliases=entry.aliases,
+        shape=tuple(entry.tensor.shape),
+        dtype=str(entry.tensor.dtype).removeprefix("torch."),
+        trainable=entry.tensor.requires_grad,
+        buffer=entry.buffer,
+        # The flag that transformers leaves on tensors that came from a checkpoint.
+        loaded=bool(getattr(entry.tensor, "_is_hf_initialized", False)),
+        owner=entry.path,
+        padding=padding if table else None,
+        uses=uses,
+    )
+
+
+def _reason(error: ModelError) -> str:
+    cause = error.__cause__
+    kind = type(cause).__name__ if cause is not None else "error"
+    text = str(cause).strip().splitlines()[0] if cause is not None and str(cause).strip() else ""
+    return f"fake tensors could not run it: {kind}: {text[:160]}".rstrip(": ")
