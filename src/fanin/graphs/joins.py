@@ -68,7 +68,7 @@ def _branch(drafts: Drafts, ancestry: Ancestry, node: Draft) -> tuple[int, _Side
         return None
     a, b = reads[0].step, reads[1].step
     start = ancestry.common(a, b)
-    if start is None or drafts.nodes[start].kind == OpKind.INPUT and start not in (a, b) and _far(node):
+    if start is None:
         return None
     if start in (a, b):
         direct, branch = (reads[0], b) if start == a else (reads[1], a)
@@ -82,10 +82,6 @@ def _branch(drafts: Drafts, ancestry: Ancestry, node: Draft) -> tuple[int, _Side
     if short.depth <= 1 < long.depth:
         return start, long
     return None
-
-
-def _far(node: Draft) -> bool:
-    return node.step.partial
 
 
 def _moved(read: object, start: int) -> bool:

@@ -41,7 +41,23 @@ def find_recurrences(drafts: Drafts, ancestry: Ancestry) -> frozenset[int]:
         for add, other in found:
             adds.add(add)
             _rename(drafts, drafts.nodes[other], UseKind.RECURRENT_INPUT, None)
+        adds.update(_inside(drafts, ancestry, nodes))
     return frozenset(adds)
+
+
+def _inside(drafts: Drafts, ancestry: Ancestry, nodes: list[Draft]) -> list[int]:
+    """Adds between the turns of a recurrence, and in the cell of the last turn: gates, no joins."""
+    first, last = nodes[0], nodes[-1]
+    turns = ancestry.mask(node.id for node in nodes[1:])
+    below = {node.id for node in nodes} | set(ancestry.between(last.id, first.id))
+    found: list[int] = []
+    for node in drafts.nodes.values():
+        if node.kind != OpKind.ADD:
+            continue
+        late = node.id > last.id and node.step.module == last.step.module and ancestry.meets(node.id, turns)
+        if node.id in below or late:
+            found.append(node.id)
+    return found
 
 
 def _meeting(

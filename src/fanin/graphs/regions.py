@@ -123,7 +123,7 @@ class Regions:
         reads = [r for r in step.reads if r.step is not None]
         signals = [r for r in reads if r.signal]
         keys = list(dict.fromkeys(self.resolve(r) for r in signals or reads))
-        if not keys or step.partial:
+        if not keys:
             return None
         if len(keys) > 1:
             common = self._meeting(keys)

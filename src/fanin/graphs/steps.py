@@ -102,7 +102,6 @@ class Step:
     signal: bool = True
     adds: bool = False
     multiplies: bool = False
-    partial: bool = False
     groups: int = 1
     stride: int = 1
     transposed: bool = False

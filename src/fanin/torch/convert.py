@@ -38,16 +38,17 @@ class _Value:
 def converted(recording: Recording) -> tuple[tuple[Step, ...], tuple[Read, ...]]:
     """Turn a recording into steps and the reads that are the model's outputs."""
     buffers = frozenset(entry.name for entry in recording.tensors if entry.buffer)
-    work = _Conversion(buffers)
+    work = _Conversion(buffers, recording.ops)
     for op in recording.ops:
         work.add(op)
     outputs = tuple(work.read(operand, 0) for operand in recording.outputs)
-    return tuple(work.steps), outputs
+    return tuple(work.steps[id] for id in sorted(work.steps)), outputs
 
 
 class _Conversion:
-    def __init__(self, buffers: frozenset[str]) -> None:
-        self.steps: list[Step] = []
+    def __init__(self, buffers: frozenset[str], ops: tuple[Op, ...]) -> None:
+        self.steps: dict[int, Step] = {}
+        self._ops = ops
         self._values: dict[tuple[int, int], _Value] = {}
         self._buffers = buffers
 
@@ -72,7 +73,7 @@ class _Conversion:
         if name in _OVERWRITES | _SCATTERS and self._written(op, name):
             return
         reads = tuple(self._reads(op, name, form))
-        if name in _OVERWRITES:
+        if name in _OVERWRITES and op.before is None:
             form = Form.CONCAT
         self._emit(op, form, name, reads)
 
@@ -95,11 +96,36 @@ class _Conversion:
     def _of(self, operand: Operand) -> _Value:
         if operand.op is None:
             return _Value()
+        if operand.index == -1:
+            return self._patched(self._ops[operand.op])
         value = self._values.get((operand.op, operand.index), _Value())
         if value.place is not None and len(value.place.dims) != len(operand.shape):
             # Memory written in place under another shape: whole, but its dimensions are not known.
             return replace(value, place=None, layout=None)
         return value
+
+    def _patched(self, op: Op) -> _Value:
+        """A memory of which this operator wrote a part: what was there before, and what was written."""
+        if (op.id, -1) in self._values:
+            return self._values[op.id, -1]
+        assert op.before is not None  # noqa: S101 - index -1 is given to partial writes only
+        new, old = self._values.get((op.id, 0), _Value()), self._of(op.before)
+        value = replace(new if new.step is not None else old, place=None, layout=None, sources=())
+        if new.step is not None and old.step is not None and new.step != old.step:
+            reads = (self.read(op.before, 0), self._read(new, op.shape))
+            if op.id in self.steps:
+                self.steps[op.id] = replace(
+                    self.steps[op.id], form=Form.CONCAT, reads=(reads[0], *self.steps[op.id].reads)
+                )
+            else:
+                self._emit(op, Form.CONCAT, "copy_", reads)
+            value = replace(value, step=op.id)
+        self._values[op.id, -1] = value
+        return value
+
+    @staticmethod
+    def _read(value: _Value, shape: tuple[int, ...]) -> Read:
+        return Read(step=value.step, place=value.place, shape=shape, signal=value.signal)
 
     def _uniform(self, operand: Operand) -> bool:
         if prod(operand.shape) == 1 and operand.constant:
@@ -113,7 +139,7 @@ class _Conversion:
     def _emit(self, op: Op, form: Form, name: str, reads: tuple[Read, ...]) -> None:
         signal = op.dtype.is_floating_point or op.dtype.is_complex
         groups, stride, transposed = _geometry(op) if form == Form.CONVOLUTION else (1, 1, False)
-        self.steps.append(
+        self.steps[op.id] = (
             Step(
                 id=op.id,
                 form=form,
@@ -126,7 +152,6 @@ class _Conversion:
                 signal=signal,
                 adds=name in ADDS,
                 multiplies=name in MULTIPLIES,
-                partial=op.partial,
                 groups=groups,
                 stride=stride,
                 transposed=transposed,
@@ -136,8 +161,8 @@ class _Conversion:
             whole = _whole(str(op.id) if index == 0 else f"{op.id}.{index}", output)
             self._values[op.id, index] = _Value(
                 step=op.id,
-                place=None if op.partial else whole,
-                layout=None if op.partial else _laid(whole, output),
+                place=whole,
+                layout=_laid(whole, output),
                 signal=signal,
             )
 
@@ -206,7 +231,7 @@ class _Conversion:
         own = self._of(op.operands[0])
         pasted = [o for o in op.operands[1:] if self._of(o).step is not None and self._of(o).signal]
         fresh = own.step is None and not op.operands[0].sources
-        whole = name == "copy_" and not op.partial
+        whole = name == "copy_"
         if not pasted or not (fresh or whole):
             return False
         value = self._of(pasted[-1])
@@ -216,10 +241,7 @@ class _Conversion:
             self._values[op.id, 0] = replace(value, layout=layout)
         else:
             moved = _whole(f"{value.step}~{op.id}", output)
-            known = None if op.partial else moved
-            self._values[op.id, 0] = replace(
-                value, place=known, layout=None if known is None else _laid(known, output)
-            )
+            self._values[op.id, 0] = replace(value, place=moved, layout=_laid(moved, output))
         return True
 
     def _reads(self, op: Op, name: str, form: Form) -> Iterator[Read]:

@@ -85,9 +85,9 @@ class Op:
     """One operator that ran; `func` is None for an input of the model.
 
     `args` and `kwargs` are as they were passed, with an `Operand` for each tensor; `operands`
-    lists these in order. `sources` and `constant` speak of the first output. `partial` says that
-    an in-place operator wrote to a part of its tensor only, `view` that the output is a view of
-    memory that existed before.
+    lists these in order. `sources` and `constant` speak of the first output. `view` says that the
+    output is a view of memory that existed before. If an in-place operator wrote to a part of a
+    memory, `before` is that memory as it was; reads of the whole then have index -1.
     """
 
     id: int
@@ -105,7 +105,7 @@ class Op:
     constant: bool = False
     view: bool = False
     mutates: bool = False
-    partial: bool = False
+    before: Operand | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -345,14 +345,17 @@ class _Run(TorchDispatchMode):
             shapes = [(o.shape, o.sources) for o in operands]
             sources = derive(func, args, shapes, tuple(tensor.shape)) if alone else ()
             self._remember(tensor, id, index, constant=constant, sources=sources or ())
-        partial = False
+        before: Operand | None = None
         for tensor in written:
-            memory_or_none = self._memory.get(_storage(tensor)[0])
-            if memory_or_none is None:
+            known_memory = self._memory.get(_storage(tensor)[0])
+            if known_memory is None:
                 self._remember(tensor, id, 0, constant=constant, sources=())
                 continue
-            partial = partial or tensor.numel() * tensor.itemsize < tensor.untyped_storage().nbytes()
-            self._overwrite(memory_or_none, tensor, id, func, args, operands, constant=constant, alone=alone)
+            if tensor.numel() * tensor.itemsize < tensor.untyped_storage().nbytes():
+                before = _state(known_memory, tensor)
+            self._overwrite(
+                known_memory, tensor, id, func, args, operands, constant=constant, alone=alone, part=before is not None
+            )
         known = self._memory.get(_storage(first)[0])
         self.ops.append(
             Op(
@@ -371,7 +374,7 @@ class _Run(TorchDispatchMode):
                 constant=known.constant if known else constant,
                 view=is_view,
                 mutates=bool(written),
-                partial=partial,
+                before=before,
             )
         )
 
@@ -386,12 +389,15 @@ class _Run(TorchDispatchMode):
         *,
         constant: bool,
         alone: bool,
+        part: bool,
     ) -> None:
         pristine = memory.writer is None and bool(memory.layouts)
         if pristine and (constant or alone):
             return  # a buffer that follows from parameters (power iteration, a counter) stays itself
-        memory.views.clear()
-        memory.writer = (id, 0)
+        here = _geometry(tensor)
+        memory.views = {there: made for there, made in memory.views.items() if part and _apart(here, there)}
+        memory.views[here] = (id, 0)
+        memory.writer = (id, -1 if part else 0)
         memory.constant = memory.constant and constant
         memory.layouts = ()
         if alone:
@@ -444,6 +450,28 @@ def _geometry(tensor: torch.Tensor) -> tuple[Any, ...]:
     if tensor.layout is not torch.strided:
         return (id(tensor),)
     return tensor.storage_offset(), tuple(tensor.shape), tensor.stride(), tensor.dtype
+
+
+def _state(memory: _Memory, tensor: torch.Tensor) -> Operand:
+    """All of a memory, as it is now."""
+    op, index = memory.writer or (None, 0)
+    size = tensor.untyped_storage().nbytes() // tensor.itemsize
+    return Operand(op=op, index=index, shape=(size,), dtype=tensor.dtype, constant=memory.constant)
+
+
+def _apart(a: tuple[Any, ...], b: tuple[Any, ...]) -> bool:
+    """Whether two views of one memory, on the same lattice of strides, have no element in common."""
+    if len(a) < 4 or len(b) < 4 or a[2] != b[2]:
+        return False
+    (low, shape, strides, _), (high, *_) = sorted((a, b), key=lambda view: view[0])
+    rest = high - low
+    for size, stride in sorted(zip(shape, strides, strict=True), key=lambda pair: -pair[1]):
+        if stride <= 0:
+            return False
+        steps, rest = divmod(rest, stride)
+        if steps >= size:
+            return True
+    return False
 
 
 def _mapped(function: Any, value: Any) -> Any:
