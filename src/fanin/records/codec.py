@@ -27,6 +27,9 @@ __all__ = ["SCHEMA", "decode", "digest", "encode", "from_json", "read", "to_json
 SCHEMA = 1
 """Version of the JSON layout; a reader refuses documents that are newer than itself."""
 
+_TAG = "record"
+"""Key under which an object says which record it is; no record has a field of this name."""
+
 R = TypeVar("R")
 
 
@@ -34,7 +37,7 @@ def encode(value: Any) -> Any:
     """Turn a record, or a value inside one, into plain JSON types."""
     if is_dataclass(value) and not isinstance(value, type):
         body = {field.name: encode(getattr(value, field.name)) for field in fields(value)}
-        return {"kind": type(value).__name__, **body}
+        return {_TAG: type(value).__name__, **body}
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, float) and not math.isfinite(value):
@@ -93,7 +96,7 @@ def decode(value: Any, expected: Any) -> Any:
 
 def _decode_union(value: Any, options: tuple[Any, ...]) -> Any:
     if isinstance(value, dict):
-        options = tuple(o for o in options if getattr(o, "__name__", "") == value.get("kind"))
+        options = tuple(o for o in options if getattr(o, "__name__", "") == value.get(_TAG))
     for option in options:
         try:
             return decode(value, option)
@@ -104,11 +107,11 @@ def _decode_union(value: Any, options: tuple[Any, ...]) -> Any:
 
 
 def _decode_record(value: Any, record: type) -> Any:
-    if not isinstance(value, dict) or value.get("kind") != record.__name__:
+    if not isinstance(value, dict) or value.get(_TAG) != record.__name__:
         raise _mismatch(value, record)
     known = _annotations(record)
     names = {field.name for field in fields(record)}
-    unknown = set(value) - names - {"kind"}
+    unknown = set(value) - names - {_TAG}
     if unknown:
         raise InputError(
             explain(
