@@ -23,7 +23,7 @@ from fanin.records.trace import Measurement
 from fanin.reports.figures import percent, science
 from fanin.reports.view import Weight, chain, layer_name, thinned, weights
 
-__all__ = ["as_data", "band", "curves", "plotly", "signal", "spread"]
+__all__ = ["as_data", "band", "curves", "plotly", "reach", "signal", "spread"]
 
 _INK, _SOFT, _RULE, _CARD = "#010101", "#020202", "#030303", "#040404"
 _FORWARD, _BACKWARD, _BAND = "#050505", "#060606", "#070707"
@@ -127,8 +127,21 @@ def band(diagnosis: Diagnosis) -> tuple[float, float] | None:
     return math.exp(mean - _SIGMAS * sd), math.exp(_SIGMAS * sd)
 
 
-def signal(diagnosis: Diagnosis) -> Any | None:
-    """Power forward and backward along the main path, and strips of what the units do below it."""
+def reach(diagnosis: Diagnosis) -> tuple[float, ...]:
+    """Smallest and largest power that the chart of the signal shows; () where it shows none."""
+    parts = chain(diagnosis)
+    ahead = [part[0].power for part in parts]
+    back = [part[0].gradient_power for part in parts]
+    shown = [*_relative(ahead, _first(ahead)), *_relative(back, _first(reversed(back)))]
+    known = [v for v in shown if v is not None]
+    return (min(known), max(known)) if known else ()
+
+
+def signal(diagnosis: Diagnosis, *, within: Iterable[float] = ()) -> Any | None:
+    """Power forward and backward along the main path, and strips of what the units do below it.
+
+    The axis also holds the values `within`, so that charts to be compared can share one.
+    """
     parts = chain(diagnosis)
     if len(parts) < 2:
         return None
@@ -166,7 +179,7 @@ def signal(diagnosis: Diagnosis) -> Any | None:
             "power %{customdata[1]}<extra></extra>",
         )  # fmt: skip
     top = 30 * len(strips) / (330 + 30 * len(strips)) + 0.1 if strips else 0.0
-    ends = _log_range([*forward, *backward, *(healthy or ())])
+    ends = _log_range([*forward, *backward, *(healthy or ()), *within])
     figure.update_yaxes(
         type="log", exponentformat="power", domain=[top, 1.0], gridcolor=_RULE, zeroline=False,
         range=ends, dtick=max(1, math.ceil((ends[1] - ends[0]) / 7)),

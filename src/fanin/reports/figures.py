@@ -75,8 +75,7 @@ def bars(values: Sequence[float | None], width: int = 8) -> str:
         return ""
     low, high = min(known), max(known)
     if high - low < math.log(2.0):
-        middle = 0.5 * (low + high)
-        low, high = middle - math.log(2.0), middle + math.log(2.0)
+        return "".join(" " if v is None else _BLOCKS[3] for v in logs)
     scale = (len(_BLOCKS) - 1) / (high - low)
     return "".join(" " if v is None else _BLOCKS[round((v - low) * scale)] for v in logs)
 

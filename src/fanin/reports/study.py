@@ -64,9 +64,10 @@ def page(study: Study) -> str:
     """Write the story as one HTML document: before, after, and how both learned."""
     drawn: dict[str, Any] = {"curves": charts.curves(study)}
     parts = [_top(study), _curves(study)]
+    within = [value for arm in study.arms for value in charts.reach(arm.diagnosis)]
     for place, arm in enumerate(study.arms):
         name = f"signal{place}"
-        drawn[name] = charts.signal(arm.diagnosis)
+        drawn[name] = charts.signal(arm.diagnosis, within=within)
         parts.append(_arm(arm, name if drawn[name] is not None else ""))
     parts += [plan(study.arms[-1].diagnosis), _basis(study)]
     figures = {name: charts.as_data(figure) for name, figure in drawn.items() if figure is not None}

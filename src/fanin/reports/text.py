@@ -179,7 +179,7 @@ def _layers(diagnosis: Diagnosis, width: int) -> Iterator[Line]:
         ),
     )
     header = ("layer", "op", "units", "forward", "", "backward", "", "dead", "saturated", "cosine")
-    yield from _table(header, rows, width, drop=(2, 1, 4, 6))
+    yield from _table(header, rows, width, drop=(2, 1, 4, 6, 8, 9, 7))
     if not all(m.finite for m in trace):
         first = next(m for m in trace if not m.finite)
         yield (Piece(f"first value that is not finite: {layer_name(first)} ({first.op})", "failure"),)
