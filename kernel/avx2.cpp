@@ -199,6 +199,13 @@ void words(const Key& key, std::uint64_t begin, std::size_t count, std::uint32_t
     philox_words(key, begin + done, count - done, out + done);
 }
 
+void normals(const std::uint32_t* word, std::size_t count, float* out) {
+    std::size_t done = 0;
+    for (; done + 8 <= count; done += 8)
+        _mm256_storeu_ps(out + done, normal(_mm256_loadu_si256(reinterpret_cast<const Words*>(word + done))));
+    for (; done < count; ++done) out[done] = normal32(word[done]);
+}
+
 // Draws hold no NaN (recipes are checked), so rounding the pattern is all there is to bfloat16.
 void cast(const float* in, std::size_t count, Dtype dtype, void* out) {
     std::size_t done = 0;
@@ -225,6 +232,6 @@ void cast(const float* in, std::size_t count, Dtype dtype, void* out) {
 }  // namespace
 
 extern const Path avx2_path;
-const Path avx2_path = {"avx2", supported, words, narrow, cast};
+const Path avx2_path = {"avx2", supported, words, normals, narrow, cast};
 
 }  // namespace fanin

@@ -169,6 +169,13 @@ void words(const Key& key, std::uint64_t begin, std::size_t count, std::uint32_t
     philox_words(key, begin + done, count - done, out + done);
 }
 
+void normals(const std::uint32_t* word, std::size_t count, float* out) {
+    std::size_t done = 0;
+    for (; done + 16 <= count; done += 16)
+        _mm512_storeu_ps(out + done, normal(_mm512_loadu_si512(word + done)));
+    for (; done < count; ++done) out[done] = normal32(word[done]);
+}
+
 // Draws hold no NaN (recipes are checked), so rounding the pattern is all there is to bfloat16.
 void cast(const float* in, std::size_t count, Dtype dtype, void* out) {
     std::size_t done = 0;
@@ -194,6 +201,6 @@ void cast(const float* in, std::size_t count, Dtype dtype, void* out) {
 }  // namespace
 
 extern const Path avx512_path;
-const Path avx512_path = {"avx512", supported, words, narrow, cast};
+const Path avx512_path = {"avx512", supported, words, normals, narrow, cast};
 
 }  // namespace fanin

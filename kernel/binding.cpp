@@ -57,6 +57,18 @@ void words(Bytes out, std::uint64_t begin, KeyWords key, const std::string& path
     chosen.words(key_of(key), begin, out.size() / 4, reinterpret_cast<std::uint32_t*>(out.data()));
 }
 
+using ConstBytes = nb::ndarray<const std::uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+
+void normals(ConstBytes word, Bytes out, const std::string& path) {
+    if (out.size() % 4 != 0 || word.size() != out.size() ||
+        (reinterpret_cast<std::uintptr_t>(out.data()) | reinterpret_cast<std::uintptr_t>(word.data())) % 4 != 0)
+        throw std::invalid_argument("words and output are not aligned or differ in size");
+    const fanin::Path& chosen = path_named(path);
+    const nb::gil_scoped_release unlocked;
+    chosen.normals(reinterpret_cast<const std::uint32_t*>(word.data()), out.size() / 4,
+                   reinterpret_cast<float*>(out.data()));
+}
+
 std::vector<std::string> paths() {
     std::vector<std::string> names;
     for (const fanin::Path* const* path = fanin::available_paths(); *path; ++path)
@@ -71,5 +83,6 @@ NB_MODULE(_kernel, module) {
     module.def("fill", &fill, "out"_a.noconvert(), "dtype"_a, "begin"_a, "key"_a, "kind"_a, "wide"_a,
                "numbers"_a, "start"_a, "width"_a, "threads"_a, "path"_a);
     module.def("words", &words, "out"_a.noconvert(), "begin"_a, "key"_a, "path"_a);
+    module.def("normals", &normals, "words"_a.noconvert(), "out"_a.noconvert(), "path"_a);
     module.def("paths", &paths);
 }

@@ -1,1 +1,158 @@
-int main(){}
+// Hold every path of this processor to the golden files in vectors/: fanin_test_vectors DIRECTORY.
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <map>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "fanin/fill.hpp"
+
+namespace {
+
+using Row = std::map<std::string, std::string>;
+
+const char* const dtype_names[fanin::dtype_count] = {"float32",  "float64",       "float16",
+                                                     "bfloat16", "float8_e4m3fn", "float8_e5m2"};
+
+std::vector<std::string> split(const std::string& line, char separator) {
+    std::vector<std::string> cells;
+    std::stringstream stream(line);
+    for (std::string cell; std::getline(stream, cell, separator);) cells.push_back(cell);
+    return cells;
+}
+
+// Titles are last and may hold quoted commas; no other cell does.
+std::vector<Row> read(const std::string& path) {
+    std::ifstream file(path);
+    std::string line;
+    if (!std::getline(file, line)) {
+        std::fprintf(stderr, "cannot read %s\n", path.c_str());
+        std::exit(2);
+    }
+    const std::vector<std::string> header = split(line, ',');
+    std::vector<Row> rows;
+    while (std::getline(file, line)) {
+        const std::vector<std::string> cells = split(line, ',');
+        Row row;
+        for (std::size_t i = 0; i < header.size(); ++i) row[header[i]] = cells.at(i);
+        rows.push_back(row);
+    }
+    return rows;
+}
+
+std::uint64_t integer(const Row& row, const char* column, int base = 10) {
+    return std::strtoull(row.at(column).c_str(), nullptr, base);
+}
+
+double number(const Row& row, const char* column) { return std::strtod(row.at(column).c_str(), nullptr); }
+
+struct Case {
+    fanin::Dtype dtype;
+    fanin::Key key;
+    fanin::Recipe recipe;
+    std::uint64_t begin;
+};
+
+Case case_of(const Row& row) {
+    const auto word = [&](const char* column) { return static_cast<std::uint32_t>(integer(row, column)); };
+    Case made = {};
+    for (int i = 0; i < fanin::dtype_count; ++i)
+        if (row.at("dtype") == dtype_names[i]) made.dtype = static_cast<fanin::Dtype>(i);
+    made.key = {word("key0"), word("key1"), word("counter2"), word("counter3")};
+    made.recipe.kind = static_cast<fanin::Kind>(integer(row, "kind"));
+    made.recipe.wide = integer(row, "wide") != 0;
+    made.recipe.scale = number(row, "scale");
+    made.recipe.shift = number(row, "shift");
+    made.recipe.low = number(row, "low");
+    made.recipe.high = number(row, "high");
+    made.recipe.start = integer(row, "start");
+    made.recipe.width = integer(row, "width");
+    made.begin = integer(row, "begin");
+    return made;
+}
+
+std::vector<unsigned char> filled(const fanin::Path& path, const Case& made, std::size_t count, unsigned threads) {
+    std::vector<unsigned char> bytes(count * fanin::item_size(made.dtype));
+    fanin::fill(path, bytes.data(), made.dtype, made.begin, count, made.key, made.recipe, threads);
+    return bytes;
+}
+
+// The files hold little-endian patterns, as every processor with a path here stores them.
+std::string hexadecimal(const std::vector<unsigned char>& bytes, std::size_t size) {
+    std::string text;
+    char digits[3];
+    for (std::size_t i = 0; i < bytes.size(); i += size) {
+        if (i != 0) text += ' ';
+        for (std::size_t j = size; j-- > 0;) {
+            std::snprintf(digits, sizeof digits, "%02x", static_cast<unsigned>(bytes[i + j]));
+            text += digits;
+        }
+    }
+    return text;
+}
+
+std::uint64_t fnv1a(const std::vector<unsigned char>& bytes) {
+    std::uint64_t state = 0xCBF29CE484222325u;
+    for (std::size_t i = 0; i + 4 <= bytes.size(); i += 4) {
+        std::uint32_t word;
+        std::memcpy(&word, bytes.data() + i, 4);
+        state = (state ^ word) * 0x100000001B3u;
+    }
+    return state;
+}
+
+int failures = 0, checks = 0;
+
+void check(bool good, const char* what, const char* path, std::size_t row) {
+    ++checks;
+    if (good) return;
+    ++failures;
+    std::fprintf(stderr, "%s differs: path %s, row %zu\n", what, path, row + 1);
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+    if (count != 2) {
+        std::fprintf(stderr, "usage: fanin_test_vectors DIRECTORY\n");
+        return 2;
+    }
+    const std::string directory = arguments[1];
+
+    const std::vector<Row> answers = read(directory + "/philox4x32_10.csv");
+    for (std::size_t i = 0; i < answers.size(); ++i) {
+        const auto word = [&](const char* column) {
+            return static_cast<std::uint32_t>(integer(answers[i], column, 16));
+        };
+        std::uint32_t block[4] = {word("counter0"), word("counter1"), word("counter2"), word("counter3")};
+        fanin::philox(block, word("key0"), word("key1"));
+        const bool good = block[0] == word("word0") && block[1] == word("word1") &&
+                          block[2] == word("word2") && block[3] == word("word3");
+        check(good, "philox4x32_10.csv", "portable", i);
+    }
+
+    const std::vector<Row> streams = read(directory + "/streams.csv");
+    const std::vector<Row> digests = read(directory + "/digests.csv");
+    for (const fanin::Path* const* path = fanin::available_paths(); *path; ++path) {
+        for (std::size_t i = 0; i < streams.size(); ++i) {
+            const Case made = case_of(streams[i]);
+            const std::string& expected = streams[i].at("elements");
+            const std::size_t elements = split(expected, ' ').size();
+            const std::string got = hexadecimal(filled(**path, made, elements, 1), fanin::item_size(made.dtype));
+            check(got == expected, "streams.csv", (*path)->name, i);
+        }
+        for (std::size_t i = 0; i < digests.size(); ++i) {
+            const Case made = case_of(digests[i]);
+            const std::size_t elements = integer(digests[i], "count");
+            for (unsigned threads : {1u, 3u}) {
+                const std::uint64_t got = fnv1a(filled(**path, made, elements, threads));
+                check(got == integer(digests[i], "fnv1a", 16), "digests.csv", (*path)->name, i);
+            }
+        }
+    }
+    std::printf("%d checks, %d failures\n", checks, failures);
+    return failures == 0 && checks > 0 ? 0 : 1;
+}

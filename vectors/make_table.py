@@ -16,6 +16,7 @@ to change them.
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 
 import mpmath as mp
@@ -112,7 +113,7 @@ def main() -> None:
         cpp += [f"alignas(64) constexpr {kind} {cpp_name}[{len(degrees)}][{len(table)}] = {{"]
         for j in degrees:
             values = [float(row[j]).hex() for row in table]
-            lines = [" ".join(values[k : k + 4]) for k in range(0, len(values), 4)]
+            lines = textwrap.wrap(" ".join(values), 96)
             python += ["    (", *[f'        "{line} "' for line in lines], "    ).split(),"]
             suffix = "f" if kind == "float" else ""
             cpp += ["    {" + ", ".join(v + suffix for v in values) + "},"]

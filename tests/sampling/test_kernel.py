@@ -116,9 +116,9 @@ def test_the_kernel_never_fills_a_converted_copy() -> None:
         _kernel.words(np.zeros(8, np.float64), 0, (0, 0, 0, 0), "auto")
     with pytest.raises(TypeError):
         _kernel.words(np.zeros(16, np.uint8)[::2], 0, (0, 0, 0, 0), "auto")
+    read_only = np.zeros(16, np.uint8)
+    read_only.flags.writeable = False
     with pytest.raises(TypeError):
-        read_only = np.zeros(16, np.uint8)
-        read_only.flags.writeable = False
         _kernel.words(read_only, 0, (0, 0, 0, 0), "auto")
 
 

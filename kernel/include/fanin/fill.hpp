@@ -29,6 +29,8 @@ struct Path {
     const char* name;
     bool (*supported)();
     void (*words)(const Key&, std::uint64_t begin, std::size_t count, std::uint32_t* out);
+    // Standard normals of given words, for tests that try all of them.
+    void (*normals)(const std::uint32_t* words, std::size_t count, float* out);
     // Float32 elements of a recipe that is not wide.
     void (*narrow)(const Recipe&, const Key&, std::uint64_t begin, std::size_t count, float* out);
     // Rounding to one of the small formats.

@@ -13,7 +13,7 @@ from fanin.records.draw import Constant, Draw, Normal, Orthogonal
 from fanin.sampling.backends import backend, fill_flat
 from fanin.sampling.cast import DTYPES, encode, format_of
 from fanin.sampling.layout import blocks, flat_view, logical_view
-from fanin.sampling.recipe import Recipe, check_reach, constant, recipe
+from fanin.sampling.recipe import Recipe, constant, recipe
 from fanin.sampling.streams import StreamKey, stream_key
 from fanin.sampling.structured import orthogonal
 
@@ -71,7 +71,6 @@ def fill(
     if isinstance(draw, Constant):
         out[...] = _rounded(np.array(constant(draw, dtype)), dtype)
     elif isinstance(draw, Orthogonal):
-        check_reach(draw, abs(draw.gain), dtype)
         _fill_orthogonal(out, draw, axes, key, dtype, threads)
     else:
         _fill_elementwise(logical, recipe(draw, dtype), key, dtype, threads)
@@ -191,7 +190,7 @@ def _fill_orthogonal(
         fill_flat(values, standard, key, begin, "float32", threads)
         return values
 
-    orthogonal(out, draw, axes, normals, lambda values: _rounded(values, dtype))
+    orthogonal(out, draw, axes, dtype, normals, lambda values: _rounded(values, dtype))
 
 
 def _rounded(values: NDArray[np.float64], dtype: str) -> NDArray[Any]:

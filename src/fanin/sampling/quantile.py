@@ -52,7 +52,8 @@ def normal32(word: NDArray[np.uint32]) -> NDArray[np.float32]:
     t = _NARROW[-1][octave]
     for row in _NARROW[-2::-1]:
         t = row[octave] + ((t * r).view(np.uint32) & np.uint32(0xFFFFFFFE)).view(np.float32)
-    return (t.view(np.uint32) ^ (word & np.uint32(0x80000000))).view(np.float32)
+    result: NDArray[np.float32] = (t.view(np.uint32) ^ (word & np.uint32(0x80000000))).view(np.float32)
+    return result
 
 
 def normal64(word: NDArray[np.uint64]) -> NDArray[np.float64]:
@@ -66,4 +67,5 @@ def normal64(word: NDArray[np.uint64]) -> NDArray[np.float64]:
     t = _WIDE[-1][octave]
     for row in _WIDE[-2::-1]:
         t = row[octave] + ((t * r).view(np.uint64) & np.uint64(0xFFFFFFFFFFFFFFFE)).view(np.float64)
-    return (t.view(np.uint64) ^ (word & np.uint64(0x8000000000000000))).view(np.float64)
+    result: NDArray[np.float64] = (t.view(np.uint64) ^ (word & np.uint64(1 << 63))).view(np.float64)
+    return result

@@ -140,9 +140,7 @@ def _uniform(draw: Uniform, dtype: str) -> Recipe:
         return Recipe(kind=Kind.UNIFORM, wide=dtype == "float64", scale=half, shift=0.0)
     low, high = _inside(draw, draw.low, draw.high, dtype)
     middle = _number(0.5 * draw.low + 0.5 * draw.high, dtype, draw)
-    return Recipe(
-        kind=Kind.UNIFORM, wide=dtype == "float64", scale=half, shift=middle, low=low, high=high
-    )
+    return Recipe(kind=Kind.UNIFORM, wide=dtype == "float64", scale=half, shift=middle, low=low, high=high)
 
 
 def _truncated(draw: TruncatedNormal, dtype: str) -> Recipe:

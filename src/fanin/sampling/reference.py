@@ -64,7 +64,7 @@ def _affine(made: Recipe, base: NDArray[Any]) -> NDArray[Any]:
     low, high = number(made.low), number(made.high)
     if made.kind == Kind.TRUNCATED:
         base = _clamp(base, low, high)
-    out = base * number(made.scale)
+    out: NDArray[Any] = base * number(made.scale)
     if made.shift != 0.0:
         out = out + number(made.shift)
         if made.kind == Kind.UNIFORM:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from fanin.errors import InputError, explain
 from fanin.records.axes import Axes, Role, as_axes
 from fanin.records.draw import Orthogonal
+from fanin.sampling.recipe import check_reach
 
 __all__ = ["haar", "orthogonal"]
 
@@ -48,6 +49,7 @@ def orthogonal(
     out: NDArray[Any],
     draw: Orthogonal,
     axes: Axes | None,
+    dtype: str,
     normals: Callable[[int, int], NDArray[np.float32]],
     rounded: Callable[[NDArray[np.float64]], NDArray[Any]],
 ) -> None:
@@ -59,6 +61,8 @@ def orthogonal(
         The stored tensor; None for `axes` means ``out in receptive ...``.
     draw
         The gain that multiplies the orthonormal matrix.
+    dtype
+        What `out` stores.
     normals
         ``normals(begin, end)``: elements of the parameter's standard normal stream.
     rounded
@@ -67,7 +71,7 @@ def orthogonal(
     Raises
     ------
     InputError
-        A tensor without two dimensions or without elements, or a gain that is not positive.
+        A tensor without two dimensions or without elements; a gain that is not positive or does not fit.
     """
     roles = as_axes(axes, out.shape)
     if roles is None or out.size == 0:
@@ -87,6 +91,7 @@ def orthogonal(
                 rule="0 < gain < infinity",
             )
         )
+    check_reach(draw, draw.gain, dtype)
     logical = out.transpose(roles.logical_order)
     leading = sum(role in (Role.BATCH, Role.GROUP) for role in roles.roles)
     rows = roles.size(out.shape, Role.OUT)
