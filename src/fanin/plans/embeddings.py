@@ -7,7 +7,7 @@ import math
 from fanin.plans.rule import Case, Claim, Rule
 from fanin.records.axes import Role
 from fanin.records.draw import Normal
-from fanin.records.graph import UseKind
+from fanin.records.graph import OpKind, UseKind
 from fanin.records.plan import Status
 
 __all__ = ["EMBEDDINGS", "LOGIT_STD", "POSITION", "POSITION_STD", "TIED", "TOKEN"]
@@ -39,7 +39,7 @@ def _tied(case: Case) -> Claim | None:
         draw=Normal(std=LOGIT_STD / math.sqrt(width)),
         axes=heads[0].axes,
         gain=LOGIT_STD,
-        reason=f"embedding tied to the head, which asks for less: logits start with std {LOGIT_STD:g}",
+        reason=f"embedding tied to the head, which asks for less: std {LOGIT_STD:g}/√{width}",
         evidence=(
             f"looked up by {len(tables)} and multiplied by {len(heads)} operations of the run",
             f"a head reads features of power 1, so the logits' std is std × √{width}",
@@ -50,19 +50,22 @@ def _tied(case: Case) -> Claim | None:
 
 def _position(case: Case) -> Claim | None:
     role = case.role
+    what = "learned positions start"
     if role.kind == UseKind.EMBEDDING:
         if case.facts.looked_up_by_input(role) or case.facts.added_to_embedding(role):
             return None
         evidence = f"{case.place} selects its rows by numbers that do not depend on the input"
     elif role.kind == UseKind.SHIFT and len(case.parameter.shape) >= 2:
-        evidence = f"the whole table is added by {case.place}"
+        evidence = f"enters as a whole at {case.place}"
+        if case.node is not None and case.node.kind == OpKind.CONCAT:
+            what = "a learned token starts"
     else:
         return None
     return Claim(
         scheme="normal",
         draw=Normal(std=POSITION_STD),
         axes=role.axes,
-        reason=f"learned positions start small beside what they are added to: std {POSITION_STD:g}",
+        reason=f"{what} small beside features of power 1: std {POSITION_STD:g}",
         evidence=(evidence,),
         references=("A. Dosovitskiy et al., An Image is Worth 16x16 Words, 2021, appendix D.4",),
     )
@@ -76,7 +79,7 @@ def _token(case: Case) -> Claim | None:
         reason, std = "an embedding: every number has power 1, which the next layer expects", 1.0
     else:
         std = _neighbour_std(case)
-        reason = f"positions, as large as the embedding they are added to: std {std:.4g}"
+        reason = f"a table of positions or types, as large as the embedding it is added to: std {std:.4g}"
     return Claim(
         scheme="normal",
         draw=Normal(std=std),

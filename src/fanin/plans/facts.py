@@ -75,20 +75,55 @@ class Facts:
         return tuple(_power(activation) for activation in self.graph.activations)
 
     @cached_property
-    def streams(self) -> tuple[int, ...]:
-        """For each branch, how many branches add to the same residual stream."""
+    def joins(self) -> Mapping[int, int]:
+        """Adds that end a residual branch, with the branch's place in the graph's list.
+
+        An add that only a softmax reads sums attention scores: what it joins is no stream.
+        """
+        return {
+            branch.join: place
+            for place, branch in enumerate(self.graph.branches)
+            if not self._scores(branch.join)
+        }
+
+    def _scores(self, node: int) -> bool:
+        readers = self.readers.get(node, ())
+        return bool(readers) and all(
+            reader.kind == OpKind.SOFTMAX or (reader.kind in _STREAM and self._scores(reader.id))
+            for reader in readers
+        )
+
+    @cached_property
+    def streams(self) -> tuple[tuple[int, ...], ...]:
+        """For each branch, the branches that add to the same residual stream, itself included."""
         labels = list(range(len(self.graph.branches)))
-        joins = {branch.join: place for place, branch in enumerate(self.graph.branches)}
         for place, branch in enumerate(self.graph.branches):
             for node in self._upstream(branch.start):
-                if node in joins and joins[node] != place:
-                    old, new = labels[place], labels[joins[node]]
+                other = self.joins.get(node, place)
+                if place != other and place in self.joins.values():
+                    old, new = labels[place], labels[other]
                     labels = [new if label == old else label for label in labels]
-        return tuple(labels.count(label) for label in labels)
+        return tuple(tuple(place for place, label in enumerate(labels) if label == mine) for mine in labels)
 
-    def _upstream(self, start: int) -> Iterator[int]:
+    def residual(self, use: Use) -> Branch | None:
+        """The residual branch whose final projection a use is, if it is one."""
+        if use.branch is None:
+            return None
+        branch = self.graph.branches[use.branch]
+        return branch if branch.join in self.joins else None
+
+    def last_join(self, use: Use) -> int | None:
+        """Place of the branch whose sum a weight reads, if no norm lies between."""
+        node = self.nodes.get(use.node)
+        for start in node.inputs if node is not None else ():
+            for found in self._upstream(start, through_norms=False):
+                if found in self.joins:
+                    return self.joins[found]
+        return None
+
+    def _upstream(self, start: int, *, through_norms: bool = True) -> Iterator[int]:
         """Nodes on the stream before `start`, as far as the join of the branch before it."""
-        joins = {branch.join for branch in self.graph.branches}
+        joins = self.joins
         seen: set[int] = set()
         waiting = [start]
         while waiting:
@@ -97,7 +132,8 @@ class Facts:
                 continue
             seen.add(node)
             yield node
-            if node not in joins and self.nodes[node].kind in _STREAM:
+            kind = self.nodes[node].kind
+            if node not in joins and kind in _STREAM and (through_norms or kind != OpKind.NORM):
                 waiting.extend(self.nodes[node].inputs)
 
     def post_norm(self, branch: Branch) -> bool:
@@ -108,7 +144,7 @@ class Facts:
     def post_norm_depth(self) -> int:
         """Branches after which the stream itself passes a normalisation, on to a further branch."""
         starts = {branch.start for branch in self.graph.branches}
-        closed = [branch for branch in self.graph.branches if self.post_norm(branch)]
+        closed = [b for b in self.graph.branches if b.join in self.joins and self.post_norm(b)]
         goes_on = any(node.id in starts for branch in closed for node in self.readers[branch.join])
         return len(closed) if goes_on else 0
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from fanin.plans.embeddings import LOGIT_STD
 from fanin.plans.facts import Power
 from fanin.plans.rule import Case, Claim, Rule
-from fanin.records.graph import Node, OpKind, UseKind
+from fanin.records.graph import Branch, Node, OpKind, UseKind
 from fanin.schemes.variance_scaling import variance_scaling
 
 __all__ = ["HEAD", "PROJECTION", "ROUTER", "WEIGHT", "WEIGHTS"]
@@ -64,14 +64,15 @@ def _activation(case: Case) -> _Factor | None:
         reasons.append(f"reads {read.name}")
         evidence.append(f"reads {_power_text(read)}")
     if use.gated:
-        reasons.append("is one factor of a gated product, which wants power 1")
+        reasons.append("one factor of a gated product, at power 1")
         evidence.append("its output is multiplied with a sibling of the same input")
     elif follows is not None and follows.scale_free:
         factor *= follows.gain
         reasons.append(f"feeds {follows.name}")
         evidence.append(f"feeds {_power_text(follows)}")
     elif follows is not None:
-        evidence.append(f"feeds {follows.name}, whose own power is repaired by the weight that reads it")
+        reasons.append(f"feeds {follows.name} with power 1")
+        evidence.append(f"feeds {_power_text(follows)}, which the weight that reads it makes up for")
     if not reasons:
         return None
     relu_like = factor != 1.0 and follows is not None and follows.scale_free
@@ -86,19 +87,19 @@ def _activation(case: Case) -> _Factor | None:
 def _depth(case: Case) -> _Factor | None:
     """What the residual stream asks of a branch's last weight."""
     use, facts = case.role, case.facts
-    if use.branch is None:
+    branch = facts.residual(use)
+    if use.branch is None or branch is None:
         return None
-    branch = facts.graph.branches[use.branch]
-    count = facts.streams[use.branch]
-    after = facts.between(use.node, branch.join)
-    if any(node.kind == OpKind.NORM for node in after):
-        text = f"ends one of {count} residual branches, where a norm undoes any factor"
-        return _Factor(value=1.0, reason=text, evidence=(_join(branch.join, count),))
-    if any(_scales(case, node) for node in after):
-        text = f"ends one of {count} residual branches, which are scaled already"
-        return _Factor(value=1.0, reason=text, evidence=(_join(branch.join, count),))
+    count = len(facts.streams[use.branch])
+    seen = (_join(branch.join, count),)
     if count == 1:
-        return _Factor(value=1.0, reason="ends the only residual branch", evidence=(_join(branch.join, 1),))
+        return _Factor(value=1.0, reason="ends the only residual branch", evidence=seen)
+    text = f"ends one of {count} residual branches"
+    end = _ends(case, branch)
+    if end == _NORM:
+        return _Factor(value=1.0, reason=f"{text}, where a norm undoes any factor", evidence=seen)
+    if end == _SCALE:
+        return _Factor(value=1.0, reason=f"{text}, which are scaled already", evidence=seen)
     if branch.normalised:
         growth = f"without the factor the stream's power would grow to 1 + {count}, with it to 2"
     else:
@@ -108,10 +109,40 @@ def _depth(case: Case) -> _Factor | None:
         )
     return _Factor(
         value=1.0 / math.sqrt(count),
-        reason=f"ends one of {count} residual branches, hence 1/√{count}",
-        evidence=(_join(branch.join, count), growth),
+        reason=f"{text}, hence 1/√{count}",
+        evidence=(*seen, growth),
         references=(_DEPTH,) if branch.normalised else (_FIXUP,),
     )
+
+
+_NORM, _SCALE, _PLAIN = "norm", "scale", "plain"
+
+
+def _ends(case: Case, branch: Branch) -> str:
+    """What stands between a branch's last weights and its join."""
+    facts = case.facts
+    ends: set[str] = set()
+    for name in branch.final:
+        for use in facts.parameters[name].uses if name in facts.parameters else ():
+            if facts.residual(use) == branch:
+                after = facts.between(use.node, branch.join)
+                norm = any(node.kind == OpKind.NORM for node in after)
+                ends.add(_NORM if norm else _SCALE if any(_scales(case, n) for n in after) else _PLAIN)
+    return ends.pop() if len(ends) == 1 else _PLAIN
+
+
+def _stream_power(case: Case) -> tuple[float, str]:
+    """Power of an unnormalised residual stream where a weight reads it, at the most."""
+    facts = case.facts
+    last = facts.last_join(case.role)
+    if last is None:
+        return 1.0, ""
+    branches = [facts.graph.branches[place] for place in facts.streams[last]]
+    if any(_ends(case, branch) == _NORM for branch in branches):
+        return 1.0 + len(branches), f"reads a stream to which {len(branches)} branches add power 1 each"
+    if all(branch.normalised for branch in branches):
+        return 2.0, f"reads a stream to which {len(branches)} branches add power 1 in all"
+    return math.e, f"reads a stream that {len(branches)} branches let grow to power e at the most"
 
 
 def _join(join: int, count: int) -> str:
@@ -165,10 +196,14 @@ def _head(case: Case) -> Claim | None:
         return None
     active = _activation(case)
     read = case.facts.read(case.role)
-    gain = LOGIT_STD * (1.0 if read is None or read.scale_free else read.gain)
-    reason = f"the head: only the output follows, so it starts with std {LOGIT_STD:g} and the loss near ln C"
+    power, stream = _stream_power(case)
+    gain = LOGIT_STD / math.sqrt(power) * (1.0 if read is None or read.scale_free else read.gain)
+    reason = (
+        f"the head, only the output follows: outputs of std {LOGIT_STD:g}, so the first loss is near ln C"
+    )
     claim = _claim(case, gain, reason, active)
-    return claim and claim.noting(f"the first loss is ln C + {LOGIT_STD:g}²/2 at most, for C classes")
+    notes = [f"the first loss over C classes is about ln C + {LOGIT_STD:g}²/2", *([stream] if stream else [])]
+    return claim and claim.noting(*notes)
 
 
 def _router(case: Case) -> Claim | None:
@@ -196,7 +231,7 @@ def _weight(case: Case) -> Claim | None:
         return None
     active = _activation(case)
     if active is None:
-        return _claim(case, 1.0, "linear: every output keeps the power of its inputs")
+        return _claim(case, 1.0, "linear: outputs have the power of the inputs")
     return _claim(case, active.value, active.reason, active)
 
 
