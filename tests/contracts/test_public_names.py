@@ -5,6 +5,10 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -98,6 +102,53 @@ def test_doors_open_for_every_name(door: str) -> None:
     missing = [name for name in module.__all__ if not hasattr(module, name)]
     assert missing == []
     assert set(module.__all__) <= set(dir(module)), "dir() hides a public name"
+
+
+def shadowed(names: list[str]) -> list[str]:
+    """Public names that turn into a module once every module has been imported.
+
+    Python binds a submodule's name in its package on import, over a function of the same name.
+    """
+    program = (
+        "import importlib, json, sys, types\n"
+        "names = json.loads(sys.argv[1])\n"
+        "for name in names: importlib.import_module(name)\n"
+        "packages = [m for n, m in sys.modules.items() if n.partition('.')[0] in sys.argv[2] and m]\n"
+        "print(json.dumps([f'{m.__name__}.{n}' for m in packages for n in getattr(m, '__all__', ())\n"
+        "                  if isinstance(getattr(m, n), types.ModuleType)]))"
+    )
+    tops = " ".join({name.partition(".")[0] for name in names})
+    done = subprocess.run(
+        [sys.executable, "-c", program, json.dumps(names), tops],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert isinstance(found, list)
+    return sorted(found)
+
+
+def test_no_module_takes_the_place_of_a_public_function() -> None:
+    names = [".".join(p.relative_to(PACKAGE.parent).with_suffix("").parts) for p in MODULES]
+    names = [name.removesuffix(".__init__") for name in names if not name.endswith("__main__")]
+    assert shadowed(names) == []
+
+
+def test_a_module_in_the_place_of_a_function_would_be_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "planted").mkdir()
+    (tmp_path / "planted" / "__init__.py").write_text(
+        "__all__ = ['check']\ndef check(): ...\n", encoding="utf-8"
+    )
+    (tmp_path / "planted" / "check.py").write_text("", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert shadowed(["planted"]) == []
+    assert shadowed(["planted", "planted.check"]) == ["planted.check"]
 
 
 def public_functions(door: str) -> list[tuple[str, object]]:
