@@ -112,7 +112,7 @@ def draft(run: Run) -> Drafts:
             continue
         if regional and step.id not in wanted:
             continue
-        node = _regional(step, steps, regions, run) if regional else _plain(step, carried, run)
+        node = _regional(step, steps, regions, carried, run) if regional else _plain(step, carried, run)
         made.append(node)
         wanted.update(node.inputs)
     nodes = {node.id: node for node in reversed(made)}
@@ -176,6 +176,9 @@ def _use(step: Step, read: Read, source: Source, run: Run) -> DraftUse:
     if not source.main:
         # The magnitude of a weight norm; the vectors of a spectral norm are buffers.
         made.kind = UseKind.OTHER if source.name in run.buffers else UseKind.SCALE
+        if rank > 1 and step.form == Form.CONTRACTION and read.labels:
+            # A factor of a low-rank update: one of its dimensions is the weight's, one is inner.
+            made.kind, made.axes = UseKind.WEIGHT, contraction_axes(source, read.labels)
         return made
     if step.form == Form.NORM:
         kinds = {Part.SCALE: UseKind.NORM_SCALE, Part.SHIFT: UseKind.NORM_SHIFT, Part.DATA: UseKind.SHIFT}
@@ -196,6 +199,8 @@ def _use(step: Step, read: Read, source: Source, run: Run) -> DraftUse:
                 made.blocks = (source.shape[0] // gates,) * gates
     elif read.part == Part.BIAS:
         made.kind = UseKind.BIAS
+    elif step.form == Form.CONTRACTION and read.part == Part.DATA:
+        made.kind = UseKind.SHIFT
     elif step.form == Form.CONTRACTION:
         made.kind = UseKind.WEIGHT
         made.axes = contraction_axes(source, read.labels)
@@ -217,13 +222,15 @@ def _use(step: Step, read: Read, source: Source, run: Run) -> DraftUse:
     return made
 
 
-def _regional(step: Step, steps: dict[int, Step], regions: Regions, run: Run) -> Draft:
+def _regional(
+    step: Step, steps: dict[int, Step], regions: Regions, carried: dict[int, tuple[int, ...]], run: Run
+) -> Draft:
     region = regions.region(step.id)
-    node = Draft(
-        step=step,
-        kind=OpKind.POINTWISE,
-        reads=(Read(step=region.root, place=region.place, shape=steps[region.root].shape),),
-    )
+    read = Read(step=region.root, place=region.place, shape=steps[region.root].shape)
+    reads = tuple(_bare(id) for id in carried[region.root][:1]) if region.root in carried else (read,)
+    node = Draft(step=step, kind=OpKind.POINTWISE, reads=reads)
+    if region.root in carried:  # a mask turned into numbers
+        return node
     if len(region.members) == 1 and step.id in regions.cuts and regions._foreign(step, regions.root[step.id]):
         for read in step.reads:
             for source in read.sources:

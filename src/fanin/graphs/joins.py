@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from math import prod
 
 from fanin.graphs.ancestry import Ancestry
 from fanin.graphs.drafts import Draft, Drafts
 from fanin.graphs.regions import part_of
+from fanin.graphs.steps import Form, Read
 from fanin.records.graph import Branch, OpKind, UseKind
 
 __all__ = ["find_joins"]
@@ -44,6 +46,8 @@ def find_joins(drafts: Drafts, ancestry: Ancestry, besides: AbstractSet[int]) ->
         if found is not None:
             start, side = found
             finals = _finals(drafts, side.end, start)
+            if not finals:
+                continue
             for last in finals:
                 for use in last.uses:
                     if use.kind in _FINAL and use.branch is None:
@@ -99,6 +103,21 @@ def _side(drafts: Drafts, ancestry: Ancestry, end: int, start: int) -> _Side:
     return _Side(end=end, nodes=nodes, depth=depth.get(end, 0))
 
 
+def _largest(node: Draft) -> list[int]:
+    """Inputs, without those that are spread over the others (the weight of an expert)."""
+    sizes = {read.step: _elements(read) for read in node.reads if read.step is not None}
+    most = max(sizes.values(), default=0)
+    if node.kind != OpKind.PRODUCT:
+        return list(sizes)
+    return [id for id, size in sizes.items() if size == most]
+
+
+def _elements(read: Read) -> int:
+    if read.place is None:
+        return prod(read.shape)
+    return prod(span.size for spans in read.place.dims for span in spans)
+
+
 def _finals(drafts: Drafts, end: int, start: int) -> list[Draft]:
     """The last contractions with weights on every way from the branch's start to its end."""
     found: list[Draft] = []
@@ -111,6 +130,7 @@ def _finals(drafts: Drafts, end: int, start: int) -> list[Draft]:
         node = drafts.nodes[id]
         if node.contracts and node.weighted:
             found.append(node)
-        else:
-            stack.extend(node.inputs)
+        elif node.kind != OpKind.PRODUCT or node.step.form != Form.CONTRACTION:
+            # (What enters a product of two signals steers the branch; it is no projection back.)
+            stack.extend(_largest(node))
     return sorted(found, key=lambda node: node.id)

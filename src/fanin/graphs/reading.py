@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from fanin.graphs.ancestry import Ancestry
@@ -58,7 +59,7 @@ def analyse(run: Run) -> Reading:
     follow_activations(drafts)
     find_gates(drafts, ancestry)
     branches = find_joins(drafts, ancestry, recurrent)
-    find_heads(drafts, _near_linear(activations))
+    find_heads(drafts, _near_linear(activations), frozenset(branch.join for branch in branches))
     find_blocks(drafts)
     return Reading(drafts, activations, branches)
 
@@ -69,7 +70,7 @@ def _activations(drafts: Drafts, run: Run) -> list[Activation]:
     for node in drafts.nodes.values():
         values = node.values
         if node.step.form == Form.GLU:
-            values = tuple(float(v) for v in 1.0 / (1.0 + _exp_of_minus_nodes()))
+            values = tuple(1.0 / (1.0 + math.exp(-x)) for x in NODES)
         if values is None:
             continue
         if values not in found:
@@ -77,12 +78,6 @@ def _activations(drafts: Drafts, run: Run) -> list[Activation]:
             activations.append(Activation(name=run.identify(values) or "custom", values=values))
         node.activation = found[values]
     return activations
-
-
-def _exp_of_minus_nodes() -> Sequence[float]:
-    import numpy as np
-
-    return np.exp(-NODES)  # type: ignore[return-value]
 
 
 def _near_linear(activations: Sequence[Activation]) -> frozenset[int]:

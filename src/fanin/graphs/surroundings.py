@@ -101,7 +101,12 @@ def find_gates(drafts: Drafts, ancestry: Ancestry) -> None:
         if len(factors) != 2 or not makers:
             continue
         a, b = (read.step for read in node.reads)
-        if a is None or b is None or ancestry.common(a, b) is None:
+        if a is None or b is None:
+            continue
+        # One factor alone gates if it is squashed, or if it meets the very tensor that it comes from.
+        squashed = any(maker is not None and activation is not None for maker, activation in factors)
+        shared = ancestry.common(a, b)
+        if shared is None or not (len(makers) == 2 or squashed or shared in (a, b)):
             continue
         activations = [activation for _, activation in factors if activation is not None]
         gates[node.id] = activations[0] if activations else None
@@ -152,7 +157,7 @@ def _gate_behind(drafts: Drafts, read: Read, gates: dict[int, int | None]) -> in
     return None
 
 
-def find_heads(drafts: Drafts, near_linear: frozenset[int]) -> None:
+def find_heads(drafts: Drafts, near_linear: frozenset[int], joins: frozenset[int]) -> None:
     """A contraction after which only the output follows is a head.
 
     Parameters
@@ -160,6 +165,8 @@ def find_heads(drafts: Drafts, near_linear: frozenset[int]) -> None:
     near_linear
         Activations that leave a head a head: sigmoids that turn logits into probabilities, and
         soft caps that are straight lines where signals are.
+    joins
+        Residual joins: what they add to goes on, so a branch's end is no head.
     """
     alive = _alive(drafts)
     weighted = {id for id, node in drafts.nodes.items() if node.weighted}
@@ -172,7 +179,9 @@ def find_heads(drafts: Drafts, near_linear: frozenset[int]) -> None:
     for id in reversed(drafts.nodes):
         node = drafts.nodes[id]
         readers = [r for r, _ in node.readers if r in alive]
-        if not all(r in final and _ends(drafts.nodes[r], touched, near_linear) for r in readers):
+        if not all(
+            r in final and r not in joins and _ends(drafts.nodes[r], touched, near_linear) for r in readers
+        ):
             continue
         if readers or id in outputs:
             final.add(id)
@@ -224,6 +233,7 @@ def _blocks(drafts: Drafts, node: Draft, use: DraftUse) -> tuple[int, ...]:
     here, shape = node, node.step.shape
     while True:
         cuts: set[int] = set()
+        whole = False
         onward: list[Draft] = []
         for id, read in here.readers:
             reader = drafts.nodes[id]
@@ -231,12 +241,14 @@ def _blocks(drafts: Drafts, node: Draft, use: DraftUse) -> tuple[int, ...]:
                 cuts.add(size // 2)
             part = _extent(read, here.id, axis)
             if part is None:
+                whole = whole or reader.step.form != Form.GLU
                 if _passes(reader) and reader.step.shape and reader.step.shape[-1] == size:
                     onward.append(reader)
                 continue
             cuts.update(part)
         cuts -= {0, size}
-        if cuts:
+        # A part beside the whole is a rotation of halves, not a block with a part of its own.
+        if cuts and not whole:
             edges = [0, *sorted(cuts), size]
             return tuple(b - a for a, b in zip(edges, edges[1:], strict=False))
         if len(onward) != 1 or len(here.readers) != 1:

@@ -256,6 +256,10 @@ class _Conversion:
                 else:
                     part = Part.RECURRENT_STATE if matrices % 2 else Part.RECURRENT_INPUT
                     matrices += 1
+            if form == Form.CONTRACTION and labels.get(position) and position == min(labels):
+                right = op.operands[position + 1 : position + 2]
+                if operand.sources and right and right[0].sources:
+                    part = Part.DATA
             yield self.read(operand, position, part, labels.get(position, ""))
 
 
@@ -287,6 +291,8 @@ def _labels(op: Op, name: str, form: Form) -> dict[int, str]:
         return {}
     if name in {"_grouped_mm", "_scaled_grouped_mm"}:
         return {0: "xc" if len(shapes[0]) == 2 else "bxc", 1: "cw" if len(shapes[1]) == 2 else "bcw"}
+    if name == "_trilinear":  # the operator behind nn.Bilinear sums over both of its inputs
+        return {1: "occ"}
     if name == "matmul":
         return {0: "b" * (len(shapes[0]) - 2) + "xc", 1: "b" * (len(shapes[1]) - 2) + "cw"}
     if name not in CONTRACTIONS:

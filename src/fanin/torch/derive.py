@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from math import prod
 from typing import Any
@@ -29,7 +30,11 @@ Sources = tuple[Source, ...]
 
 
 def derive(
-    func: Any, args: Sequence[Any], tensors: Sequence[tuple[Sequence[int], Sources]], out: Sequence[int]
+    func: Any,
+    args: Sequence[Any],
+    tensors: Sequence[tuple[Sequence[int], Sources]],
+    out: Sequence[int],
+    buffers: AbstractSet[str] = frozenset(),
 ) -> Sources | None:
     """Sources of an operator's output when all its tensors come from parameters or are constant.
 
@@ -43,6 +48,8 @@ def derive(
         Shape and sources of each tensor that it reads; no sources for a constant.
     out
         Shape of the output.
+    buffers
+        Names that are buffers: products with them are tables (of frequencies), not layers.
 
     Returns
     -------
@@ -54,7 +61,7 @@ def derive(
     if name in _RESHAPES:
         return tuple(_reshaped(source, tensors[0][0], out) for source in tensors[0][1])
     if name in {"mm", "bmm", "mv", "dot", "vdot", "outer"} and len(tensors) == 2:
-        return _product(name, tensors)
+        return None if _is_layer(tensors, buffers) else _product(name, tensors)
     if name in {"cat", "stack"}:
         return _joined(name, args, tensors, len(out))
     if name in _COPIES or name in _ALIGNED or name == "_weight_norm_interface":
@@ -62,6 +69,24 @@ def derive(
     if torch.Tag.pointwise in func.tags:
         return _aligned(tensors, out)
     return None
+
+
+def _is_layer(tensors: Sequence[tuple[Sequence[int], Sources]], buffers: AbstractSet[str]) -> bool:
+    """Whether a product of constants and parameters is a layer applied to them.
+
+    A constant (the zero state of a recurrence) that meets a parameter is data. So is an array of
+    learned queries, if the other factor is used as linear layers use their weights: summed over its
+    last dimension.
+    """
+    (_, left), (_, right) = tensors
+    names = {source.name for source in (*left, *right)}
+    if names <= buffers or not names:
+        return False
+    if not left or not right:
+        return not names & buffers
+    weight = right[0]
+    summed = [span.dim for span in weight.dims[0]] if len(weight.dims) == 2 else []
+    return not names & buffers and summed == [len(weight.shape) - 1] and weight.shape[-1] > 1
 
 
 def _aligned(tensors: Sequence[tuple[Sequence[int], Sources]], out: Sequence[int]) -> Sources:

@@ -32,7 +32,7 @@ MOVES = frozenset(
 
 _FORMS: Mapping[str, Form] = {
     **_all("mm addmm bmm baddbmm addbmm mv addmv dot vdot outer ger addr _grouped_mm", Form.CONTRACTION),
-    **_all("linear matmul _scaled_mm _scaled_grouped_mm _addmm_activation", Form.CONTRACTION),
+    **_all("linear matmul _trilinear _scaled_mm _scaled_grouped_mm _addmm_activation", Form.CONTRACTION),
     **_all("convolution _convolution convolution_overrideable mkldnn_convolution", Form.CONVOLUTION),
     **_all("cudnn_convolution cudnn_convolution_transpose miopen_convolution", Form.CONVOLUTION),
     **_all("embedding _embedding_bag _embedding_bag_forward_only", Form.LOOKUP),

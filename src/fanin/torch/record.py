@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 
 import torch
 from torch import nn
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
@@ -175,6 +175,7 @@ def record(
         if engine == "fake":
             fakes = _Fakes(tensors)
             stack.enter_context(swap_tensors(model, fakes))
+            run.stand_ins(fakes.originals())
             replace = fakes
             mode: Any = fakes.mode
         else:
@@ -185,7 +186,7 @@ def record(
             else:
                 stack.enter_context(keep_values(model))
         for entry in tensors:
-            run.register(entry.name, getattr(entry.owner, entry.attribute))
+            run.register(entry.name, getattr(entry.owner, entry.attribute), buffer=entry.buffer)
         args, kwargs = tree_map(
             lambda x: replace(x) if isinstance(x, torch.Tensor) else x, (args, dict(kwargs))
         )
@@ -238,15 +239,23 @@ class _Run(TorchDispatchMode):
         self.module, self.call = "", 0
         self._observer = observer
         self._memory: dict[int, _Memory] = {}
+        self._buffers: set[str] = set()
+        self._originals: Mapping[int, tuple[torch.Tensor, torch.Tensor]] = {}
 
-    def register(self, name: str, tensor: torch.Tensor) -> None:
+    def register(self, name: str, tensor: torch.Tensor, *, buffer: bool) -> None:
         """Make the storage of a parameter or buffer known."""
+        if buffer:
+            self._buffers.add(name)
         strides = tensor.stride() if tensor.layout is torch.strided else ()
         key, alive = _storage(tensor)
         memory = self._memory.setdefault(key, _Memory(alive, None, False, (), {}))
         if len(strides) == tensor.ndim:
             new = root(name, tensor.shape, strides, tensor.storage_offset())
             memory.layouts = (*memory.layouts, new)
+
+    def stand_ins(self, originals: Mapping[int, tuple[torch.Tensor, torch.Tensor]]) -> None:
+        """Say which real tensor each fake one (by its id) stands for; both are kept alive by the pair."""
+        self._originals = originals
 
     def input(self, tensor: torch.Tensor) -> None:
         """Make an input of the model known."""
@@ -275,8 +284,7 @@ class _Run(TorchDispatchMode):
         shape = tuple(tensor.shape)
         memory = self._memory.get(_storage(tensor)[0])
         if memory is None:
-            kept = tensor.detach() if tensor.numel() <= _SMALL and not tensor.is_meta else None
-            return Operand(op=None, shape=shape, dtype=tensor.dtype, constant=True, value=kept)
+            return Operand(op=None, shape=shape, dtype=tensor.dtype, constant=True, value=self._value(tensor))
         op, index = memory.views.get(_geometry(tensor)) or memory.writer or (None, 0)
         return Operand(
             op=op,
@@ -286,6 +294,15 @@ class _Run(TorchDispatchMode):
             sources=_sources(memory.layouts, tensor),
             constant=memory.constant,
         )
+
+    def _value(self, tensor: torch.Tensor) -> torch.Tensor | None:
+        """The numbers of a small constant, also if a fake stands in for it."""
+        if tensor.numel() > _SMALL:
+            return None
+        real = self._originals.get(id(tensor)) or (tensor, tensor)
+        known = real[1].constant if isinstance(real[1], FakeTensor) else real[1]
+        # (Not detached: under the fake mode that would make another fake.)
+        return None if known is None or known.is_meta else known
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -309,7 +326,9 @@ class _Run(TorchDispatchMode):
                 known = self.operand(tensor)
                 if known.op is not None:
                     self._observer.before_mutation(known.op, tensor)
-        out = func(*args, **kwargs)
+        out = _shape_rule(func, args)
+        if out is None:
+            out = func(*args, **kwargs)
         results = [
             x for x in (out if isinstance(out, list | tuple) else (out,)) if isinstance(x, torch.Tensor)
         ]
@@ -343,7 +362,7 @@ class _Run(TorchDispatchMode):
                 memory.views[_geometry(tensor)] = (id, index)
                 continue
             shapes = [(o.shape, o.sources) for o in operands]
-            sources = derive(func, args, shapes, tuple(tensor.shape)) if alone else ()
+            sources = derive(func, args, shapes, tuple(tensor.shape), self._buffers) if alone else ()
             self._remember(tensor, id, index, constant=constant, sources=sources or ())
         before: Operand | None = None
         for tensor in written:
@@ -402,7 +421,7 @@ class _Run(TorchDispatchMode):
         memory.layouts = ()
         if alone:
             shapes = [(o.shape, o.sources) for o in operands]
-            sources = derive(func, args, shapes, tuple(tensor.shape)) or ()
+            sources = derive(func, args, shapes, tuple(tensor.shape), self._buffers) or ()
             memory.layouts = _laid_out(tensor, sources)
 
     def _known(self, tensor: torch.Tensor) -> bool:
@@ -474,6 +493,14 @@ def _apart(a: tuple[Any, ...], b: tuple[Any, ...]) -> bool:
     return False
 
 
+def _shape_rule(func: Any, args: tuple[Any, ...]) -> torch.Tensor | None:
+    """Shapes where torch has no rule for fake tensors: grouped products in float32."""
+    if func is not getattr(torch.ops.aten._grouped_mm, "default", None) or not isinstance(args[0], FakeTensor):
+        return None
+    left, right = args[0], args[1]
+    return left.new_empty((*left.shape[:-1], right.shape[-1])) if right.ndim == 3 else None
+
+
 def _mapped(function: Any, value: Any) -> Any:
     if isinstance(value, list | tuple):
         return (
@@ -512,6 +539,10 @@ class _Fakes:
             # The original is kept, so that its id is not given away.
             self._done[id(tensor)] = (tensor, fake)
         return self._done[id(tensor)][1]
+
+    def originals(self) -> dict[int, tuple[torch.Tensor, torch.Tensor]]:
+        """Pairs of fake and original, by the id of the fake."""
+        return {id(fake): (fake, original) for original, fake in self._done.values()}
 
     def _of_real(self, tensor: torch.Tensor) -> torch.Tensor:
         if tensor.requires_grad and not tensor.is_leaf:

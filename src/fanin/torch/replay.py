@@ -150,7 +150,8 @@ class _Evaluation:
                 return self._parameter(operand)
             if operand.value is None or (self._flat and operand.value.numel() != 1):
                 raise _CannotReplayError
-            value = operand.value.reshape(()) if self._flat else operand.value
+            value = operand.value.detach()
+            value = value.reshape(()) if self._flat else value
             return value.double() if value.dtype.is_floating_point else value
         return self.op(operand.op, operand.index)
 
