@@ -36,14 +36,21 @@ class Cause:
 
 def init_verb(graph: Graph) -> str:
     """The call that initialises a whole model."""
-    return f"fanin.{graph.framework}.init_(model, batch)"
+    # The framework's version may follow its name.
+    return f"fanin.{graph.framework.split()[0]}.init_(model, batch)"
 
 
 def named(names: Sequence[str], limit: int = 3) -> str:
     """Folded names, the first few of them."""
-    lines = fold_names(names)
+    lines = [_short(line) for line in fold_names(names)]
     more = f", and {len(lines) - limit} more" if len(lines) > limit else ""
     return ", ".join(lines[:limit]) + more
+
+
+def _short(line: str) -> str:
+    """Leave out the middle of a long list of numbers: "2,4,...,58.weight ×29"."""
+    parts = line.split(",")
+    return f"{parts[0]},{parts[1]},...,{parts[-1]}" if len(parts) > 4 else line
 
 
 def scale_cause(

@@ -84,7 +84,7 @@ def weighed(graph: Graph, plan: Plan, trace: Trace) -> tuple[Weighed, ...]:
                 measure=measure,
                 ratio=measure.std / planned if planned > 0.0 else None,
                 tolerance=_tolerance(measure.numel),
-                law=named_law(measure, entry, graph.framework),
+                law=named_law(measure, entry, graph.framework.split()[0]),
             )
         )
     return tuple(found)

@@ -301,7 +301,7 @@ def _trace(
 def _loss(loss: Loss) -> LossMeasurement:
     return LossMeasurement(
         name=loss.name,
-        value=float(loss.value),
+        value=float(loss.value.detach()),
         expected=loss.expected,
         classes=loss.classes,
         logit_std=loss.logit_std,

@@ -17,8 +17,8 @@ from fanin.records.trace import Trace
 
 __all__ = ["FAILURE", "LUCK", "RULE", "WARNING", "judged"]
 
-WARNING = 2.0 * math.log(10.0)
-FAILURE = 4.0 * math.log(10.0)
+WARNING = 3.0 * math.log(10.0)
+FAILURE = 6.0 * math.log(10.0)
 LUCK = 4.0
 
 
@@ -103,7 +103,7 @@ RULE = Rule(
     name="signal power",
     definition="ln(q_L / q_1), q the mean square of a layer's output before its activation, from the first "
     "layer of the path to the last before the head; a norm on the way starts anew",
-    threshold="a warning from 2 decades, a failure from 4, and only beyond 4 standard deviations of what "
+    threshold="a warning from 3 decades, a failure from 6, and only beyond 4 standard deviations of what "
     "finite width explains: "
     "sd = sqrt(sum c/n), c = E f^4 / (E f^2)^2 - 1, mean = -sd^2 / 2",
     advice="Give every weight the std gain / sqrt(fan_in), with the gain of its activation",

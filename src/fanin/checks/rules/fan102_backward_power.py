@@ -136,7 +136,7 @@ RULE = Rule(
     name="gradient power",
     definition="ln(G_1 / G_L), G the squared derivative of <r, output> summed over a layer's output, for a "
     "random r of unit variance, from the last layer before the head back to the first",
-    threshold="a warning from 2 decades, a failure from 4, beyond 4 standard deviations of what finite width "
+    threshold="a warning from 3 decades, a failure from 6, beyond 4 standard deviations of what finite width "
     "explains; the sum over units, the mean over units, and the sum times the signal's power must agree, "
     "so that neither a change of width nor a small start before a norm counts",
     advice="Give every weight the std gain / sqrt(fan_in); where norms without skip connections are the "

@@ -14,7 +14,7 @@ from fanin.records.trace import Trace
 __all__ = ["RULE"]
 
 _ALIKE = 0.95
-_ONE_POINT = 1e-4
+_ONE_POINT = 1e-6
 
 
 def _check(graph: Graph, _plan: Plan, trace: Trace) -> Outcome:
@@ -56,7 +56,7 @@ RULE = Rule(
     name="correlation collapse",
     definition="mean pairwise cosine between at most 64 samples at the last layer before the head",
     threshold="remarked from 0.95, as in any deep ReLU network (1 - c = 44 / L^2); a warning when "
-    "1 - c < 1e-4, where less than 1 % of the signal tells inputs apart",
+    "1 - c < 1e-6, where less than 0.1 % of the signal tells inputs apart",
     advice="Skip connections, leaky or odd activations, batch normalisation, fewer layers",
     symptom_of=("FAN104", "FAN105", "FAN101", "FAN102", "FAN106", "FAN201"),
     references=(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from fanin.checks.figures import percent
 from fanin.checks.rule import Outcome, Passed, Rule, Skipped
 from fanin.laws.quadrature import NODES
 from fanin.laws.recursion import dead_share
 from fanin.records.finding import Finding, Severity
-from fanin.records.graph import Activation, Graph, OpKind
+from fanin.records.graph import Activation, Graph, Node, OpKind
 from fanin.records.plan import Plan
 from fanin.records.trace import Measurement, Trace
 
@@ -26,14 +27,21 @@ def _one_sided(activation: Activation) -> bool:
     return all(v == 0.0 for v in negative) and any(v != 0.0 for v in activation.values)
 
 
-def _expected(m: Measurement, before: Measurement | None, batch: int) -> float | None:
+def _expected(node: Node, nodes: Mapping[int, Node], trace: Trace) -> float | None:
     """Share that likeness of samples alone explains; None where likeness was not measured."""
-    cosine = before.cosine if before is not None and before.cosine is not None else m.cosine
+    measures = {m.node: m for m in trace.measurements}
+    m = measures[node.id]
+    before = nodes.get(node.inputs[0]) if node.inputs else None
+    if before is not None and before.kind in (OpKind.CONTRACTION, OpKind.CONVOLUTION) and before.inputs:
+        # Without biases the correlation of a layer's outputs is the cosine of its inputs.
+        before = nodes.get(before.inputs[0])
+    if before is None or before.id not in measures:
+        return None
+    cosine = measures[before.id].cosine
     if cosine is None:
         return None
     # Neighbouring positions of a map are no independent samples; counting samples errs to the safe side.
-    positions = len(m.shape) > 3
-    return dead_share(min(cosine, 1.0), max(1, batch if positions else m.samples))
+    return dead_share(min(cosine, 1.0), max(1, trace.batch if len(m.shape) > 3 else m.samples))
 
 
 def _check(graph: Graph, _plan: Plan, trace: Trace) -> Outcome:
@@ -48,7 +56,7 @@ def _check(graph: Graph, _plan: Plan, trace: Trace) -> Outcome:
             continue
         if not _one_sided(graph.activations[node.activation]) or not math.isfinite(m.power) or m.units < 2:
             continue
-        expected = _expected(m, measures.get(node.inputs[0]) if node.inputs else None, trace.batch)
+        expected = _expected(node, nodes, trace)
         if expected is None:
             continue
         seen += 1

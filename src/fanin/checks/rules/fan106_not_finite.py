@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from fanin.checks.causes import named
+from fanin.checks.causes import init_verb, named
 from fanin.checks.rule import Outcome, Passed, Rule, Skipped
 from fanin.records.finding import Finding, Severity
 from fanin.records.graph import Graph, OpKind
@@ -30,7 +30,7 @@ def _check(graph: Graph, _plan: Plan, trace: Trace) -> Outcome:
         return _found(
             f"{len(bad)} parameters hold NaN or infinite values",
             "memory that was never initialised, or a bad checkpoint: they are wrong before any layer runs",
-            f"Initialise them: fanin.{graph.framework}.init_(model, batch)",
+            f"Initialise them: {init_verb(graph)}",
             tuple(bad),
             f" ({named(bad)})",
         )
