@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from pathlib import Path
@@ -70,6 +71,7 @@ def save(model: nn.Module, plan: Plan, weights: Path) -> tuple[Path, Path]:
         old = Path(folder) / "old"
         try:
             save_file(tensors, parts[0], metadata=metadata)
+            _sort_metadata(parts[0])
             # safetensors makes its file readable for the owner only.
             parts[0].chmod(0o666 & ~_umask())
             plan.save(parts[1])
@@ -90,6 +92,22 @@ def save(model: nn.Module, plan: Plan, weights: Path) -> tuple[Path, Path]:
                 explain("The output cannot be written", received=f"{weights} ({error})")
             ) from error
     return weights, target
+
+
+def _sort_metadata(path: Path) -> None:
+    """Give a file's metadata one order, so that equal weights are equal bytes.
+
+    safetensors keeps metadata in a hash table and writes it in another order every time. The header
+    is 8 bytes of length and JSON; sorted, the same entries take the same room.
+    """
+    with path.open("r+b") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(length))
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+        if len(text) <= length:
+            file.seek(8)
+            file.write(text.ljust(length))
 
 
 def _saved_names(model: nn.Module) -> list[str]:

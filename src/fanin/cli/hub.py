@@ -19,7 +19,7 @@ _BATCH, _LENGTH = 2, 16
 """Sizes of inputs that nobody gave: small, and enough for statistics over positions."""
 
 
-def load(place: str, *, seed: int) -> nn.Module:
+def load(place: str) -> nn.Module:
     """Build the model of a configuration file, or of a folder that holds ``config.json``.
 
     The class is the first of the configuration's ``architectures``, else ``AutoModel``'s choice.
@@ -53,12 +53,9 @@ def load(place: str, *, seed: int) -> nn.Module:
         json.loads(path.read_text(encoding="utf-8"))
         config = transformers.AutoConfig.from_pretrained(str(path), trust_remote_code=False)
         named = [getattr(transformers, name, None) for name in getattr(config, "architectures", None) or ()]
-        kind = next((k for k in named if k is not None), None)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            model = (
-                kind(config) if kind else transformers.AutoModel.from_config(config, trust_remote_code=False)
-            )
+        models = (k for k in named if isinstance(k, type) and issubclass(k, transformers.PreTrainedModel))
+        kind = next(models, None)
+        model = kind(config) if kind else transformers.AutoModel.from_config(config, trust_remote_code=False)
     except Exception as error:
         raise TargetError(
             explain(f"No model can be built from '{path}'", received=f"{type(error).__name__}: {error}")

@@ -44,10 +44,13 @@ for _command in (plan, init, check, demo, list_):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit code; no error of a user shows a traceback."""
     try:
-        code = fanin.main(
-            args=None if arguments is None else list(arguments), prog_name="fanin", standalone_mode=False
-        )
+        # Not fanin.main(): it turns a broken pipe into exit code 1 before it can be told apart.
+        words = list(sys.argv[1:] if arguments is None else arguments)
+        with fanin.make_context("fanin", words) as context:
+            code = fanin.invoke(context)
         sys.stdout.flush()
+    except click.exceptions.Exit as end:
+        return end.exit_code
     except BrokenPipeError:
         _silence()
         return _NO_READER

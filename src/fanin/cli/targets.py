@@ -36,8 +36,13 @@ def load(target: str, *, seed: int) -> nn.Module:
     TargetError
         Nothing of that name, an error while importing or building, or a result that is no model.
     """
-    if target.startswith("hf:"):
-        return hub.load(target[3:], seed=seed)
+    # The import too: a model that a module holds is drawn while the module is imported.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return hub.load(target[3:]) if target.startswith("hf:") else _load(target)
+
+
+def _load(target: str) -> nn.Module:
     found = attribute(target, purpose="TARGET")
     if isinstance(found, nn.Module):
         return found
@@ -49,7 +54,7 @@ def load(target: str, *, seed: int) -> nn.Module:
                 rule="It is a torch.nn.Module, or a function or class that makes one",
             )
         )
-    model = _called(found, target, seed=seed)
+    model = _called(found, target)
     if not isinstance(model, nn.Module):
         raise TargetError(
             explain(
@@ -61,19 +66,17 @@ def load(target: str, *, seed: int) -> nn.Module:
     return model
 
 
-def _called(make: Callable[[], Any], target: str, *, seed: int) -> Any:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        try:
-            return make()
-        except Exception as error:
-            raise TargetError(
-                explain(
-                    f"TARGET '{target}' raises an error when it is called without arguments",
-                    received=f"{type(error).__name__}: {error}",
-                    remedy="Name a function that takes no arguments and returns the model",
-                )
-            ) from error
+def _called(make: Callable[[], Any], target: str) -> Any:
+    try:
+        return make()
+    except Exception as error:
+        raise TargetError(
+            explain(
+                f"TARGET '{target}' raises an error when it is called without arguments",
+                received=f"{type(error).__name__}: {error}",
+                remedy="Name a function that takes no arguments and returns the model",
+            )
+        ) from error
 
 
 def attribute(text: str, *, purpose: str) -> Any:

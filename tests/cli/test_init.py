@@ -1,0 +1,102 @@
+"""``fanin init``: both files or neither."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
+
+from fanin.cli.targets import load
+from fanin.records.codec import digest
+from fanin.records.plan import Plan
+from fanin.torch import init_
+
+pytestmark = pytest.mark.usefixtures("nets")
+
+
+def names(folder: Path) -> set[str]:
+    """Files that a command left, hidden ones too."""
+    return {p.name for p in folder.iterdir()} - {"nets.py", "__pycache__"}
+
+
+def test_the_file_holds_what_init_gives(fanin: Callable[..., Any], tmp_path: Path) -> None:
+    ended = fanin("init", "nets.py:small", "-i", "16x4", "--seed", "5", "-o", "m.safetensors")
+    assert ended.code == 0
+    assert ended.out == "m.safetensors\nm.plan.json\n"
+    assert names(tmp_path) == {"m.safetensors", "m.plan.json"}
+    model = load("nets.py:small", seed=0)
+    plan = init_(model, torch.zeros(16, 4), seed=5)
+    stored = load_file("m.safetensors")
+    assert set(stored) == set(model.state_dict())
+    assert all(torch.equal(stored[name], tensor) for name, tensor in model.state_dict().items())
+    assert Plan.load("m.plan.json").entries == plan.entries
+    with safe_open("m.safetensors", "pt") as file:
+        metadata = file.metadata()
+    assert metadata["fanin.seed"] == "5"
+    assert metadata["fanin.stream"] == str(plan.stream)
+    assert metadata["fanin.plan.sha256"] == digest(Plan.load("m.plan.json"))
+    assert metadata["format"] == "pt"
+
+
+def test_ties_are_stored_once(fanin: Callable[..., Any]) -> None:
+    assert fanin("init", "nets.py:Words", "-i", "2x5:int64", "-o", "w.safetensors").code == 0
+    assert list(load_file("w.safetensors")) == ["embed.weight"]
+
+
+def test_the_same_command_gives_the_same_bytes(fanin: Callable[..., Any], tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        fanin("init", "nets.py:small", "-i", "16x4", "-o", f"{name}.safetensors")
+    assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("there", ["m.safetensors", "m.plan.json"])
+def test_what_exists_is_kept_without_force(fanin: Callable[..., Any], tmp_path: Path, there: str) -> None:
+    (tmp_path / there).write_text("precious", encoding="utf-8")
+    ended = fanin("init", "nets.py:small", "-i", "16x4", "-o", "m.safetensors")
+    assert ended.code == 2
+    assert ended.err == f"error: The output exists. Received: {there}. Choose another name, or use --force.\n"
+    assert names(tmp_path) == {there}
+    assert (tmp_path / there).read_text(encoding="utf-8") == "precious"
+    assert fanin("init", "nets.py:small", "-i", "16x4", "-o", "m.safetensors", "--force").code == 0
+    assert names(tmp_path) == {"m.safetensors", "m.plan.json"}
+
+
+def test_a_folder_that_is_not_there(fanin: Callable[..., Any]) -> None:
+    ended = fanin("init", "nets.py:small", "-i", "16x4", "-o", "no/m.safetensors")
+    assert ended.code == 2
+    assert (
+        ended.err
+        == "error: The output cannot be written. Received: no/m.safetensors (its folder is not there).\n"
+    )
+
+
+def test_a_rename_that_fails_puts_everything_back(
+    fanin: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "m.safetensors").write_text("precious", encoding="utf-8")
+    rename = Path.rename
+
+    def failing(self: Path, target: Path) -> Path:
+        if Path(target).name == "m.plan.json":
+            raise OSError(28, os.strerror(28))
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", failing)
+    ended = fanin("init", "nets.py:small", "-i", "16x4", "-o", "m.safetensors", "--force")
+    assert ended.code == 2
+    assert "No space left" in ended.err
+    assert names(tmp_path) == {"m.safetensors"}
+    assert (tmp_path / "m.safetensors").read_text(encoding="utf-8") == "precious"
+
+
+def test_json(fanin: Callable[..., Any]) -> None:
+    ended = fanin("init", "nets.py:small", "-i", "16x4", "-o", "m.safetensors", "--format", "json")
+    assert json.loads(ended.out) == {"weights": "m.safetensors", "plan": "m.plan.json"}
+    assert "4 tensors" in ended.err

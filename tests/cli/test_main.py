@@ -1,0 +1,130 @@
+# ruff: noqa: E501 - messages are compared whole
+"""What the ends of a command mean, and that nobody sees a traceback who did not ask for one."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from fanin._version import __version__
+from fanin.cli import main as module
+
+COMMAND = [sys.executable, "-m", "fanin"]
+
+
+def test_help_names_every_command() -> None:
+    done = CliRunner().invoke(module.fanin, ["--help"])
+    assert done.exit_code == 0
+    for name in ("plan", "init", "check", "demo", "list"):
+        assert f"\n  {name}" in done.output
+
+
+@pytest.mark.parametrize("name", ["plan", "init", "check", "demo", "list"])
+def test_every_command_explains_itself(fanin: Callable[..., Any], name: str) -> None:
+    ended = fanin(name, "--help")
+    assert ended.code == 0
+    assert ended.out.startswith(f"Usage: fanin {name}")
+
+
+def test_version(fanin: Callable[..., Any]) -> None:
+    assert fanin("--version").out == f"fanin {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("bogus",), "error: No such command 'bogus'. (see fanin --help)\n"),
+        (("plan",), "error: Missing argument 'TARGET'. (see fanin plan --help)\n"),
+        (("list", "--format", "xml"), "error: Invalid value for '--format': 'xml' is not one of 'text', 'json'. (see fanin list --help)\n"),
+        (("plan", "x:y", "--seed", "-1"), "error: Invalid value for '--seed': -1 is not in the range 0<=x<=18446744073709551615. (see fanin plan --help)\n"),
+        (("init", "x:y"), "error: Missing option '--output' / '-o'. (see fanin init --help)\n"),
+    ],
+)  # fmt: skip
+def test_usage_errors_are_one_line(fanin: Callable[..., Any], arguments: tuple[str, ...], text: str) -> None:
+    ended = fanin(*arguments)
+    assert (ended.code, ended.out, ended.err) == (2, "", text)
+
+
+def failing(error: BaseException) -> click.Command:
+    """A command that ends in an error."""
+
+    @click.command("fail")
+    def fail() -> None:
+        raise error
+
+    return fail
+
+
+def test_a_fault_of_our_own_says_so(fanin: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FANIN_DEBUG", raising=False)
+    monkeypatch.setitem(module.fanin.commands, "fail", failing(ZeroDivisionError("of our\nown")))
+    ended = fanin("fail")
+    assert ended.code == 101
+    assert ended.err.startswith("internal error: ZeroDivisionError: of our own\nThis is a fault in fanin")
+    assert "Traceback" not in ended.err
+    monkeypatch.setenv("FANIN_DEBUG", "1")
+    assert "Traceback" in fanin("fail").err
+
+
+def test_interruption_is_quiet(fanin: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(module.fanin.commands, "fail", failing(KeyboardInterrupt()))
+    ended = fanin("fail")
+    assert ended.code == 130
+    assert "Traceback" not in ended.err
+
+
+def test_python_dash_m(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [*COMMAND, "list", "--format", "json"], capture_output=True, text=True, cwd=tmp_path, check=True
+    )
+    assert any(row["name"] == "he_normal" for row in json.loads(done.stdout))
+    assert done.stderr == ""
+
+
+def test_a_reader_that_leaves_is_no_error() -> None:
+    # The pipe's reader closes before anything is written, as `head` does when it has seen enough.
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([*COMMAND, "list"], stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writer)
+    assert done.returncode == 141
+    assert done.stderr == ""
+
+
+def test_control_c_ends_quietly(tmp_path: Path) -> None:
+    (tmp_path / "slow.py").write_text(
+        "import pathlib, time\ndef make():\n    pathlib.Path('started').touch()\n    time.sleep(60)\n",
+        encoding="utf-8",
+    )
+    process = subprocess.Popen(
+        [*COMMAND, "plan", "slow.py:make", "-i", "2x2"],
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "started").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, out, err.strip()) == (130, "", "")
+
+
+def test_help_loads_no_framework() -> None:
+    program = (
+        "import sys\nfrom fanin.cli.main import main\n"
+        "for words in (['--help'], ['check', '--help'], ['list']):\n    main(words)\n"
+        "print(sorted({'torch', 'plotly', 'rich', 'transformers', 'sklearn'} & set(sys.modules)), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stderr == "[]\n"
