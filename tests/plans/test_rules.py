@@ -72,9 +72,16 @@ def test_values_that_only_the_constructor_knows(builder: Any, kind: Any) -> None
     assert entry_of(builder, (4,), use(kind)).status == Status.KEPT
 
 
-def test_a_bias_before_softplus_is_a_step_size(builder: Any) -> None:
-    entry = entry_of(builder, (4,), use(UseKind.BIAS, activation=builder.known("softplus")))
-    assert (entry.rule, entry.draw) == ("step size", None)
+@pytest.mark.parametrize(("after", "rule"), [("product", "step size"), ("contraction", "bias")])
+def test_a_bias_before_softplus_is_a_step_size_where_it_multiplies(
+    builder: Any, after: str, rule: str
+) -> None:
+    id = builder.weight(builder.node("input"), "w", (8, 8))
+    builder.param("b", (8,), Use(node=id, kind=UseKind.BIAS))
+    softplus, _ = builder.act(id, "softplus")
+    builder.node(after, softplus)
+    entry = plan(builder.build())["b"]
+    assert (entry.rule, entry.draw is None) == (rule, rule == "step size")
 
 
 def tables(builder: Any, *, tied: Any = False, by_input: Any = True) -> Any:

@@ -238,3 +238,37 @@ def test_uses_that_agree_are_one_answer(builder: Any) -> None:
     entry = plan(builder.build())["w"]
     assert "strictest" not in entry.reason
     assert any("2 places" in text for text in entry.evidence)
+
+
+def test_attention_scores_are_no_stream(builder: Any) -> None:
+    table = builder.weight(builder.node("input"), "bias", (8, 8))
+    for i in range(2):
+        scores = builder.weight(table, f"q{i}", (8, 8), branch=i)
+        join = builder.node("add", table, scores)
+        builder.branches.append(Branch(start=table, join=join, final=(f"q{i}",), depth=1, normalised=False))
+        builder.node("softmax", join)
+        table = join
+    builder.branches.pop(0)
+    builder.use(1, branch=None)
+    builder.use(2, branch=0)
+    made = plan(builder.build())
+    assert made["q1"].gain == 1.0
+    assert made["q1"].rule == "weight"
+
+
+def test_a_gate_on_a_branch_gets_no_factor(builder: Any) -> None:
+    residual(builder, 4, norm_before=True)
+    builder.use(2, activation=builder.known("sigmoid"))
+    made = plan(builder.build())
+    assert (made["blocks.0.w"].gain, made["blocks.1.w"].gain) == (0.5, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "power"),
+    [({}, math.e), ({"norm_before": True}, 2.0), ({"norm_after": True}, 5.0), ({"post": True}, 1.0)],
+)
+def test_a_head_knows_the_power_of_an_unnormalised_stream(builder: Any, kind: Any, power: float) -> None:
+    residual(builder, 4, **kind)
+    last = builder.node("pool", len(builder.nodes) - 1)
+    builder.weight(last, "head", (3, 8), head=True)
+    assert plan(builder.build())["head"].gain == pytest.approx(0.5 / math.sqrt(power))

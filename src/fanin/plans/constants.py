@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from fanin.plans.facts import Facts
 from fanin.plans.rule import Case, Claim, Rule
 from fanin.records.draw import Constant
-from fanin.records.graph import UseKind
+from fanin.records.graph import OpKind, UseKind
 from fanin.records.plan import Status
 
 __all__ = ["BIAS", "CONSTANTS", "CONSTRUCTED", "NORM_SCALE", "NORM_SHIFT", "STEP"]
@@ -38,20 +39,28 @@ def _norm_shift(case: Case) -> Claim | None:
 
 def _step(case: Case) -> Claim | None:
     role = case.role
-    if role.kind not in (UseKind.BIAS, UseKind.SHIFT) or not _feeds_softplus(case, role.activation):
+    if role.kind not in (UseKind.BIAS, UseKind.SHIFT) or not _is_factor(case.facts, role.node):
         return None
     return Claim(
         scheme="keep",
         status=Status.KEPT,
-        reason="softplus of it is a step size, for which only its constructor has the law",
-        evidence=(f"added before softplus: {case.place}",),
+        reason="softplus of it is a factor (a step size, a width): its constructor's value is the law",
+        evidence=(f"added before a softplus whose output multiplies a signal: {case.place}",),
         references=("A. Gu, T. Dao, Mamba, 2023, section 3.6",),
     )
 
 
-def _feeds_softplus(case: Case, activation: int | None) -> bool:
-    read = [node.activation for node in case.facts.readers.get(case.role.node, ())]
-    return any(i is not None and case.facts.powers[i].name == "softplus" for i in (activation, *read))
+_FACTORS = (OpKind.PRODUCT, OpKind.POINTWISE, OpKind.ACTIVATION)
+
+
+def _is_factor(facts: Facts, node: int) -> bool:
+    """Whether softplus of a node's output multiplies something, instead of being summed over."""
+    for reader in facts.readers.get(node, ()):
+        if reader.activation is not None and facts.powers[reader.activation].name == "softplus":
+            after = facts.readers.get(reader.id, ())
+            if after and all(found.kind in _FACTORS for found in after):
+                return True
+    return False
 
 
 def _bias(case: Case) -> Claim | None:

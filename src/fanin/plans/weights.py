@@ -78,7 +78,7 @@ def _activation(case: Case) -> _Factor | None:
     relu_like = factor != 1.0 and follows is not None and follows.scale_free
     return _Factor(
         value=factor,
-        reason=" and ".join(reasons),
+        reason=", ".join(reasons),
         evidence=tuple(evidence),
         references=(_HE,) if relu_like else (_LECUN,),
     )
@@ -90,10 +90,12 @@ def _depth(case: Case) -> _Factor | None:
     branch = facts.residual(use)
     if use.branch is None or branch is None:
         return None
+    if use.activation is not None and not facts.powers[use.activation].scale_free:
+        return None  # a gate on the branch: a factor before its activation is none at the join
     count = len(facts.streams[use.branch])
     seen = (_join(branch.join, count),)
     if count == 1:
-        return _Factor(value=1.0, reason="ends the only residual branch", evidence=seen)
+        return None
     text = f"ends one of {count} residual branches"
     end = _ends(case, branch)
     if end == _NORM:
