@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import prod
 
 from fanin.graphs.regions import Regions, find_regions
 from fanin.graphs.roles import contraction_axes, convolution_axes, table_axes
 from fanin.graphs.sources import Source
 from fanin.graphs.steps import Form, Part, Read, Run, Step
-from fanin.records.axes import Axes
+from fanin.records.axes import Axes, Role
 from fanin.records.graph import OpKind, UseKind
 
 __all__ = ["Draft", "DraftUse", "Drafts", "draft"]
@@ -40,6 +41,8 @@ class DraftUse:
     node: int
     kind: UseKind
     rank: int = 1
+    rows: tuple[int, int] | None = None
+    """First place and number of places along the out dimension, if only a slice is read."""
     axes: Axes | None = None
     offset: float = 0.0
     activation: int | None = None
@@ -116,9 +119,9 @@ def draft(run: Run) -> Drafts:
         made.append(node)
         wanted.update(node.inputs)
     nodes = {node.id: node for node in reversed(made)}
-    outputs = tuple(
-        dict.fromkeys(r.step for r in run.outputs if r.step is not None and r.step in nodes)
-    )
+    returned = [r.step for r in run.outputs if r.step is not None and r.step in nodes]
+    # A model may return an object that hides its tensors: then the last node stands for them.
+    outputs = tuple(dict.fromkeys(returned or list(nodes)[-1:]))
     drafts = Drafts(nodes=nodes, outputs=outputs)
     drafts.link()
     _fold_norms(drafts)
@@ -204,6 +207,7 @@ def _use(step: Step, read: Read, source: Source, run: Run) -> DraftUse:
     elif step.form == Form.CONTRACTION:
         made.kind = UseKind.WEIGHT
         made.axes = contraction_axes(source, read.labels)
+        made.rows = _rows(source, made.axes)
     elif step.form == Form.CONVOLUTION and read.part == Part.WEIGHT:
         made.kind = UseKind.WEIGHT
         made.axes = convolution_axes(
@@ -220,6 +224,15 @@ def _use(step: Step, read: Read, source: Source, run: Run) -> DraftUse:
         made.kind = UseKind.SCALE
         made.offset = run.offset(step.id, read.operand) if source.derived else 0.0
     return made
+
+
+def _rows(source: Source, axes: Axes) -> tuple[int, int] | None:
+    """The slice of the out dimension that is read; None for all of it."""
+    outs = [i for i, role in enumerate(axes.roles) if role == Role.OUT]
+    if len(outs) != 1:
+        return None
+    size = prod(span.size for spans in source.dims for span in spans if span.dim == outs[0])
+    return (source.start[outs[0]], size) if size < source.shape[outs[0]] else None
 
 
 def _regional(

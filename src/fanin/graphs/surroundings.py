@@ -225,6 +225,29 @@ def find_blocks(drafts: Drafts) -> None:
                 use.blocks = _blocks(drafts, node, use)
 
 
+    slices: dict[str, list[DraftUse]] = {}
+    for node in drafts.nodes.values():
+        for use in node.uses:
+            if use.rows is not None:
+                slices.setdefault(use.name, []).append(use)
+    for uses in slices.values():
+        _join_slices(uses)
+
+
+def _join_slices(uses: list[DraftUse]) -> None:
+    """A weight of which each contraction reads a slice: the slices are its blocks."""
+    edges: set[int] = set()
+    for use in uses:
+        start, size = use.rows or (0, 0)
+        edges.update((start, start + size))
+        for block in use.blocks:
+            start += block
+            edges.add(start)
+    ordered = sorted(edges | {0})
+    for use in uses:
+        use.blocks = tuple(b - a for a, b in zip(ordered, ordered[1:], strict=False))
+
+
 def _blocks(drafts: Drafts, node: Draft, use: DraftUse) -> tuple[int, ...]:
     axis = 1 if node.kind == OpKind.CONVOLUTION else len(node.step.shape) - 1
     if axis >= len(node.step.shape) or use.axes is None or Role.OUT not in use.axes.roles:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from fanin.errors import ModelError
+from fanin.errors import ModelError, explain
 from fanin.graphs.reading import analyse
 from fanin.graphs.steps import Run
 from fanin.laws.gains import identify
 from fanin.records.graph import Graph, Parameter, Use
 from fanin.torch.convert import converted
 from fanin.torch.inputs import as_call
-from fanin.torch.names import NamedTensor
-from fanin.torch.record import Recording, record
+from fanin.torch.names import NamedTensor, named_tensors
+from fanin.torch.record import Recording, record, unwrapped
 from fanin.torch.replay import Replay
 
 __all__ = ["graph_of", "read"]
@@ -53,7 +53,13 @@ def read(model: nn.Module, *inputs: object) -> Graph:
         return graph_of(record(model, args, kwargs, engine="fake"), model)
     except ModelError as error:
         reason = _reason(error)
-    recording = record(model, args, kwargs, engine="real")
+    try:
+        recording = record(model, args, kwargs, engine="real")
+    except ModelError as error:
+        if not any(entry.tensor.is_meta for entry in named_tensors(model)):
+            raise
+        remedy = "It is on the meta device, where there are no values: build it on a real device to read it"
+        raise ModelError(explain("The model cannot be run without values", received=f"{reason}; then {error}", remedy=remedy)) from error
     return graph_of(recording, model, why=reason)
 
 
@@ -88,7 +94,7 @@ def graph_of(recording: Recording, model: nn.Module, *, why: str = "") -> Graph:
     idle = [p.name for p in parameters if not p.buffer and not p.uses]
     notes = (f"took no part in this run: {', '.join(idle[:8])}{', ...' * (len(idle) > 8)}",) if idle else ()
     return Graph(
-        model=type(model).__name__,
+        model=type(unwrapped(model)).__name__,
         framework=f"torch {torch.__version__}",
         engine=f"{recording.engine} ({why})" if why else recording.engine,
         nodes=reading.nodes,

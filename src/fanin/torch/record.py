@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
@@ -21,7 +22,7 @@ from fanin.torch.derive import derive
 from fanin.torch.names import NamedTensor, named_modules, named_tensors
 from fanin.torch.sandbox import keep_random_state, keep_state, keep_values, swap_tensors
 
-__all__ = ["Observer", "Op", "Operand", "Output", "Recording", "record"]
+__all__ = ["Observer", "Op", "Operand", "Output", "Recording", "record", "unwrapped"]
 
 _SMALL = 64
 """Largest number of elements of an outside constant that a recording keeps."""
@@ -198,7 +199,7 @@ def record(
         stack.enter_context(mode)
         stack.enter_context(run)
         try:
-            output = _unwrapped(model)(*args, **kwargs)
+            output = unwrapped(model)(*args, **kwargs)
         except Exception as error:
             raise ModelError(
                 explain(
@@ -576,7 +577,10 @@ def _same(tensor: torch.Tensor) -> torch.Tensor:
 
 @contextlib.contextmanager
 def _eager() -> Iterator[None]:
-    """No compiled code and no fused inference paths: they would hide operators."""
+    """No compiled code and no fused inference paths, which hide operators; no log of a fallback."""
+    # torch logs a traceback when a fake run fails; the caller is told by an exception, or falls back.
+    talk = logging.getLogger("torch._subclasses.fake_tensor")
+    disabled, talk.disabled = talk.disabled, True
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     stance = getattr(torch.compiler, "set_stance", None)
@@ -585,6 +589,7 @@ def _eager() -> Iterator[None]:
             yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
+        talk.disabled = disabled
 
 
 @contextlib.contextmanager
@@ -620,7 +625,8 @@ def _paths(model: nn.Module, run: _Run) -> Iterator[None]:
             handle.remove()
 
 
-def _unwrapped(model: nn.Module) -> nn.Module:
+def unwrapped(model: nn.Module) -> nn.Module:
+    """The user's module inside data parallel wrappers and ``torch.compile``."""
     inner = model
     while (
         isinstance(inner, nn.DataParallel | nn.parallel.DistributedDataParallel)
