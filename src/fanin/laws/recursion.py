@@ -146,17 +146,20 @@ def dead_share(c: float, samples: int) -> float:
     if c == 1.0:
         return 0.5
     slope = math.sqrt(c / (1.0 - c))
-    # Simpson over ±9 standard deviations; the step resolves the rise of Phi^B, which is steepest there.
-    steps = 2 * math.ceil(9.0 * max(16.0, 8.0 * min(slope, 1e3) * math.log(samples + 2.0)))
-    h = 18.0 / steps
+    # Phi(-t slope) is 1 left of the end and 0 right of it, so only the rise between is left to integrate;
+    # its width shrinks as the slope grows, and the number of steps stays.
+    end = 9.0 / max(slope, 1.0)
+    steps = 2 * math.ceil(9.0 * max(16.0, 8.0 * math.log(samples + 2.0)))
+    h = 2.0 * end / steps
     total = 0.0
     for k in range(steps + 1):
-        t = -9.0 + k * h
+        t = -end + k * h
         factor = 1.0 if k in (0, steps) else 4.0 if k % 2 else 2.0
         below = 0.5 * math.erfc(t * slope / math.sqrt(2.0))
         if below > 0.0:
             total += factor * math.exp(-0.5 * t * t + samples * math.log(below))
-    return total * h / 3.0 / math.sqrt(2.0 * math.pi)
+    left = 0.5 * math.erfc(end / math.sqrt(2.0)) if slope > 1.0 else 0.0
+    return total * h / 3.0 / math.sqrt(2.0 * math.pi) + left
 
 
 def saturated_share(bound: float, q: float) -> float:
