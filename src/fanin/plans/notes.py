@@ -17,7 +17,7 @@ _COLLAPSE = 0.5
 def notes(facts: Facts) -> tuple[str, ...]:
     """Notes on how the model was run and on what no initial weights can mend."""
     found = list(facts.graph.notes)
-    if facts.graph.engine != "fake tensors":
+    if "(" in facts.graph.engine:  # a fall-back, with its reason
         found.append(f"engine: {facts.graph.engine}")
     found += [note for note in (_loaded(facts), _post_norm(facts), _collapse(facts)) if note]
     return tuple(found)

@@ -13,7 +13,7 @@ from fanin.records.draw import Draw
 from fanin.records.graph import Node, Parameter, Use
 from fanin.records.plan import Status
 
-__all__ = ["Case", "Claim", "Policy", "Rule"]
+__all__ = ["Case", "Claim", "Policy", "Rule", "count_fans"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,7 @@ from fanin.records.axes import Axes, as_axes
 from fanin.schemes import registry
 from fanin.schemes.base import Entry
 from fanin.torch import init
+from fanin.torch.init_plain import draw_seed
 from fanin.torch.store import check_writable, fill_
 
 __all__ = ["functions"]
@@ -77,7 +78,7 @@ def _function(entry: Entry) -> Callable[..., torch.Tensor]:
             return tensor  # type: ignore[no-any-return]
         axes = as_axes(values["axes"], tuple(tensor.shape))
         draw = scheme.draw(tuple(tensor.shape), axes)
-        seed = init.draw_seed(values["seed"], values["generator"])
+        seed = draw_seed(values["seed"], values["generator"])
         return fill_(tensor, draw, seed=seed, name=name, axes=axes)
 
     fill.__name__ = fill.__qualname__ = f"{entry.name}_"
