@@ -2,7 +2,7 @@
 // registers, and a vector that holds a rarer one (1 in 32) gathers from the whole table.
 #include <immintrin.h>
 
-#include "fanin/element.hpp"
+#include "fanin/lanes.hpp"
 
 namespace fanin {
 namespace {
@@ -232,6 +232,6 @@ void cast(const float* in, std::size_t count, Dtype dtype, void* out) {
 }  // namespace
 
 extern const Path avx2_path;
-const Path avx2_path = {"avx2", supported, words, normals, narrow, cast};
+const Path avx2_path = {"avx2", supported, words, normals, narrow, wide_bases, cast};
 
 }  // namespace fanin

@@ -18,8 +18,8 @@ extern const Path avx512_path;
 
 namespace {
 
-// Elements of a temporary buffer: 8 KiB of float32, well inside a first-level cache.
-constexpr std::size_t chunk = 2048;
+// Elements of a temporary buffer: they stay in a first-level cache.
+constexpr std::size_t chunk = 1024;
 // Threads begin at whole vectors of every path.
 constexpr std::size_t grain = 4096;
 
@@ -27,21 +27,23 @@ void fill_wide(const Path& path, void* out, Dtype dtype, std::uint64_t begin, st
                const Key& key, const Recipe& recipe) {
     const Key further = second_key(key);
     std::uint32_t first[chunk], second[chunk];
-    float rounded[chunk];
+    float narrow[chunk];
+    double base[chunk];
     for (std::size_t done = 0; done < count; done += chunk) {
         const std::size_t now = std::min(chunk, count - done);
         path.words(key, begin + done, now, first);
         path.words(further, begin + done, now, second);
+        double* const wide = dtype == Dtype::float64 ? static_cast<double*>(out) + done : base;
+        path.wide(recipe, first, second, now, wide);
         if (dtype == Dtype::float64) {
-            double* to = static_cast<double*>(out) + done;
-            for (std::size_t i = 0; i < now; ++i) to[i] = affine(recipe, wide_base(recipe, first[i], second[i]));
+            affine_all(recipe, now, wide);
             continue;
         }
-        float* to = dtype == Dtype::float32 ? static_cast<float*>(out) + done : rounded;
-        for (std::size_t i = 0; i < now; ++i)
-            to[i] = affine(recipe, static_cast<float>(wide_base(recipe, first[i], second[i])));
+        float* const to = dtype == Dtype::float32 ? static_cast<float*>(out) + done : narrow;
+        for (std::size_t i = 0; i < now; ++i) to[i] = static_cast<float>(base[i]);
+        affine_all(recipe, now, to);
         if (dtype != Dtype::float32)
-            path.cast(rounded, now, dtype, static_cast<unsigned char*>(out) + done * item_size(dtype));
+            path.cast(narrow, now, dtype, static_cast<unsigned char*>(out) + done * item_size(dtype));
     }
 }
 

@@ -26,6 +26,20 @@ static inline Number affine(const Recipe& recipe, Number base) {
     return value;
 }
 
+// The same in place on an array, with the choices outside the loops.
+template <class Number>
+static inline void affine_all(const Recipe& recipe, std::size_t count, Number* values) {
+    const Number low = static_cast<Number>(recipe.low), high = static_cast<Number>(recipe.high);
+    const Number scale = static_cast<Number>(recipe.scale), shift = static_cast<Number>(recipe.shift);
+    if (recipe.kind == Kind::truncated)
+        for (std::size_t i = 0; i < count; ++i) values[i] = clamp(values[i], low, high);
+    for (std::size_t i = 0; i < count; ++i) values[i] = values[i] * scale;
+    if (recipe.shift == 0.0) return;
+    for (std::size_t i = 0; i < count; ++i) values[i] = values[i] + shift;
+    if (recipe.kind == Kind::uniform)
+        for (std::size_t i = 0; i < count; ++i) values[i] = clamp(values[i], low, high);
+}
+
 static inline float narrow_element(const Recipe& recipe, std::uint32_t word) {
     if (recipe.kind == Kind::uniform) return affine(recipe, uniform32(word));
     if (recipe.kind == Kind::truncated) word = window32(word, recipe.start, recipe.width);

@@ -33,6 +33,9 @@ struct Path {
     void (*normals)(const std::uint32_t* words, std::size_t count, float* out);
     // Float32 elements of a recipe that is not wide.
     void (*narrow)(const Recipe&, const Key&, std::uint64_t begin, std::size_t count, float* out);
+    // Float64 bases (before scale and shift) of a wide recipe, from the two words of each element.
+    void (*wide)(const Recipe&, const std::uint32_t* first, const std::uint32_t* second, std::size_t count,
+                 double* out);
     // Rounding to one of the small formats.
     void (*cast)(const float* in, std::size_t count, Dtype dtype, void* out);
 };
