@@ -109,7 +109,7 @@ def signal_section(diagnosis: Diagnosis, name: str = "signal") -> str:
     healthy = charts.band(diagnosis)
     lead = (
         "Mean square of each layer's output going forward, and of the gradient coming back, on one "
-        "logarithmic axis. Healthy lines stay level."
+        "logarithmic axis. Healthy lines stay level. The head is left out: its size is chosen for the loss."
     )
     below = (
         "The grey band is where a network of this depth and these widths stays when its weights are drawn "

@@ -193,7 +193,8 @@ def basis(diagnosis: Diagnosis) -> str:
         *diagnosis.environment,
         *(("note", note) for note in dict.fromkeys((*graph.notes, *p.notes, *trace.notes))),
     ]
-    module = f"fanin.{graph.framework}"
+    # The framework may come with its version: "torch 2.13.0".
+    module = f"fanin.{(graph.framework.split() or ['torch'])[0]}"
     code = (
         f"import {module}\n\nreport = {module}.check(model, batch)   # this page\n"
         f"{module}.init_(model, batch)            # carry the plan out"

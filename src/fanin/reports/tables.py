@@ -11,7 +11,7 @@ from fanin.records.plan import Entry, Status
 from fanin.records.trace import Measurement
 from fanin.reports.figures import fold, pattern, percent, science, span
 from fanin.reports.markup import Cell
-from fanin.reports.view import Weight, grouped, layer_name, weights
+from fanin.reports.view import Weight, grouped, layer_name, operation, weights
 
 __all__ = ["LAYERS", "PLAN", "layer_rows", "plan_rows"]
 
@@ -19,7 +19,7 @@ LAYERS = (
     "layer", "operation", "shape", "forward power", "backward power",
     "mean", "dead", "saturated", "zeros", "cosine",
 )  # fmt: skip
-PLAN = ("tensor", "shape", "fan in → out", "gain", "draw", "planned std", "std as it is", "ratio", "why")
+PLAN = ("tensor", "shape", "fan in → out", "gain", "draw", "std planned", "std now", "ratio", "why")
 
 T = TypeVar("T")
 
@@ -54,12 +54,12 @@ def _note(total: int, groups: Sequence[Sequence[object]]) -> str:
 
 def _layer(group: Sequence[Measurement]) -> list[Cell]:
     first = group[0]
-    title = layer_name(first) if len(group) == 1 else _title([m.module for m in group])
+    title = layer_name(first) if len(group) == 1 else _title([m.module or operation(m) for m in group])
     ahead, back = [m.power for m in group], [m.gradient_power for m in group]
     power = _figure(ahead)
     return [
         Cell(text=title, css="name", value=None),
-        Cell(text=first.op),
+        Cell(text=operation(first)),
         Cell(text="×".join(map(str, first.shape))),
         Cell(text=power.text, value=power.value, css="n" if all(m.finite for m in group) else "n off"),
         _figure(back),
@@ -75,7 +75,7 @@ def _title(names: Sequence[str]) -> str:
     distinct = list(dict.fromkeys(names))
     if len(distinct) == len(names):
         return fold(distinct)
-    return f"{fold(distinct).rpartition(' ×')[0] or distinct[0] or '(model)'} ×{len(names)}"
+    return f"{fold(distinct).rpartition(' ×')[0] or distinct[0]} ×{len(names)}"
 
 
 def _figure(values: Sequence[float | None]) -> Cell:

@@ -15,7 +15,7 @@ from fanin.records.finding import Diagnosis, Finding, Severity
 from fanin.records.trace import Measurement
 from fanin.reports.figures import bars, fold, pattern, percent, plural, short, span
 from fanin.reports.verdict import verdict, worst
-from fanin.reports.view import Weight, fold_findings_where, grouped, layer_name, ranked, weights
+from fanin.reports.view import Weight, fold_findings_where, grouped, layer_name, operation, ranked, weights
 
 __all__ = ["Line", "Piece", "head", "lines", "plain", "to_ascii"]
 
@@ -182,7 +182,7 @@ def _layers(diagnosis: Diagnosis, width: int) -> Iterator[Line]:
     yield from _table(header, rows, width, drop=(2, 1, 4, 6, 8, 9, 7))
     if not all(m.finite for m in trace):
         first = next(m for m in trace if not m.finite)
-        yield (Piece(f"first value that is not finite: {layer_name(first)} ({first.op})", "failure"),)
+        yield (Piece(f"first value that is not finite: {layer_name(first)} ({operation(first)})", "failure"),)
 
 
 def _block(measurement: Measurement) -> tuple[object, ...]:
@@ -190,17 +190,17 @@ def _block(measurement: Measurement) -> tuple[object, ...]:
 
 
 def _layer_row(group: Sequence[Measurement]) -> tuple[str, ...]:
-    names = list(dict.fromkeys(m.module for m in group))
+    names = list(dict.fromkeys(m.module or operation(m) for m in group))
     one = len(group) == 1
-    title = layer_name(group[0]) if one else fold(names or [""])
+    title = layer_name(group[0]) if one else fold(names)
     if not one and len(names) != len(group):
-        title = f"{title.rpartition(' ×')[0] or title or '(model)'} ×{len(group)}"
+        title = f"{title.rpartition(' ×')[0] or title} ×{len(group)}"
     ahead = [m.power for m in group]
     back = [m.gradient_power for m in group]
     known = [g for g in back if g is not None]
     return (
         title,
-        group[0].op,
+        operation(group[0]),
         str(group[0].units),
         span(short(ahead[0]), short(ahead[-1])),
         "" if one else bars(ahead, 6),

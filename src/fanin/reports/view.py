@@ -17,7 +17,17 @@ from fanin.records.plan import Entry
 from fanin.records.trace import Measurement, ParameterMeasurement
 from fanin.reports.figures import pattern
 
-__all__ = ["Weight", "chain", "fold_findings_where", "grouped", "layer_name", "ranked", "thinned", "weights"]
+__all__ = [
+    "Weight",
+    "chain",
+    "fold_findings_where",
+    "grouped",
+    "layer_name",
+    "operation",
+    "ranked",
+    "thinned",
+    "weights",
+]
 
 _CARRIERS = frozenset(
     {
@@ -31,6 +41,13 @@ _CARRIERS = frozenset(
 )
 """Nodes whose power tells how a signal travels. An activation halves it by design, and a
 normalisation resets it, so a line through all nodes would only zigzag."""
+
+_PLAIN_WORDS = {
+    OpKind.CONTRACTION: "linear",
+    OpKind.CONVOLUTION: "convolution",
+    OpKind.EMBEDDING: "embedding",
+}
+"""Words for what frameworks spell in many ways."""
 
 _ORDER = {Severity.FAILURE: 0, Severity.WARNING: 1, Severity.INFO: 2}
 
@@ -58,9 +75,16 @@ class Weight:
 
 
 def layer_name(measurement: Measurement) -> str:
-    """Name the module a node ran under, with the number of the call from the second call on."""
-    name = measurement.module or "(model)"
+    """Name the module a node ran under (its operation, where that is the model itself), and which call."""
+    name = measurement.module or operation(measurement)
     return f"{name} (call {measurement.call + 1})" if measurement.call else name
+
+
+def operation(measurement: Measurement) -> str:
+    """Name what a node computes in a word: ``linear`` rather than ``aten.addmm.default``."""
+    if measurement.kind in _PLAIN_WORDS:
+        return _PLAIN_WORDS[measurement.kind]
+    return measurement.op.removeprefix("aten.").partition(".")[0].rstrip("_")
 
 
 def ranked(findings: Iterable[Finding]) -> tuple[Finding, ...]:
@@ -79,18 +103,24 @@ def chain(diagnosis: Diagnosis) -> tuple[tuple[Measurement, ...], ...]:
 
     Each part starts at a node of `Graph.path` that carries the signal (a weighted layer or a residual
     join) and holds everything measured up to the next one. With fewer than two such nodes every
-    measured node of the path starts a part.
+    measured node of the path starts a part. The head and what follows are left out: the loss decides
+    how large an output should be, not the law of the signal.
     """
-    on_path = set(diagnosis.graph.path)
+    heads = {use.node for p in diagnosis.graph.parameters for use in p.uses if use.head}
+    on_path = set(diagnosis.graph.path) - heads
     trace = sorted(diagnosis.trace.measurements, key=lambda m: m.node)
-    heads = {m.node for m in trace if m.node in on_path and m.kind in _CARRIERS}
-    if len(heads) < 2:
-        heads = {m.node for m in trace if m.node in on_path}
+    starts = {m.node for m in trace if m.node in on_path and m.kind in _CARRIERS}
+    if len(starts) < 2:
+        starts = {m.node for m in trace if m.node in on_path}
     parts: list[list[Measurement]] = []
+    inside = False
     for measurement in trace:
-        if measurement.node in heads:
-            parts.append([measurement])
-        elif parts:
+        if measurement.node in starts:
+            parts.append([])
+            inside = True
+        elif measurement.node in heads:
+            inside = False
+        if inside:
             parts[-1].append(measurement)
     return tuple(map(tuple, parts))
 
