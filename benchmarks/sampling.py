@@ -74,7 +74,9 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     paths = _kernel.paths()
-    print(f"{options.elements} elements, {options.threads} thread(s), medians of {options.runs} runs, ns/element")
+    print(
+        f"{options.elements} elements, {options.threads} thread(s), median ns an element of {options.runs} runs"
+    )
     print(f"{'draw':<10} {'dtype':<9} {'torch':>7}" + "".join(f"{p:>18}" for p in paths))
     for label, draw, dtype, theirs in CASES:
         tensor = torch.ones(options.elements, dtype=getattr(torch, dtype))

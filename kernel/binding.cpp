@@ -8,6 +8,7 @@
 #include <stdexcept>
 #include <string>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "fanin/fill.hpp"
@@ -31,8 +32,16 @@ fanin::Key key_of(const KeyWords& words) {
     return {std::get<0>(words), std::get<1>(words), std::get<2>(words), std::get<3>(words)};
 }
 
-void fill(Bytes out, int dtype, std::uint64_t begin, KeyWords key, int kind, bool wide, Numbers numbers,
-          std::uint64_t start, std::uint64_t width, unsigned threads, const std::string& path) {
+// What both fills take, checked.
+struct Job {
+    fanin::Dtype format;
+    std::size_t items;
+    fanin::Key key;
+    fanin::Recipe recipe;
+};
+
+Job job_of(const Bytes& out, int dtype, const KeyWords& key, int kind, bool wide, const Numbers& numbers,
+           std::uint64_t start, std::uint64_t width) {
     if (dtype < 0 || dtype >= fanin::dtype_count || kind < 0 || kind > 2)
         throw std::invalid_argument("unknown dtype or kind");
     const auto format = static_cast<fanin::Dtype>(dtype);
@@ -44,9 +53,35 @@ void fill(Bytes out, int dtype, std::uint64_t begin, KeyWords key, int kind, boo
                                   std::get<0>(numbers),           std::get<1>(numbers),
                                   std::get<2>(numbers),           std::get<3>(numbers),
                                   start,                          width};
+    return {format, out.size() / size, key_of(key), recipe};
+}
+
+void fill(Bytes out, int dtype, std::uint64_t begin, KeyWords key, int kind, bool wide, Numbers numbers,
+          std::uint64_t start, std::uint64_t width, unsigned threads, const std::string& path) {
+    const Job job = job_of(out, dtype, key, kind, wide, numbers, start, width);
     const fanin::Path& chosen = path_named(path);
     const nb::gil_scoped_release unlocked;
-    fanin::fill(chosen, out.data(), format, begin, out.size() / size, key_of(key), recipe, threads);
+    fanin::fill(chosen, out.data(), job.format, begin, job.items, job.key, job.recipe, threads);
+}
+
+void fill_turned(Bytes out, int dtype, std::uint64_t begin, KeyWords key, int kind, bool wide, Numbers numbers,
+                 std::uint64_t start, std::uint64_t width, unsigned threads, const std::string& path,
+                 std::size_t origin, std::size_t rows, std::vector<std::size_t> shape,
+                 std::vector<std::size_t> strides) {
+    const Job job = job_of(out, dtype, key, kind, wide, numbers, start, width);
+    if (rows == 0 || shape.size() != strides.size() || shape.size() > 16)
+        throw std::invalid_argument("a turned tensor has rows and one stride a dimension, 16 at most");
+    std::size_t last = origin + rows - 1;
+    for (std::size_t k = 0; k < shape.size(); ++k) {
+        if (shape[k] == 0) throw std::invalid_argument("a turned tensor has elements");
+        last += (shape[k] - 1) * strides[k];
+    }
+    if (last >= job.items) throw std::invalid_argument("a turned tensor leaves its memory");
+    const fanin::Path& chosen = path_named(path);
+    const fanin::Turn turn = {rows, std::move(shape), std::move(strides)};
+    const nb::gil_scoped_release unlocked;
+    fanin::fill_turned(chosen, out.data() + origin * fanin::item_size(job.format), job.format, begin, turn, job.key,
+                       job.recipe, threads);
 }
 
 void words(Bytes out, std::uint64_t begin, KeyWords key, const std::string& path) {
@@ -82,6 +117,9 @@ NB_MODULE(_kernel, module) {
     // noconvert: nanobind would otherwise fill a converted copy in silence.
     module.def("fill", &fill, "out"_a.noconvert(), "dtype"_a, "begin"_a, "key"_a, "kind"_a, "wide"_a,
                "numbers"_a, "start"_a, "width"_a, "threads"_a, "path"_a);
+    module.def("fill_turned", &fill_turned, "out"_a.noconvert(), "dtype"_a, "begin"_a, "key"_a, "kind"_a,
+               "wide"_a, "numbers"_a, "start"_a, "width"_a, "threads"_a, "path"_a, "origin"_a, "rows"_a,
+               "shape"_a, "strides"_a);
     module.def("words", &words, "out"_a.noconvert(), "begin"_a, "key"_a, "path"_a);
     module.def("normals", &normals, "words"_a.noconvert(), "out"_a.noconvert(), "path"_a);
     module.def("paths", &paths);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import ml_dtypes
@@ -15,11 +16,12 @@ from numpy.typing import NDArray
 from fanin.errors import InputError
 from fanin.records.axes import Axes, Role
 from fanin.records.draw import Constant, Draw, Normal, Orthogonal, TruncatedNormal, Uniform
-from fanin.sampling import layout
+from fanin.sampling import backends, layout
 from fanin.sampling.backends import VARIABLE
 from fanin.sampling.cast import DTYPES, decode, encode, format_of
 from fanin.sampling.engine import fill, fill_range, generate
 from fanin.sampling.recipe import recipe
+from fanin.sampling.streams import stream_key
 
 NORMAL = Normal(std=1.0)
 TRUNCATED = TruncatedNormal(std=1.0, parent_mean=0.0, parent_std=1.0, lower=-2.0, upper=2.0)
@@ -58,6 +60,49 @@ def test_layouts_hold_the_same_connection(roles: list[Role], data: st.DataObject
 def test_in_out_is_the_transpose_of_out_in() -> None:
     stored = made(NORMAL, (300, 500), axes=Axes(roles=(Role.IN, Role.OUT)))
     assert (stored == made(NORMAL, (500, 300)).T).all()
+
+
+TURNED = [
+    ((300, 500), (Role.IN, Role.OUT)),
+    ((1021, 33), (Role.IN, Role.OUT)),
+    ((64, 8), (Role.IN, Role.OUT)),
+    ((3, 3, 70, 41), (Role.RECEPTIVE, Role.RECEPTIVE, Role.IN, Role.OUT)),
+    ((3, 1, 5, 90, 32), (Role.RECEPTIVE, Role.RECEPTIVE, Role.BATCH, Role.IN, Role.OUT)),
+]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("shape", "roles"), TURNED)
+@pytest.mark.parametrize("threads", [1, 3])
+def test_turned_tiles_hold_the_same_connection(
+    shape: tuple[int, ...], roles: tuple[Role, ...], dtype: str, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backends, "_PER_THREAD", 1)
+    axes = Axes(roles=roles)
+    out = np.zeros(shape, format_of(dtype).storage)
+    assert layout.turned_view(layout.logical_view(out, axes)) is not None
+    fill(out, TRUNCATED, seed=1, name="w", axes=axes, dtype=dtype, threads=threads)
+    order = axes.logical_order
+    logical = made(TRUNCATED, tuple(shape[k] for k in order), dtype=dtype)
+    assert (out.transpose(order) == logical).all()
+
+
+def test_a_turned_fill_stays_in_its_memory() -> None:
+    memory = np.zeros(10_000, np.float32)
+    turned = layout.turned_view(np.zeros((100, 100), np.float32).T)
+    assert turned is not None
+    inside = replace(turned, memory=memory[:9_999])
+    with pytest.raises(ValueError, match="leaves its memory"):
+        backends.fill_turned(inside, recipe(NORMAL, "float32"), stream_key(0, "w"), "float32", 1)
+
+
+@pytest.mark.parametrize(
+    "logical",
+    [np.zeros((100, 100)), np.zeros((200, 100))[::2].T, np.zeros((100, 100))[::-1].T, np.zeros((0, 9)).T],
+    ids=["plain", "holes", "backwards", "empty"],
+)
+def test_what_is_not_turned(logical: NDArray[Any]) -> None:
+    assert layout.turned_view(logical) is None
 
 
 @pytest.mark.parametrize("block", [1, 2, 5, 7, 30, 31, 1000])

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "fanin/philox.hpp"
 
@@ -46,5 +47,17 @@ const Path* const* available_paths();
 // Write elements [begin, begin + count) to `out`; threads split the range and change no value.
 void fill(const Path& path, void* out, Dtype dtype, std::uint64_t begin, std::size_t count, const Key& key,
           const Recipe& recipe, unsigned threads);
+
+// How a stored tensor turns its logical order: logical element (row, q), q running row-major over
+// `shape`, lies at item row + sum of q's indices times `strides`. So rows are neighbours in memory
+// and columns are not, as where (out, in) is stored as (in, out).
+struct Turn {
+    std::size_t rows;
+    std::vector<std::size_t> shape, strides;
+};
+
+// The same as fill for the elements [begin, begin + rows * columns), in tiles that stay in the caches.
+void fill_turned(const Path& path, void* out, Dtype dtype, std::uint64_t begin, const Turn& turn,
+                 const Key& key, const Recipe& recipe, unsigned threads);
 
 }  // namespace fanin

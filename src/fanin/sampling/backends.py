@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from types import ModuleType
 from typing import Any
@@ -10,11 +11,12 @@ from numpy.typing import NDArray
 
 from fanin.errors import InputError, explain, nearest
 from fanin.sampling.cast import DTYPES
+from fanin.sampling.layout import Turned
 from fanin.sampling.recipe import Recipe
 from fanin.sampling.reference import elements
 from fanin.sampling.streams import StreamKey
 
-__all__ = ["VARIABLE", "backend", "fill_flat"]
+__all__ = ["VARIABLE", "backend", "fill_flat", "fill_turned"]
 
 VARIABLE = "FANIN_KERNEL"
 """Environment variable that forces a path: off, portable, avx2 or avx512 (unset or auto: the best)."""
@@ -51,15 +53,41 @@ def fill_flat(
     flat: NDArray[Any], made: Recipe, key: StreamKey, begin: int, dtype: str, threads: int | None
 ) -> None:
     """Write elements [begin, begin + flat.size) of a stream to a contiguous aligned run of memory."""
-    path = _path()
-    kernel = None if path == "off" else _kernel()
+    kernel, path = _chosen()
     if kernel is None or made.far is not None:
         # Far tails are rare enough to have one implementation only.
         for first in range(0, flat.size, _REFERENCE_CHUNK):
             last = min(first + _REFERENCE_CHUNK, flat.size)
             flat[first:last] = elements(made, key, begin + first, begin + last, dtype)
         return
-    if path != "auto" and path not in kernel.paths():
+    arguments = _arguments(made, key, begin, dtype, _workers(threads, flat.size))
+    kernel.fill(flat.view("u1"), **arguments, path=path)
+
+
+def fill_turned(turned: Turned, made: Recipe, key: StreamKey, dtype: str, threads: int | None) -> bool:
+    """Write a whole turned tensor by tiles, if the kernel is there; say whether it was."""
+    kernel, path = _chosen()
+    if kernel is None or made.far is not None:
+        return False
+    size = turned.rows * math.prod(turned.shape)
+    for place, origin in enumerate(turned.origins):
+        kernel.fill_turned(
+            turned.memory.view("u1"),
+            **_arguments(made, key, place * size, dtype, _workers(threads, size)),
+            path=path,
+            origin=origin,
+            rows=turned.rows,
+            shape=list(turned.shape),
+            strides=list(turned.strides),
+        )
+    return True
+
+
+def _chosen() -> tuple[ModuleType | None, str]:
+    """The kernel, unless it is missing or switched off, and the wanted path."""
+    path = _path()
+    kernel = None if path == "off" else _kernel()
+    if kernel is not None and path != "auto" and path not in kernel.paths():
         raise InputError(
             explain(
                 "This processor or build has no such kernel path",
@@ -68,19 +96,26 @@ def fill_flat(
                 remedy=f"Unset {VARIABLE}",
             )
         )
-    kernel.fill(
-        flat.view("u1"),
-        DTYPES.index(dtype),
-        begin,
-        key.words,
-        int(made.kind),
-        made.wide,
-        (made.scale, made.shift, made.low, made.high),
-        made.start,
-        made.width,
-        max(1, min(threads or _processors(), flat.size // _PER_THREAD)),
-        path,
-    )
+    return kernel, path
+
+
+def _arguments(made: Recipe, key: StreamKey, begin: int, dtype: str, threads: int) -> dict[str, Any]:
+    """What both fills of the kernel take."""
+    return {
+        "dtype": DTYPES.index(dtype),
+        "begin": begin,
+        "key": key.words,
+        "kind": int(made.kind),
+        "wide": made.wide,
+        "numbers": (made.scale, made.shift, made.low, made.high),
+        "start": made.start,
+        "width": made.width,
+        "threads": threads,
+    }
+
+
+def _workers(threads: int | None, size: int) -> int:
+    return max(1, min(threads or _processors(), size // _PER_THREAD))
 
 
 def _processors() -> int:

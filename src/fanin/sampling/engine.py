@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from fanin.errors import InputError, explain
 from fanin.records.axes import Axes
 from fanin.records.draw import Constant, Draw, Normal, Orthogonal
-from fanin.sampling.backends import backend, fill_flat
+from fanin.sampling.backends import backend, fill_flat, fill_turned
 from fanin.sampling.cast import DTYPES, encode, format_of
-from fanin.sampling.layout import blocks, flat_view, logical_view
+from fanin.sampling.layout import blocks, flat_view, logical_view, turned_view
 from fanin.sampling.recipe import Recipe, constant, recipe
 from fanin.sampling.streams import StreamKey, stream_key
 from fanin.sampling.structured import orthogonal
@@ -173,6 +173,9 @@ def _fill_elementwise(
     flat = flat_view(logical)
     if flat is not None:
         fill_flat(flat, made, key, 0, dtype, threads)
+        return
+    turned = turned_view(logical)
+    if turned is not None and fill_turned(turned, made, key, dtype, threads):
         return
     for begin, part in blocks(logical):
         values = np.empty(part.shape, part.dtype)

@@ -1,8 +1,8 @@
 """From words to standard uniforms and standard normals, in arithmetic that no compiler can change.
 
-Every product passes through an integer operation that clears its lowest bit (`_cut`) before it is
+Every product's pattern passes through an integer operation that clears its lowest bit before it is
 added. No compiler may contract a product and a sum across that, so there is nothing left that a
-fused multiply-add could round differently: NumPy, C++, torch.compile and a jitted JAX agree.
+fused multiply-add could round differently: compiled with contraction or without, the bits agree.
 """
 
 from __future__ import annotations
