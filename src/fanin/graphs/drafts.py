@@ -69,10 +69,12 @@ class Draft:
 
     @property
     def id(self) -> int:
+        """The step's id."""
         return self.step.id
 
     @property
     def inputs(self) -> tuple[int, ...]:
+        """Nodes that are read."""
         return tuple(dict.fromkeys(read.step for read in self.reads if read.step is not None))
 
     @property
@@ -82,6 +84,7 @@ class Draft:
 
     @property
     def contracts(self) -> bool:
+        """Whether each output is a sum over many inputs."""
         return self.kind in {OpKind.CONTRACTION, OpKind.CONVOLUTION, OpKind.RECURRENCE}
 
 
@@ -244,7 +247,7 @@ def _regional(
     node = Draft(step=step, kind=OpKind.POINTWISE, reads=reads)
     if region.root in carried:  # a mask turned into numbers
         return node
-    if len(region.members) == 1 and step.id in regions.cuts and regions._foreign(step, regions.root[step.id]):
+    if len(region.members) == 1 and step.id in regions.cuts and regions.foreign(step, regions.root[step.id]):
         for read in step.reads:
             for source in read.sources:
                 node.uses.append(_use(step, read, source, run))
@@ -264,9 +267,7 @@ def _regional(
     if values is not None and not _affine(values):
         node.kind = OpKind.ACTIVATION
         node.values = tuple(values)
-        node.uses = [
-            DraftUse(name=name, node=step.id, kind=UseKind.ACTIVATION_PARAMETER) for name in inner
-        ]
+        node.uses = [DraftUse(name=name, node=step.id, kind=UseKind.ACTIVATION_PARAMETER) for name in inner]
     else:
         node.uses += [DraftUse(name=name, node=step.id, kind=UseKind.OTHER) for name in inner]
     return node

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from fanin.graphs.ancestry import Ancestry
 from fanin.graphs.drafts import Draft, Drafts
 from fanin.records.graph import OpKind, UseKind
@@ -28,7 +30,7 @@ def find_recurrences(drafts: Drafts, ancestry: Ancestry) -> frozenset[int]:
     for name, nodes in used.items():
         if len(nodes) < 2:
             continue
-        pairs = list(zip(nodes, nodes[1:], strict=False))
+        pairs = list(pairwise(nodes))
         if not all(ancestry.descends(later.id, earlier.id) for earlier, later in pairs):
             continue
         meetings = [_meeting(drafts, ancestry, later, earlier) for earlier, later in pairs]
@@ -60,9 +62,7 @@ def _inside(drafts: Drafts, ancestry: Ancestry, nodes: list[Draft]) -> list[int]
     return found
 
 
-def _meeting(
-    drafts: Drafts, ancestry: Ancestry, node: Draft, before: Draft | None
-) -> tuple[int, int] | None:
+def _meeting(drafts: Drafts, ancestry: Ancestry, node: Draft, before: Draft | None) -> tuple[int, int] | None:
     """The add where a use of the weight meets fresh data, and the contraction of that data."""
     for add, came in _sums(drafts, node):
         for read in add.reads:

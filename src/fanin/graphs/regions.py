@@ -33,9 +33,7 @@ def part_of(place: Source | None, step: int) -> tuple[object, ...]:
     for spans in place.dims:
         for span in spans:
             sizes[span.dim] *= span.size
-    whole = all(
-        s == n and first == 0 for s, n, first in zip(sizes, place.shape, place.start, strict=True)
-    )
+    whole = all(s == n and first == 0 for s, n, first in zip(sizes, place.shape, place.start, strict=True))
     if whole:
         return () if place.name == str(step) else (place.name,)
     return (place.name, place.start, tuple(sizes))
@@ -43,8 +41,8 @@ def part_of(place: Source | None, step: int) -> tuple[object, ...]:
 
 def key_of(read: Read) -> Key:
     """The tensor that is read."""
-    assert read.step is not None  # noqa: S101 - callers choose reads of steps
-    return read.step, part_of(read.place, read.step)
+    step = -1 if read.step is None else read.step
+    return step, part_of(read.place, step)
 
 
 class Regions:
@@ -66,7 +64,7 @@ class Regions:
             root = self._root(step)
             if root is not None:
                 self.root[step.id] = root
-                if self._foreign(step, root):
+                if self.foreign(step, root):
                     self.cuts.add(step.id)
 
     def ends(self, steps: Iterable[Step], outputs: Iterable[Read]) -> frozenset[int]:
@@ -147,7 +145,7 @@ class Regions:
             chain.append(self.root[chain[-1][0]])
         return chain
 
-    def _foreign(self, step: Step, root: Key) -> bool:
+    def foreign(self, step: Step, root: Key) -> bool:
         """Whether the step reads a parameter, or constants or masks that differ by element."""
         for read in step.reads:
             if read.sources:

@@ -32,9 +32,7 @@ def contraction_axes(source: Source, labels: str) -> Axes:
     return Axes(roles=tuple(role or Role.BATCH for role in roles), groups=groups)
 
 
-def convolution_axes(
-    source: Source, labels: str, *, groups: int, stride: int, transposed: bool
-) -> Axes:
+def convolution_axes(source: Source, labels: str, *, groups: int, stride: int, transposed: bool) -> Axes:
     """Roles for a convolution kernel; what the labels do not reach follows its position."""
     roles: list[Role | None] = [None] * len(source.shape)
     for dim, parts in _found(source, labels).items():

@@ -123,6 +123,7 @@ class Region:
 
     @property
     def end(self) -> int:
+        """The step whose output the region is."""
         return self.members[-1]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from fanin.graphs.ancestry import Ancestry
 from fanin.graphs.drafts import Draft, Drafts, DraftUse
 from fanin.graphs.regions import part_of
@@ -150,7 +152,7 @@ def _gate_behind(drafts: Drafts, read: Read, gates: dict[int, int | None]) -> in
     for _ in range(_STEPS):
         if node.id in gates:
             return node.id
-        if node.kind == OpKind.NORM and len(node.inputs) == 1 or _passes(node):
+        if (node.kind == OpKind.NORM and len(node.inputs) == 1) or _passes(node):
             node = drafts.nodes[node.inputs[0]]
         else:
             return None
@@ -224,7 +226,6 @@ def find_blocks(drafts: Drafts) -> None:
             if use.kind in _WEIGHTS and use.axes is not None and not use.blocks:
                 use.blocks = _blocks(drafts, node, use)
 
-
     slices: dict[str, list[DraftUse]] = {}
     for node in drafts.nodes.values():
         for use in node.uses:
@@ -245,7 +246,7 @@ def _join_slices(uses: list[DraftUse]) -> None:
             edges.add(start)
     ordered = sorted(edges | {0})
     for use in uses:
-        use.blocks = tuple(b - a for a, b in zip(ordered, ordered[1:], strict=False))
+        use.blocks = tuple(b - a for a, b in pairwise(ordered))
 
 
 def _blocks(drafts: Drafts, node: Draft, use: DraftUse) -> tuple[int, ...]:
@@ -273,7 +274,7 @@ def _blocks(drafts: Drafts, node: Draft, use: DraftUse) -> tuple[int, ...]:
         # A part beside the whole is a rotation of halves, not a block with a part of its own.
         if cuts and not whole:
             edges = [0, *sorted(cuts), size]
-            return tuple(b - a for a, b in zip(edges, edges[1:], strict=False))
+            return tuple(b - a for a, b in pairwise(edges))
         if len(onward) != 1 or len(here.readers) != 1:
             return ()
         here = onward[0]

@@ -9,7 +9,7 @@ from typing import Any
 
 from fanin.graphs.sources import Layout, Source, Span, layout_of, view
 from fanin.graphs.steps import Form, Part, Read, Step
-from fanin.torch.ops import ADDS, CONTRACTIONS, MULTIPLIES, UNIFORM, base_name, form_of, parts_of
+from fanin.torch.ops import ADDS, CONTRACTIONS, MULTIPLIES, UNIFORM, base_name, form_of, parts_of, schema
 from fanin.torch.record import Op, Operand, Output, Recording
 
 __all__ = ["converted"]
@@ -17,7 +17,9 @@ __all__ = ["converted"]
 _GATHERS = frozenset({"index", "gather", "index_select", "take", "take_along_dim"})
 _SAME_ELEMENTS = frozenset({"clone", "contiguous", "detach", "_to_copy", "alias", "lift_fresh", "copy_"})
 _RESHAPES = frozenset({"view", "_unsafe_view", "reshape", "_reshape_copy"})
-_OVERWRITES = frozenset({"copy_", "index_put", "index_put_", "_unsafe_index_put", "index_copy", "index_copy_"})
+_OVERWRITES = frozenset(
+    {"copy_", "index_put", "index_put_", "_unsafe_index_put", "index_copy", "index_copy_"}
+)
 _SCATTERS = frozenset({"index_add", "index_add_", "scatter_add", "scatter_add_", "scatter", "scatter_"})
 _RANDOM = ("bernoulli", "rand", "dropout", "normal")
 
@@ -59,7 +61,8 @@ class _Conversion:
         name = base_name(op.func)
         if op.constant:
             random = name.startswith(_RANDOM) or any(self._of(o).random for o in op.operands)
-            uniform = name in UNIFORM or all(self._uniform(o) for o in op.operands) and bool(op.operands)
+            same = bool(op.operands) and all(self._uniform(o) for o in op.operands)
+            uniform = name in UNIFORM or same
             self._set(op, _Value(random=random, uniform=uniform and not random))
             return
         if op.sources:  # a form of the parameters; whoever reads it is told its sources
@@ -108,7 +111,8 @@ class _Conversion:
         """A memory of which this operator wrote a part: what was there before, and what was written."""
         if (op.id, -1) in self._values:
             return self._values[op.id, -1]
-        assert op.before is not None  # noqa: S101 - index -1 is given to partial writes only
+        if op.before is None:  # (index -1 is given to partial writes only)
+            return self._values.get((op.id, 0), _Value())
         new, old = self._values.get((op.id, 0), _Value()), self._of(op.before)
         value = replace(new if new.step is not None else old, place=None, layout=None, sources=())
         if new.step is not None and old.step is not None and new.step != old.step:
@@ -139,23 +143,21 @@ class _Conversion:
     def _emit(self, op: Op, form: Form, name: str, reads: tuple[Read, ...]) -> None:
         signal = op.dtype.is_floating_point or op.dtype.is_complex
         groups, stride, transposed = _geometry(op) if form == Form.CONVOLUTION else (1, 1, False)
-        self.steps[op.id] = (
-            Step(
-                id=op.id,
-                form=form,
-                name=str(op.name),
-                reads=reads,
-                module=op.module,
-                call=op.call,
-                shape=op.shape,
-                dtype=str(op.dtype).removeprefix("torch."),
-                signal=signal,
-                adds=name in ADDS,
-                multiplies=name in MULTIPLIES,
-                groups=groups,
-                stride=stride,
-                transposed=transposed,
-            )
+        self.steps[op.id] = Step(
+            id=op.id,
+            form=form,
+            name=str(op.name),
+            reads=reads,
+            module=op.module,
+            call=op.call,
+            shape=op.shape,
+            dtype=str(op.dtype).removeprefix("torch."),
+            signal=signal,
+            adds=name in ADDS,
+            multiplies=name in MULTIPLIES,
+            groups=groups,
+            stride=stride,
+            transposed=transposed,
         )
         for index, output in enumerate(op.outputs):
             whole = _whole(str(op.id) if index == 0 else f"{op.id}.{index}", output)
@@ -245,7 +247,7 @@ class _Conversion:
         return True
 
     def _reads(self, op: Op, name: str, form: Form) -> Iterator[Read]:
-        parts = parts_of(name, form, op.args, op.kwargs)
+        parts = parts_of(name, form, len(op.args))
         labels = _labels(op, name, form)
         matrices = 0
         for position, (operand, where) in enumerate(_located(op)):
@@ -304,7 +306,7 @@ def _labels(op: Op, name: str, form: Form) -> dict[int, str]:
 
 
 def _geometry(op: Op) -> tuple[int, int, bool]:
-    names = [argument.name for argument in op.func._schema.arguments]
+    names = [argument.name for argument in schema(op.func).arguments]
     given = {**dict(zip(names, op.args, strict=False)), **op.kwargs}
     strides = given.get("stride", ())
     strides = list(strides) if isinstance(strides, list | tuple) else [strides]

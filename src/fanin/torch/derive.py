@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from fanin.graphs.sources import Source, Span, layout_of, view
+from fanin.torch.ops import base_name
 
 __all__ = ["derive"]
 
@@ -57,7 +58,7 @@ def derive(
         None when the output is a signal rather than a form of the parameters (a row looked up in
         a table, a normalised latent array).
     """
-    name = func._schema.name.split("::")[-1]
+    name = base_name(func)
     if name in _RESHAPES:
         return tuple(_reshaped(source, tensors[0][0], out) for source in tensors[0][1])
     if name in {"mm", "bmm", "mv", "dot", "vdot", "outer"} and len(tensors) == 2:
@@ -93,7 +94,8 @@ def _aligned(tensors: Sequence[tuple[Sequence[int], Sources]], out: Sequence[int
     """Broadcasting: dimensions correspond from the last; the largest parameter is the main one."""
     found: dict[str, Source] = {}
     for shape, sources in tensors:
-        for source in sources:
+        for found_source in sources:
+            source = found_source
             moved = [()] * (len(out) - len(shape)) + list(source.dims)
             moved = moved[len(moved) - len(out) :]
             if len(shape) > len(out):  # a reduction that drops dimensions

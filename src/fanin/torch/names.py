@@ -11,7 +11,7 @@ from torch.nn.parameter import is_lazy
 
 from fanin.errors import ModelError, explain
 
-__all__ = ["NamedTensor", "identity", "named_modules", "named_tensors"]
+__all__ = ["NamedTensor", "identity", "named_modules", "named_tensors", "storage_key"]
 
 _TRANSPARENT = {"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"}
 """Attributes under which torch.compile, FSDP and activation checkpointing keep the user's module."""
@@ -106,7 +106,7 @@ def named_modules(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
         path, module = stack.pop()
         yield path, module
         children: list[tuple[str, nn.Module]] = []
-        for attribute, child in module._modules.items():
+        for attribute, child in vars(module)["_modules"].items():
             if child is None:
                 continue
             inner = path if _transparent(module, attribute) else f"{path}.{attribute}" if path else attribute
@@ -123,14 +123,22 @@ def identity(tensor: torch.Tensor) -> tuple[int, ...]:
         return (id(tensor),)
     if tensor.numel() == 0:
         return (id(tensor),)
-    return tensor.untyped_storage()._cdata, tensor.storage_offset(), tensor.numel()
+    return storage_key(tensor), int(tensor.storage_offset()), tensor.numel()
+
+
+def storage_key(tensor: torch.Tensor) -> int:
+    """A number that is equal for tensors that share memory, as long as one of them is alive."""
+    try:
+        return int(tensor.untyped_storage()._cdata)
+    except (NotImplementedError, RuntimeError):
+        return id(tensor)
 
 
 def _registered(owner: nn.Module) -> Iterator[tuple[str, torch.Tensor, bool]]:
-    for attribute, parameter in owner._parameters.items():
+    for attribute, parameter in vars(owner)["_parameters"].items():
         if parameter is not None:
             yield attribute, parameter, False
-    for attribute, tensor in owner._buffers.items():
+    for attribute, tensor in vars(owner)["_buffers"].items():
         if tensor is not None:
             yield attribute, tensor, True
 

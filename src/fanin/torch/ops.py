@@ -12,21 +12,35 @@ import torch
 
 from fanin.graphs.steps import Form, Part
 
-__all__ = ["ADDS", "CONTRACTIONS", "MOVES", "MULTIPLIES", "UNIFORM", "base_name", "form_of", "parts_of"]
+__all__ = [
+    "ADDS",
+    "CONTRACTIONS",
+    "MOVES",
+    "MULTIPLIES",
+    "UNIFORM",
+    "base_name",
+    "form_of",
+    "parts_of",
+    "schema",
+]
 
 
 def _all(names: str, form: Form) -> dict[str, Form]:
     return dict.fromkeys(names.split(), form)
 
 
-MOVES = frozenset(
-    "alias clone contiguous detach _to_copy lift_fresh lift_fresh_copy view _unsafe_view reshape _reshape_copy"
-    " _reshape_alias expand permute transpose t squeeze unsqueeze select slice split split_with_sizes chunk"
-    " unsafe_split unsafe_split_with_sizes unsafe_chunk unbind narrow diagonal as_strided unfold"
-    " view_as_real view_as_complex roll flip rot90 constant_pad_nd reflection_pad1d reflection_pad2d"
-    " reflection_pad3d replication_pad1d replication_pad2d replication_pad3d repeat repeat_interleave"
-    " pixel_shuffle pixel_unshuffle im2col col2im channel_shuffle native_channel_shuffle tril triu"
-    " index gather index_select take masked_select take_along_dim swapaxes movedim".split()
+def _words(*lines: str) -> frozenset[str]:
+    return frozenset(word for line in lines for word in line.split())
+
+
+MOVES = _words(
+    "alias clone contiguous detach _to_copy lift_fresh lift_fresh_copy view _unsafe_view reshape",
+    "_reshape_copy _reshape_alias expand permute transpose t squeeze unsqueeze select slice split split_with_sizes chunk",
+    "unsafe_split unsafe_split_with_sizes unsafe_chunk unbind narrow diagonal as_strided unfold",
+    "view_as_real view_as_complex roll flip rot90 constant_pad_nd reflection_pad1d reflection_pad2d",
+    "reflection_pad3d replication_pad1d replication_pad2d replication_pad3d repeat repeat_interleave",
+    "pixel_shuffle pixel_unshuffle im2col col2im channel_shuffle native_channel_shuffle tril triu",
+    "index gather index_select take masked_select take_along_dim swapaxes movedim",
 )
 """Operators that only move elements: they are no step of their own."""
 
@@ -56,17 +70,21 @@ _FORMS: Mapping[str, Form] = {
     **_all("nll_loss_forward nll_loss2d_forward mse_loss smooth_l1_loss huber_loss", Form.LOSS),
     **_all("binary_cross_entropy binary_cross_entropy_with_logits _ctc_loss kl_div", Form.LOSS),
     # Not tagged pointwise in every release, or tagged by overload only.
-    **_all("_prelu_kernel prelu rrelu_with_noise rrelu_with_noise_functional log_sigmoid_forward", Form.POINTWISE),
-    **_all("masked_fill masked_fill_ celu elu selu hardtanh hardswish mish copy_ where clamp", Form.POINTWISE),
+    **_all(
+        "_prelu_kernel prelu rrelu_with_noise rrelu_with_noise_functional log_sigmoid_forward", Form.POINTWISE
+    ),
+    **_all(
+        "masked_fill masked_fill_ celu elu selu hardtanh hardswish mish copy_ where clamp", Form.POINTWISE
+    ),
     **_all("scatter_add index_add scatter_reduce index_add_ scatter_add_", Form.POINTWISE),
     **_all("index_put index_put_ _unsafe_index_put index_copy index_copy_ scatter scatter_", Form.POINTWISE),
 }
 
-ADDS = frozenset(
-    "add sub rsub add_ sub_ _foreach_add lerp index_add index_add_ scatter_add scatter_add_ index_put"
-    " index_put_ _unsafe_index_put index_copy index_copy_ copy_ scatter scatter_".split()
+ADDS = _words(
+    "add sub rsub add_ sub_ _foreach_add lerp index_add index_add_ scatter_add scatter_add_ index_put",
+    "index_put_ _unsafe_index_put index_copy index_copy_ copy_ scatter scatter_",
 )
-MULTIPLIES = frozenset("mul div mul_ div_ addcmul true_divide".split())
+MULTIPLIES = _words("mul div mul_ div_ addcmul true_divide")
 
 UNIFORM: Mapping[str, float | None] = {
     "zeros": 0.0,
@@ -111,9 +129,14 @@ _NORMS: Mapping[str, tuple[int, int]] = {
 """Places of scale and shift among the arguments; the batch norms have them at 1 and 2."""
 
 
+def schema(func: Any) -> Any:
+    """The operator's declared signature."""
+    return func._schema
+
+
 def base_name(func: Any) -> str:
     """The operator's name without its namespace and overload."""
-    return str(func._schema.name).split("::")[-1]
+    return str(schema(func).name).split("::")[-1]
 
 
 def form_of(func: Any) -> Form | None:
@@ -130,8 +153,8 @@ def form_of(func: Any) -> Form | None:
     return Form.POINTWISE if torch.Tag.pointwise in func.tags else Form.OTHER
 
 
-def parts_of(name: str, form: Form, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[int, Part]:
-    """The parts that an operator fixes by position; keys are places among `args`."""
+def parts_of(name: str, form: Form, count: int) -> dict[int, Part]:
+    """The parts that an operator fixes by position; keys are places among its `count` arguments."""
     if form == Form.NORM:
         scale, shift = _NORMS.get(name, (1, 2))
         parts = {0: Part.DATA, scale: Part.SCALE, shift: Part.SHIFT}
@@ -141,7 +164,7 @@ def parts_of(name: str, form: Form, args: tuple[Any, ...], kwargs: Mapping[str, 
     if name == "linear":
         return {0: Part.DATA, 1: Part.WEIGHT, 2: Part.BIAS}
     if form == Form.LOOKUP:
-        return {0: Part.TABLE, **{place: Part.INDEX for place in range(1, len(args))}}
+        return {0: Part.TABLE, **dict.fromkeys(range(1, count), Part.INDEX)}
     if name in {"_prelu_kernel", "prelu"}:
         return {0: Part.DATA, 1: Part.SLOPE}
     if name == "mkldnn_rnn_layer":

@@ -59,7 +59,11 @@ def read(model: nn.Module, *inputs: object) -> Graph:
         if not any(entry.tensor.is_meta for entry in named_tensors(model)):
             raise
         remedy = "It is on the meta device, where there are no values: build it on a real device to read it"
-        raise ModelError(explain("The model cannot be run without values", received=f"{reason}; then {error}", remedy=remedy)) from error
+        raise ModelError(
+            explain(
+                "The model cannot be run without values", received=f"{reason}; then {error}", remedy=remedy
+            )
+        ) from error
     return graph_of(recording, model, why=reason)
 
 

@@ -91,7 +91,9 @@ class Replay:
 
         def f(at: torch.Tensor) -> torch.Tensor:
             with torch.no_grad():
-                ones = _Evaluation(self._ops, region.root, at, lambda o: torch.ones(o.shape).double(), flat=False)
+                ones = _Evaluation(
+                    self._ops, region.root, at, lambda o: torch.ones(o.shape).double(), flat=False
+                )
                 return ones.op(region.end).double()
 
         try:
@@ -123,7 +125,9 @@ class Replay:
             op = self._ops[id]
             places = [o.op - region.root if o.op is not None else None for o in op.operands]
             plain = [repr(a) for a in op.args if not isinstance(a, Operand | list | tuple)]
-            sizes = [tuple(a) for a in op.args if isinstance(a, list | tuple) and all(type(x) is int for x in a)]
+            sizes = [
+                tuple(a) for a in op.args if isinstance(a, list | tuple) and all(type(x) is int for x in a)
+            ]
             key.append((op.name, tuple(places), tuple(plain), tuple(sizes), repr(dict(op.kwargs))))
         return tuple(key)
 

@@ -11,6 +11,10 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from fanin.torch.names import storage_key
+from fanin.torch.ops import schema
 
 __all__ = ["keep_random_state", "keep_state", "keep_values", "swap_tensors"]
 
@@ -62,7 +66,7 @@ def keep_values(model: nn.Module) -> Iterator[None]:
     does so (``max_norm`` embeddings) is rare, and a second copy of a large model is not free.
     """
     buffers = [(b, b.detach().clone()) for b in model.buffers() if not b.is_meta]
-    guard = _CopyOnWrite(model)
+    guard = _WriteGuard({storage_key(p): p for p in model.parameters() if not p.is_meta})
     try:
         with guard:
             yield
@@ -73,59 +77,45 @@ def keep_values(model: nn.Module) -> Iterator[None]:
                 tensor.data.copy_(value)
 
 
-class _CopyOnWrite:
-    """Copies of parameters, made just before an operator writes to them."""
+class _WriteGuard(TorchDispatchMode):
+    """Copies parameters just before an operator writes to them."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, owners: dict[int, nn.Parameter]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
         self.saved: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
-        self._mode = _WriteGuard({_storage(p): p for p in model.parameters() if not p.is_meta}, self.saved)
-
-    def __enter__(self) -> None:
-        self._mode.__enter__()
-
-    def __exit__(self, *error: object) -> None:
-        self._mode.__exit__(*error)
-
-
-class _WriteGuard(torch.utils._python_dispatch.TorchDispatchMode):
-    def __init__(
-        self, owners: dict[int, nn.Parameter], saved: dict[int, tuple[torch.Tensor, torch.Tensor]]
-    ) -> None:
-        super().__init__()
-        self._owners, self._saved = owners, saved
+        self._owners = owners
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        if func._schema.is_mutable:
-            for place, spec in enumerate(func._schema.arguments):
+        if schema(func).is_mutable:
+            for place, spec in enumerate(schema(func).arguments):
                 if spec.alias_info is None or not spec.alias_info.is_write:
                     continue
                 value = args[place] if place < len(args) else kwargs.get(spec.name)
                 for tensor in value if isinstance(value, list | tuple) else (value,):
                     if isinstance(tensor, torch.Tensor):
-                        self._save(_storage(tensor))
+                        self._save(storage_key(tensor))
         return func(*args, **kwargs)
 
     def _save(self, key: int) -> None:
         owner = self._owners.get(key)
-        if owner is not None and key not in self._saved:
-            self._saved[key] = (owner, owner.detach().clone())
+        if owner is not None and key not in self.saved:
+            self.saved[key] = (owner, owner.detach().clone())
 
 
-@contextlib.contextmanager
-def swap_tensors(model: nn.Module, fake: Callable[[torch.Tensor], torch.Tensor]) -> Iterator[None]:
+def swap_tensors(model: nn.Module, fake: Callable[[torch.Tensor], torch.Tensor]) -> None:
     """Let the model run on other tensors in place of its own; use inside `keep_state`.
 
     Registered tensors are swapped, and so are plain attributes (``nn.RNN`` keeps a second list of
     its weights) one container deep.
     """
     for module in model.modules():
-        for registered in (module._parameters, module._buffers):
+        for registered in (vars(module)["_parameters"], vars(module)["_buffers"]):
             for name, tensor in registered.items():
                 if tensor is not None:
-                    registered[name] = fake(tensor)  # type: ignore[assignment]
+                    registered[name] = fake(tensor)
         state = vars(module)
         for name, value in list(state.items()):
             if name in {"_parameters", "_buffers", "_modules"}:
@@ -136,12 +126,10 @@ def swap_tensors(model: nn.Module, fake: Callable[[torch.Tensor], torch.Tensor])
                 state[name] = [fake(item) if isinstance(item, torch.Tensor) else item for item in value]
             elif type(value) is dict and any(isinstance(item, torch.Tensor) for item in value.values()):
                 state[name] = {k: fake(v) if isinstance(v, torch.Tensor) else v for k, v in value.items()}
-    yield
 
 
 def _containers(module: nn.Module) -> list[tuple[Any, Any]]:
-    found = [(value, value.copy()) for value in vars(module).values() if type(value) in _CONTAINERS]
-    return [pair for pair in found if pair is not None]
+    return [(value, value.copy()) for value in vars(module).values() if type(value) in _CONTAINERS]
 
 
 def _refill(container: Any, content: Any) -> None:
@@ -157,19 +145,9 @@ def _refill(container: Any, content: Any) -> None:
         container.update(content)
 
 
-def _storage(tensor: torch.Tensor) -> int:
-    try:
-        return int(tensor.untyped_storage()._cdata)
-    except (NotImplementedError, RuntimeError):
-        return id(tensor)
-
-
 def _same(a: torch.Tensor, b: torch.Tensor) -> bool:
     # Bits, not values: NaN equals NaN and -0 differs from 0.
+    flat = [x.contiguous().reshape(-1) for x in (a, b)]
     if a.dtype.is_floating_point or a.dtype.is_complex:
-        return (
-            bool(torch.equal(a.contiguous().view(torch.uint8), b.contiguous().view(torch.uint8)))
-            if a.ndim
-            else bool(torch.equal(a.reshape(1).view(torch.uint8), b.reshape(1).view(torch.uint8)))
-        )
-    return bool(torch.equal(a, b))
+        flat = [x.view(torch.uint8) for x in flat]
+    return bool(torch.equal(flat[0], flat[1]))

@@ -1,0 +1,280 @@
+"""The dispatch mode that writes operators down while a model runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch._subclasses.fake_tensor import FakeTensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from fanin.graphs.sources import Source, root
+from fanin.torch.derive import derive
+from fanin.torch.memory import (
+    Memory,
+    apart,
+    geometry_of,
+    laid_out,
+    output_of,
+    sources_of,
+    state_of,
+    storage_of,
+)
+from fanin.torch.ops import base_name, schema
+from fanin.torch.recording import Observer, Op, Operand
+
+__all__ = ["Recorder"]
+
+_SMALL = 64
+"""Largest number of elements of an outside constant that a recording keeps."""
+
+_SHAPE_ONLY = (
+    *("zeros_like", "ones_like", "full_like", "empty_like", "rand_like", "randn_like", "randint_like"),
+    *("new_zeros", "new_ones", "new_full", "new_empty", "new_empty_strided", "bernoulli"),
+)
+"""Operators that read a tensor for its shape, not for its values."""
+
+
+class Recorder(TorchDispatchMode):
+    """The dispatch mode that writes operators down."""
+
+    def __init__(self, observer: Observer | None) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.ops: list[Op] = []
+        self.module, self.call = "", 0
+        self._observer = observer
+        self._memory: dict[int, Memory] = {}
+        self._buffers: set[str] = set()
+        self._originals: Mapping[int, tuple[torch.Tensor, torch.Tensor]] = {}
+
+    def register(self, name: str, tensor: torch.Tensor, *, buffer: bool) -> None:
+        """Make the storage of a parameter or buffer known."""
+        if buffer:
+            self._buffers.add(name)
+        strides = tensor.stride() if tensor.layout is torch.strided else ()
+        key, alive = storage_of(tensor)
+        memory = self._memory.setdefault(key, Memory(alive, None, False, (), {}))
+        if len(strides) == tensor.ndim:
+            new = root(name, tensor.shape, strides, int(tensor.storage_offset()))
+            memory.layouts = (*memory.layouts, new)
+
+    def stand_ins(self, originals: Mapping[int, tuple[torch.Tensor, torch.Tensor]]) -> None:
+        """Say which real tensor each fake one (by its id) stands for; both are kept alive by the pair."""
+        self._originals = originals
+
+    def input(self, tensor: torch.Tensor) -> None:
+        """Make an input of the model known."""
+        id = len(self.ops)
+        self._remember(tensor, id, 0, constant=False, sources=())
+        self.ops.append(
+            Op(
+                id=id,
+                name="input",
+                func=None,
+                args=(),
+                kwargs={},
+                operands=(),
+                module="",
+                call=0,
+                shape=tuple(tensor.shape),
+                dtype=tensor.dtype,
+                outputs=(output_of(tensor),),
+            )
+        )
+        if self._observer is not None:
+            self._observer.after(id, tensor)
+
+    def operand(self, tensor: torch.Tensor) -> Operand:
+        """What is known of a tensor now."""
+        shape = tuple(tensor.shape)
+        memory = self._memory.get(storage_of(tensor)[0])
+        if memory is None:
+            return Operand(op=None, shape=shape, dtype=tensor.dtype, constant=True, value=self._value(tensor))
+        op, index = memory.views.get(geometry_of(tensor)) or memory.writer or (None, 0)
+        return Operand(
+            op=op,
+            index=index,
+            shape=shape,
+            dtype=tensor.dtype,
+            sources=sources_of(memory.layouts, tensor),
+            constant=memory.constant,
+        )
+
+    def _value(self, tensor: torch.Tensor) -> torch.Tensor | None:
+        """The numbers of a small constant, also if a fake stands in for it."""
+        if tensor.numel() > _SMALL:
+            return None
+        real = self._originals.get(id(tensor)) or (tensor, tensor)
+        known = real[1].constant if isinstance(real[1], FakeTensor) else real[1]
+        # (Not detached: under the fake mode that would make another fake.)
+        return None if known is None or known.is_meta else known
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func.namespace == "prim":  # questions such as "which device?", asked by fake tensors only
+            return func(*args, **kwargs)
+        operands: list[Operand] = []
+
+        def note(x: Any) -> Any:
+            if isinstance(x, torch.Tensor):
+                operands.append(self.operand(x))
+                return operands[-1]
+            return x
+
+        noted_args = tuple(_mapped(note, x) for x in args)
+        noted_kwargs = {key: _mapped(note, x) for key, x in kwargs.items()}
+        written = _written(func, args, kwargs)
+        if self._observer is not None:
+            for tensor in written:
+                known = self.operand(tensor)
+                if known.op is not None:
+                    self._observer.before_mutation(known.op, tensor)
+        out = _shape_rule(func, args)
+        if out is None:
+            out = func(*args, **kwargs)
+        results = [
+            x for x in (out if isinstance(out, list | tuple) else (out,)) if isinstance(x, torch.Tensor)
+        ]
+        if not results and not written:
+            return out
+        self._write_down(func, noted_args, noted_kwargs, operands, written, results)
+        if self._observer is not None and results:
+            self._observer.after(len(self.ops) - 1, results[0])
+        return out
+
+    def _write_down(
+        self,
+        func: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        operands: list[Operand],
+        written: list[torch.Tensor],
+        results: list[torch.Tensor],
+    ) -> None:
+        id = len(self.ops)
+        base = base_name(func)
+        constant = base in _SHAPE_ONLY or all(o.constant for o in operands)
+        first = (results or written)[0]
+        is_view = bool(results) and not written and self._known(first)
+        alone = not constant and all(o.constant or o.sources for o in operands)
+        for index, tensor in enumerate(results):
+            if written and self._known(tensor):
+                continue
+            if not written and self._known(tensor):
+                memory = self._memory[storage_of(tensor)[0]]
+                memory.views[geometry_of(tensor)] = (id, index)
+                continue
+            shapes = [(o.shape, o.sources) for o in operands]
+            sources = derive(func, args, shapes, tuple(tensor.shape), self._buffers) if alone else ()
+            self._remember(tensor, id, index, constant=constant, sources=sources or ())
+        before: Operand | None = None
+        for tensor in written:
+            known_memory = self._memory.get(storage_of(tensor)[0])
+            if known_memory is None:
+                self._remember(tensor, id, 0, constant=constant, sources=())
+                continue
+            if tensor.numel() * tensor.itemsize < tensor.untyped_storage().nbytes():
+                before = state_of(known_memory, tensor)
+            self._overwrite(
+                known_memory,
+                tensor,
+                id,
+                func,
+                args,
+                operands,
+                constant=constant,
+                alone=alone,
+                part=before is not None,
+            )
+        known = self._memory.get(storage_of(first)[0])
+        self.ops.append(
+            Op(
+                id=id,
+                name=str(func),
+                func=func,
+                args=args,
+                kwargs=kwargs,
+                operands=tuple(operands),
+                module=self.module,
+                call=self.call,
+                shape=tuple(first.shape),
+                dtype=first.dtype,
+                outputs=tuple(output_of(result) for result in results or [first]),
+                sources=sources_of(known.layouts, first) if known else (),
+                constant=known.constant if known else constant,
+                view=is_view,
+                mutates=bool(written),
+                before=before,
+            )
+        )
+
+    def _overwrite(
+        self,
+        memory: Memory,
+        tensor: torch.Tensor,
+        id: int,
+        func: Any,
+        args: tuple[Any, ...],
+        operands: list[Operand],
+        *,
+        constant: bool,
+        alone: bool,
+        part: bool,
+    ) -> None:
+        pristine = memory.writer is None and bool(memory.layouts)
+        if pristine and (constant or alone):
+            return  # a buffer that follows from parameters (power iteration, a counter) stays itself
+        here = geometry_of(tensor)
+        memory.views = {there: made for there, made in memory.views.items() if part and apart(here, there)}
+        memory.views[here] = (id, 0)
+        memory.writer = (id, -1 if part else 0)
+        memory.constant = memory.constant and constant
+        memory.layouts = ()
+        if alone:
+            shapes = [(o.shape, o.sources) for o in operands]
+            sources = derive(func, args, shapes, tuple(tensor.shape), self._buffers) or ()
+            memory.layouts = laid_out(tensor, sources)
+
+    def _known(self, tensor: torch.Tensor) -> bool:
+        return storage_of(tensor)[0] in self._memory
+
+    def _remember(
+        self, tensor: torch.Tensor, id: int, index: int, *, constant: bool, sources: tuple[Source, ...]
+    ) -> None:
+        key, alive = storage_of(tensor)
+        self._memory[key] = Memory(alive, (id, index), constant, laid_out(tensor, sources), {})
+
+
+def _shape_rule(func: Any, args: tuple[Any, ...]) -> torch.Tensor | None:
+    """Shapes where torch has no rule for fake tensors: grouped products in float32."""
+    if func is not getattr(torch.ops.aten._grouped_mm, "default", None) or not isinstance(
+        args[0], FakeTensor
+    ):
+        return None
+    left, right = args[0], args[1]
+    return left.new_empty((*left.shape[:-1], right.shape[-1])) if right.ndim == 3 else None
+
+
+def _mapped(function: Any, value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return (
+            type(value)(_mapped(function, item) for item in value) if type(value) in (list, tuple) else value
+        )
+    return function(value)
+
+
+def _written(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[torch.Tensor]:
+    if not schema(func).is_mutable:
+        return []
+    found: list[torch.Tensor] = []
+    for place, spec in enumerate(schema(func).arguments):
+        if spec.alias_info is None or not spec.alias_info.is_write:
+            continue
+        value = args[place] if place < len(args) else kwargs.get(spec.name)
+        found += [
+            t for t in (value if isinstance(value, list | tuple) else (value,)) if isinstance(t, torch.Tensor)
+        ]
+    return found
