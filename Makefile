@@ -34,7 +34,7 @@ CHECKS := lint types imports native unit package
 help:  ## this list
 	@echo "make TARGET, where TARGET is"
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 14
-	@echo "Variables: PYTHON (now: $(PYTHON)), ARGS (handed to fanin demo or pytest)"
+	@echo "Variables: PYTHON (now: $(PYTHON)), ARGS (handed to fanin demo, pytest or the benchmarks)"
 
 .PHONY: demo
 demo: $(VENV)/.demo  ## install what the demo needs, then run it
@@ -79,8 +79,8 @@ docs: $(VENV)/.dev  ## the documentation, into build/docs
 	@echo "  build/docs/index.html"
 
 .PHONY: bench
-bench: $(VENV)/.dev  ## the benchmarks
-	$(BIN)/python -m pytest benchmarks -m "" $(ARGS)
+bench: $(VENV)/.dev  ## the benchmarks, each a script that prints its figures
+	@for script in benchmarks/*.py; do echo "$$script"; $(BIN)/python "$$script" $(ARGS) || exit 1; done
 
 .PHONY: format
 format: $(VENV)/.dev  ## let ruff format and repair what it can
