@@ -34,8 +34,8 @@ from fanin.torch.init import (
     xavier_uniform_,
     zeros_,
 )
-from fanin.torch.read import read
-from fanin.torch.write import write
+from fanin.torch.read import read as _read
+from fanin.torch.write import write as _write
 
 __all__ = [
     "apply_",
@@ -95,7 +95,7 @@ def plan(model: nn.Module, *inputs: object, policy: str = "auto", seed: int = 0)
     >>> [entry.name for entry in made.entries]
     ['weight', 'bias']
     """
-    return planner.plan(read(model, *inputs), policy=policy, seed=seed)
+    return planner.plan(_read(model, *inputs), policy=policy, seed=seed)
 
 
 def init_(model: nn.Module, *inputs: object, policy: str = "auto", seed: int = 0) -> Plan:
@@ -148,7 +148,7 @@ def apply_(model: nn.Module, plan: Plan) -> Plan:
     >>> layer.bias.tolist()
     [1.0, 1.0]
     """
-    write(model, plan)
+    _write(model, plan)
     return plan
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import nn
@@ -16,6 +16,8 @@ from fanin.torch.store import check_writable, dtype_name, staged
 
 __all__ = ["write"]
 
+_PART = 1 << 18
+"""Elements that are exchanged at a time."""
 _SHOWN = 4
 """Names that an error message lists before it says how many more there are."""
 
@@ -186,19 +188,30 @@ def _drawn(entry: Entry, target: NamedTensor, seed: int) -> torch.Tensor:
 
 
 def _commit(targets: list[torch.Tensor], values: list[torch.Tensor]) -> None:
-    """Copy values into targets; on any exception put back what was there.
+    """Exchange targets with values, part by part; on any exception exchange back.
 
-    Staged values are let go as they are copied, so that the most memory ever held besides the
-    model is about as much as the model's.
+    The values' own memory keeps what the targets held, so that undoing needs no memory besides.
     """
-    before: list[tuple[torch.Tensor, torch.Tensor]] = []
-    values.reverse()
+    done: list[tuple[torch.Tensor, torch.Tensor]] = []
     with torch.no_grad():
         try:
-            for target in targets:
-                before.append((target, target.clone()))
-                target.copy_(values.pop())
+            for target, new in zip(targets, values, strict=True):
+                for place, source in _parts(target.detach(), new):
+                    old = place.clone()
+                    # Noted before it happens: whatever an interrupt leaves half done is undone too.
+                    done.append((place, old))
+                    place.copy_(source)
+                    source.copy_(old)
+                    done[-1] = (place, source)
         except BaseException:
-            for target, old in before:
-                target.copy_(old)
+            for place, old in done:
+                place.copy_(old)
             raise
+
+
+def _parts(target: torch.Tensor, values: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Views of the same parts of both, small enough for a cache where memory is in one piece."""
+    if not target.is_contiguous():
+        yield target, values
+        return
+    yield from zip(target.view(-1).split(_PART), values.view(-1).split(_PART), strict=True)

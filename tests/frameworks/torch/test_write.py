@@ -14,6 +14,7 @@ from fanin.errors import InputError
 from fanin.records.draw import Constant, Draw, Normal, Orthogonal
 from fanin.records.plan import Entry, Plan, Status
 from fanin.sampling.streams import STREAM_VERSION
+from fanin.torch import write as writing
 from fanin.torch.names import named_tensors
 from fanin.torch.store import dtype_name
 from fanin.torch.write import write
@@ -200,28 +201,45 @@ def test_autograd_notices_and_gradients_stay() -> None:
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, SystemExit])
-def test_a_failure_half_way_puts_everything_back(monkeypatch: Any, error: type[BaseException]) -> None:
-    model = small()
-    plan = plan_of(model)
-    before, calls = bits(model), []
-    copy = torch.Tensor.copy_
+@pytest.mark.parametrize("after", [False, True])
+def test_a_failure_half_way_puts_everything_back(
+    monkeypatch: Any, error: type[BaseException], after: bool
+) -> None:
+    """An exception before or after each single copy of the commit leaves every bit as it was."""
+    monkeypatch.setattr(writing, "_PART", 7)
+    copy, half_done = torch.Tensor.copy_, 0
+    for last in range(1, 1000):
+        model = small()
+        plan, before, calls = plan_of(model), bits(model), 0
 
-    def failing(self: torch.Tensor, source: torch.Tensor, *rest: Any) -> torch.Tensor:
-        calls.append(tuple(self.shape))
-        result = copy(self, source, *rest)
-        if len(calls) == 3:
-            assert bits(model) != before  # two tensors were written, and half of the work is done
-            raise error("power cut")
-        return result
+        def failing(
+            self: torch.Tensor, source: torch.Tensor, *, last: int = last, model: nn.Module = model
+        ) -> torch.Tensor:
+            nonlocal calls, half_done
+            calls += 1
+            if calls == last and not after:
+                raise error("power cut")
+            result = copy(self, source)
+            if calls == last:
+                half_done += bits(model) != before  # noqa: B023 - called within this turn of the loop
+                raise error("power cut")
+            return result
 
-    monkeypatch.setattr(torch.Tensor, "copy_", failing)
-    with pytest.raises(error, match="power cut"):
-        write(model, plan)
-    monkeypatch.undo()
-    assert len(calls) == 6  # three written, the same three put back
-    assert bits(model) == before
-    write(model, plan)
+        monkeypatch.setattr(torch.Tensor, "copy_", failing)
+        try:
+            write(model, plan)
+        except error:
+            monkeypatch.setattr(torch.Tensor, "copy_", copy)
+            assert bits(model) == before, last
+        else:
+            monkeypatch.setattr(torch.Tensor, "copy_", copy)
+            break
+    # 63 drawn numbers in parts of 7 and six tensors: each part is copied twice.
+    assert calls == 2 * sum(-(-n // 7) for n in (30, 5, 5, 5, 15, 3))
+    assert last == calls + 1
     assert bits(model) != before
+    if after:
+        assert half_done == calls
 
 
 def test_a_draw_that_cannot_be_made_changes_nothing() -> None:
