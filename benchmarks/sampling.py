@@ -75,7 +75,7 @@ def main() -> None:
     options = parser.parse_args()
     paths = _kernel.paths()
     print(
-        f"{options.elements} elements, {options.threads} thread(s), median ns an element of {options.runs} runs"
+        f"{options.elements} elements, threads: {options.threads}, median ns/element of {options.runs} runs"
     )
     print(f"{'draw':<10} {'dtype':<9} {'torch':>7}" + "".join(f"{p:>18}" for p in paths))
     for label, draw, dtype, theirs in CASES:
