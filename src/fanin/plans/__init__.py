@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
+from fanin.plans import policies
 from fanin.plans.planner import plan
-from fanin.plans.policies import names as policies
 
 __all__ = ["plan", "policies"]

@@ -72,7 +72,7 @@ def plan(model: nn.Module, *inputs: object, policy: str = "auto", seed: int = 0)
     *inputs
         A batch as the model takes it: tensors by position, or one mapping of keyword inputs.
     policy
-        ``"auto"``, or the name of a single law: see ``fanin.plans.policies()``.
+        ``"auto"``, or the name of a single law: see ``fanin.plans.policies.names()``.
     seed
         Of all draws, 0 to 2^64 - 1.
 
