@@ -357,7 +357,7 @@ def curves(study: Study) -> Any:
         )  # fmt: skip
     figure.add_hline(
         y=100 * study.chance, line={"color": _SOFT, "width": 1, "dash": "dash"},
-        annotation={"text": "guessing", "font": {"color": _SOFT, "size": 12}, "xanchor": "left", "x": 0.005},
+        annotation={"text": "guessing", "font": {"color": _SOFT, "size": 12}, "xanchor": "right", "x": 1},
     )  # fmt: skip
     figure.update_yaxes(range=[0, 102], title={"text": "test accuracy, %"}, gridcolor=_RULE, zeroline=False)
     figure.update_xaxes(title={"text": "epoch", "standoff": 8}, showgrid=False, zeroline=False)

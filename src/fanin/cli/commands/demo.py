@@ -32,7 +32,7 @@ __all__ = ["demo"]
 @click.option(
     "--seeds", type=click.IntRange(1, 100), default=3, show_default=True, help="Training runs of each kind."
 )
-@click.option("--epochs", type=click.IntRange(1, 1000), default=15, show_default=True, help="Of each run.")
+@click.option("--epochs", type=click.IntRange(1, 1000), default=20, show_default=True, help="Of each run.")
 @click.option(
     "--learning-rate",
     type=click.FloatRange(0.0, min_open=True),

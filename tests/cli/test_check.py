@@ -1,0 +1,100 @@
+"""``fanin check``: the report, its forms, and the exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fanin.records.codec import from_json
+from fanin.records.finding import Diagnosis, Severity
+
+pytestmark = pytest.mark.usefixtures("nets")
+
+SICK = ("check", "nets.py:deep", "-i", "32x64")
+
+
+def test_a_sick_network_ends_with_1(fanin: Callable[..., Any]) -> None:
+    ended = fanin(*SICK)
+    assert ended.code == 1
+    assert ended.err == ""
+    assert ended.out.startswith("FAILURE  Sequential will not train as it is: vanishing gradients")
+    assert "fix " in ended.out
+
+
+def test_the_same_network_is_well_when_fanin_initialises_it(fanin: Callable[..., Any]) -> None:
+    ended = fanin(*SICK, "--init")
+    assert ended.code == 0
+    assert "Sequential is healthy at step zero" in ended.out
+    assert "vanishing" not in ended.out
+
+
+@pytest.mark.parametrize(("level", "code"), [("info", 1), ("warning", 1), ("failure", 1)])
+def test_fail_on_a_failure(fanin: Callable[..., Any], level: str, code: int) -> None:
+    assert fanin(*SICK, "--fail-on", level).code == code
+
+
+def test_fail_on_follows_the_gravest_finding(
+    fanin: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fanin.records.finding import Finding
+    from fanin.reports.report import Report
+
+    def only(_: Report) -> tuple[Finding, ...]:
+        return (Finding(code="FAN999", name="n", severity=Severity.WARNING, summary="s", cause="c", fix="f"),)
+
+    monkeypatch.setattr(Report, "findings", property(only))
+    codes = {level: fanin(*SICK, "--fail-on", level).code for level in ("info", "warning", "failure")}
+    assert codes == {"info": 1, "warning": 1, "failure": 0}
+
+
+def test_json_is_the_diagnosis_and_nothing_else(fanin: Callable[..., Any]) -> None:
+    ended = fanin(*SICK, "--format", "json")
+    assert ended.code == 1
+    diagnosis = from_json(ended.out, Diagnosis)
+    assert any(f.severity == Severity.FAILURE for f in diagnosis.findings)
+
+
+def test_html_is_written_beside_the_text(fanin: Callable[..., Any], tmp_path: Path) -> None:
+    ended = fanin(*SICK, "--html", "r.html")
+    assert ended.err.startswith("wrote r.html (")
+    assert "vanishing gradients" in (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert ended.out.startswith("FAILURE")
+
+
+def test_html_that_cannot_be_written(fanin: Callable[..., Any]) -> None:
+    ended = fanin(*SICK, "--html", "no/r.html")
+    assert ended.code == 2
+    assert ended.err.startswith("error: The output cannot be written. Received: no/r.html")
+
+
+def test_a_target_is_used_for_the_loss(fanin: Callable[..., Any]) -> None:
+    ended = fanin("check", "nets.py:small", "-b", "nets.py:pair")
+    assert "cross entropy" in ended.out
+
+
+def test_rules_need_init(fanin: Callable[..., Any]) -> None:
+    ended = fanin(*SICK, "--set", "*=zeros")
+    assert ended.code == 2
+    assert "use them with --init" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("target", "batch", "parts"),
+    [
+        ("nets.py:small", "nets.py:wide", ("mat1 and mat2 shapes cannot be multiplied", "'0'")),
+        ("nets.py:Angry", "nets.py:batch", ("ValueError", "not today")),
+        ("nets.py:small", "nets.py:two_inputs", ()),
+    ],
+)
+def test_a_model_that_fails_speaks_for_itself(
+    fanin: Callable[..., Any], target: str, batch: str, parts: tuple[str, ...]
+) -> None:
+    ended = fanin("check", target, "-b", batch)
+    assert ended.code == 2
+    assert ended.out == ""
+    assert ended.err.startswith("error: ")
+    assert ended.err.count("\n") == 1
+    assert all(part in ended.err for part in parts), ended.err
