@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import prod
 
+import numpy as np
+
 from fanin.graphs.regions import Regions, find_regions
 from fanin.graphs.roles import contraction_axes, convolution_axes, table_axes
 from fanin.graphs.sources import Source
@@ -347,10 +349,9 @@ def _name_products(drafts: Drafts) -> None:
 
 
 def _affine(values: Sequence[float]) -> bool:
-    last = len(values) - 1
-    slope = (values[last] - values[0]) / last
-    spread = max(abs(v) for v in values) or 1.0
-    return all(abs(v - values[0] - slope * i) <= _AFFINE * spread for i, v in enumerate(values))
+    table = np.asarray(values, dtype=np.float64)
+    chord = np.linspace(table[0], table[-1], len(table))
+    return bool((np.abs(table - chord) <= _AFFINE * max(np.abs(table).max(), 1e-300)).all())
 
 
 def _bare(id: int) -> Read:

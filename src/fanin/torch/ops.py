@@ -35,7 +35,8 @@ def _words(*lines: str) -> frozenset[str]:
 
 MOVES = _words(
     "alias clone contiguous detach _to_copy lift_fresh lift_fresh_copy view _unsafe_view reshape",
-    "_reshape_copy _reshape_alias expand permute transpose t squeeze unsqueeze select slice split split_with_sizes chunk",
+    "_reshape_copy _reshape_alias expand permute transpose t squeeze unsqueeze select slice split",
+    "split_with_sizes chunk",
     "unsafe_split unsafe_split_with_sizes unsafe_chunk unbind narrow diagonal as_strided unfold",
     "view_as_real view_as_complex roll flip rot90 constant_pad_nd reflection_pad1d reflection_pad2d",
     "reflection_pad3d replication_pad1d replication_pad2d replication_pad3d repeat repeat_interleave",

@@ -21,8 +21,9 @@ _LARGEST = 1 << 20
 _SLOPE = 0.25
 """Value of a learnable slope that is not known yet: torch's own start for PReLU."""
 
-_SCALE, _FACTOR = 10.0, 3.0
-"""A norm is tried on inputs this large, where its epsilon is nothing, and on this multiple of them."""
+_SCALE, _FACTOR = 3.0, 3.0
+"""A norm is tried on inputs this large, where its epsilon is nothing (and a softmax is not saturated,
+which would be as invariant), and on this multiple of them."""
 
 _INVARIANT = 1e-3
 
