@@ -51,7 +51,7 @@ inline __attribute__((always_inline)) void philox_vectors(const Key& key, std::u
         d[h] = _mm256_set1_epi64x(key.counter3);
     }
     std::uint32_t key0 = key.key0, key1 = key.key1;
-#pragma GCC unroll 10
+FANIN_UNROLL
     for (int round = 0; round < philox_rounds; ++round) {
         const Words k0 = _mm256_set1_epi64x(key0), k1 = _mm256_set1_epi64x(key1);
         for (int h = 0; h < 2; ++h) {
@@ -77,7 +77,7 @@ template <class Row>
 inline __attribute__((always_inline)) Floats horner(Floats r, const Row& row) {
     const Words cut = _mm256_set1_epi32(-2);
     Floats t = row(narrow_degree);
-#pragma GCC unroll 8
+FANIN_UNROLL
     for (int j = narrow_degree - 1; j >= 0; --j) {
         const Words product = _mm256_and_si256(_mm256_castps_si256(_mm256_mul_ps(t, r)), cut);
         t = _mm256_add_ps(row(j), _mm256_castsi256_ps(product));
@@ -141,7 +141,7 @@ void whole_vectors(const Recipe& recipe, const Key& key, std::uint64_t block, st
     for (std::size_t i = 0; i < rounds; ++i, block += blocks_at_once, out += at_once) {
         Words word[vectors];
         philox_vectors(key, block, word);
-#pragma GCC unroll 4
+FANIN_UNROLL
         for (int j = 0; j < vectors; ++j) {
             Floats base;
             if constexpr (kind == Kind::uniform) {

@@ -34,7 +34,7 @@ inline __attribute__((always_inline)) void philox_vectors(const Key& key, std::u
         d[h] = _mm512_set1_epi64(key.counter3);
     }
     std::uint32_t key0 = key.key0, key1 = key.key1;
-#pragma GCC unroll 10
+FANIN_UNROLL
     for (int round = 0; round < philox_rounds; ++round) {
         const Words k0 = _mm512_set1_epi64(key0), k1 = _mm512_set1_epi64(key1);
         for (int h = 0; h < 4; ++h) {
@@ -73,7 +73,7 @@ inline __attribute__((always_inline)) Floats normal(Words word) {
                                       _mm512_load_ps(narrow_table[j] + 16));
     };
     Floats t = row(narrow_degree);
-#pragma GCC unroll 8
+FANIN_UNROLL
     for (int j = narrow_degree - 1; j >= 0; --j) {
         const Words product = _mm512_and_si512(_mm512_castps_si512(_mm512_mul_ps(t, r)), cut);
         t = _mm512_add_ps(row(j), _mm512_castsi512_ps(product));
@@ -112,7 +112,7 @@ void whole_vectors(const Recipe& recipe, const Key& key, std::uint64_t block, st
     for (std::size_t i = 0; i < rounds; ++i, block += blocks_at_once, out += at_once) {
         Words word[vectors];
         philox_vectors(key, block, word);
-#pragma GCC unroll 8
+FANIN_UNROLL
         for (int j = 0; j < vectors; ++j) {
             Floats base;
             if constexpr (kind == Kind::uniform) {
@@ -198,7 +198,7 @@ template <class Row>
 inline __attribute__((always_inline)) __m512d wide_horner(__m512d r, const Row& row) {
     const Words cut = _mm512_set1_epi64(-2);
     __m512d t = row(wide_degree);
-#pragma GCC unroll 20
+FANIN_UNROLL
     for (int j = wide_degree - 1; j >= 0; --j) {
         const Words product = _mm512_and_si512(_mm512_castpd_si512(_mm512_mul_pd(t, r)), cut);
         t = _mm512_add_pd(row(j), _mm512_castsi512_pd(product));

@@ -7,6 +7,15 @@
 #include <cstddef>
 #include <cstdint>
 
+// Before a loop with a constant count: the vector paths want no loop there.
+#if defined(__clang__)
+#define FANIN_UNROLL _Pragma("clang loop unroll(full)")
+#elif defined(__GNUC__)
+#define FANIN_UNROLL _Pragma("GCC unroll 20")
+#else
+#define FANIN_UNROLL
+#endif
+
 namespace fanin {
 
 struct Key {
