@@ -126,7 +126,7 @@ def weights_cause(
     by = f"{1.0 / mean:.4g}" if factors[-1] < 1.1 * factors[0] else f"{factors[0]:.3g} to {factors[-1]:.3g}"
     count = f"{len(guilty)} weights" if len(guilty) > 1 else "the weight"
     return Cause(
-        cause=f"{'; '.join(reasons)}; {word} the power by {times(mean * mean)}",
+        cause=f"{'; '.join(reasons)}; {word} the power by {times(mean * mean)} ",
         fix=f"Multiply the std of {count} ({named(names)}) by {by}, or initialise the model with "
         f"{init_verb(graph)}",
         where=tuple(names),
@@ -143,7 +143,8 @@ def _kind(w: Weighed) -> str:
 
 
 def _blame(members: list[Weighed]) -> str:
-    first = members[0]
+    # The first layer of a chain often has a gain of its own; the middle one speaks for the others.
+    first = members[len(members) // 2]
     have = f"{len(members)} weights have" if len(members) > 1 else f"{first.name} has"
     law = first.law or (
         f"std {first.measure.std:.4g}" if len(members) == 1 else "stds that follow no usual law"

@@ -21,12 +21,18 @@ from fanin.torch.names import NamedTensor, named_modules
 from fanin.torch.read import graph_of
 from fanin.torch.record import Recording, record
 from fanin.torch.sandbox import keep_random_state, keep_state
-from fanin.torch.statistics import dead_share, flat, numbers, saturated_share
+from fanin.torch.statistics import dead_share, flat, numbers, sample, saturated_share
 from fanin.torch.targets import Loss, floating, loss_of, main_output
 from fanin.torch.tensors import measure_parameters
 from fanin.torch.watch import GradientPowers, Watcher
 
 __all__ = ["measure"]
+
+_COMPUTED = {
+    *(OpKind.CONTRACTION, OpKind.CONVOLUTION, OpKind.ATTENTION, OpKind.EMBEDDING, OpKind.RECURRENCE),
+    *(OpKind.NORM, OpKind.SOFTMAX, OpKind.ACTIVATION, OpKind.INPUT),
+}
+"""Kinds of nodes whose outputs are no masks and no masked scores."""
 
 
 def measure(
@@ -272,6 +278,7 @@ def _trace(
     batch = batch if batch is not None else (main.shape[0] if main.ndim else 1)
     first = _first_dims(graph)
     limits = [bounds(a.values) for a in graph.activations]
+    masked = _scores(graph)
     measured = []
     known = {node.id for node in graph.nodes}
     with torch.no_grad():
@@ -280,9 +287,9 @@ def _trace(
                 node = Node(
                     id=op.id, kind=OpKind.INPUT, op="input", inputs=(), module="", shape=op.shape, dtype=""
                 )
-                measured.append(_measured(node, watcher, back.powers, batch, first, limits))
+                measured.append(_measured(node, watcher, back.powers, batch, first, limits, masked))
         measured.extend(
-            _measured(node, watcher, back.powers, batch, first, limits)
+            _measured(node, watcher, back.powers, batch, first, limits, masked)
             for node in graph.nodes
             if node.id in watcher.kept and watcher.kept[node.id].numel()
         )
@@ -326,6 +333,19 @@ def _first_dims(graph: Graph) -> dict[int, int]:
     return dims
 
 
+def _scores(graph: Graph) -> frozenset[int]:
+    """Nodes that lead to a softmax by adding and masking only: there minus infinity hides a place."""
+    nodes = {node.id: node for node in graph.nodes}
+    found: set[int] = set()
+    ahead = [i for node in graph.nodes if node.kind == OpKind.SOFTMAX for i in node.inputs]
+    while ahead:
+        id = ahead.pop()
+        if id not in found and id in nodes and nodes[id].kind not in _COMPUTED:
+            found.add(id)
+            ahead.extend(nodes[id].inputs)
+    return frozenset(found)
+
+
 def _measured(
     node: Node,
     watcher: Watcher,
@@ -333,6 +353,7 @@ def _measured(
     batch: int,
     first: Mapping[int, int],
     limits: Sequence[Bounds | None],
+    masked: frozenset[int],
 ) -> Measurement:
     tensor = watcher.kept[node.id]
     dim = first.get(node.id, max(tensor.ndim - 1, 0))
@@ -342,14 +363,16 @@ def _measured(
     active = node.kind == OpKind.ACTIVATION
     snapshot = watcher.overwritten.get(node.id)
     if snapshot is not None:
-        found, dead = snapshot.by_dim.get(dim) or next(iter(snapshot.by_dim.values()))
-        sample, shape = snapshot.sample, snapshot.shape
+        dim = dim if dim in snapshot.numbers else next(iter(snapshot.numbers))
+        found, dead = snapshot.numbers[dim], snapshot.dead.get(dim)
+        values, shape = snapshot.sample, snapshot.shape
     else:
-        found, sample, shape = numbers(tensor, dim), tensor, tuple(tensor.shape)
-        dead = dead_share(tensor, dim) if active and tensor.ndim else 0.0
+        found = numbers(tensor, [dim], masked=node.id in masked)[dim]
+        dead = dead_share(tensor, [dim])[dim] if active and tensor.ndim else None
+        values, shape = tensor.detach(), tuple(tensor.shape)
     saturated = None
     if active and limit is not None and found.finite:
-        saturated = saturated_share(flat(sample.detach()), limit.low, limit.high)
+        saturated = saturated_share(sample(flat(values)), limit.low, limit.high)
     gradient = powers.get(node.id)
     return Measurement(
         node=node.id,

@@ -7,16 +7,19 @@ digits for tensors of any size; powers that leave float32's range are rescaled.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 
-__all__ = ["Numbers", "dead_share", "flat", "numbers", "saturated_share", "sum_of_squares"]
+__all__ = ["Numbers", "dead_share", "flat", "numbers", "sample", "saturated_share", "sum_of_squares", "total"]
 
 _ROW = 8192
 _SAMPLES = 64
 _FEATURES = 4096
-_OBSERVATIONS = 256
+_OBSERVATIONS = 64
+_ELEMENTS = 65_536
 _GOLDEN = (math.sqrt(5.0) - 1.0) / 2.0
 
 
@@ -34,26 +37,41 @@ class Numbers:
     finite: bool
 
 
-def numbers(x: torch.Tensor, unit_dim: int) -> Numbers:
-    """Measure one output whose units lie along `unit_dim`."""
+def numbers(x: torch.Tensor, dims: Sequence[int], *, masked: bool = False) -> dict[int, Numbers]:
+    """Measure one output, with its units along each of `dims`.
+
+    With `masked`, minus infinity is no fault (it hides a place from a softmax) and counts as zero.
+    """
     x = _plain(x)
+    if masked and bool((low := x == -math.inf).any()):
+        x = x.masked_fill(low, 0.0)
     values = flat(x)
     count = max(values.numel(), 1)
-    total = sum_of_squares(x)
-    finite = math.isfinite(total) or bool(torch.isfinite(values).all())
-    power = total / count
-    units = x.shape[unit_dim] if x.ndim else 1
-    rows = _rows(x, unit_dim) if finite and x.ndim else None
-    return Numbers(
-        units=units,
-        samples=x.numel() // max(units, 1),
-        mean=_sum(values) / count,
-        power=power,
-        zeros=1.0 - int(torch.count_nonzero(values)) / count,
-        cosine=None if rows is None else _cosine(_vectors(x, unit_dim)),
-        unit_spread=None if rows is None else _unit_spread(rows, power),
-        finite=finite,
-    )
+    squares = sum_of_squares(x)
+    finite = math.isfinite(squares) or bool(torch.isfinite(values).all())
+    power, mean = squares / max(x.numel(), 1), total(values) / count
+    seen = sample(values)
+    zeros = 1.0 - int(torch.count_nonzero(seen)) / max(seen.numel(), 1)
+    found = {}
+    for dim in dims:
+        units = x.shape[dim] if x.ndim else 1
+        compared = finite and x.ndim > 0
+        found[dim] = Numbers(
+            units=units,
+            samples=x.numel() // max(units, 1),
+            mean=mean,
+            power=power,
+            zeros=zeros,
+            cosine=_cosine(_vectors(x, dim)) if compared else None,
+            unit_spread=_unit_spread(_rows(x, dim), power) if compared else None,
+            finite=finite,
+        )
+    return found
+
+
+def sample(values: torch.Tensor) -> torch.Tensor:
+    """At most 65,536 of the elements of a flat tensor, evenly spaced."""
+    return values[:: max(1, -(-values.numel() // _ELEMENTS))]
 
 
 def _plain(x: torch.Tensor) -> torch.Tensor:
@@ -70,12 +88,13 @@ def flat(x: torch.Tensor) -> torch.Tensor:
     return x.permute(order).reshape(-1)
 
 
-def _sum(values: torch.Tensor) -> float:
+def total(values: torch.Tensor) -> float:
+    """Sum of a flat tensor."""
     whole = values.numel() // _ROW * _ROW
-    total = float(values[whole:].double().sum())
+    found = float(values[whole:].double().sum())
     if whole:
-        total += float(values[:whole].view(-1, _ROW).sum(dim=1).double().sum())
-    return total
+        found += float(values[:whole].view(-1, _ROW).sum(dim=1).double().sum())
+    return found
 
 
 def sum_of_squares(x: torch.Tensor) -> float:
@@ -84,55 +103,57 @@ def sum_of_squares(x: torch.Tensor) -> float:
     values = flat(x)
     if values.numel() == 0:
         return 0.0
-    total = _squares(values)
+    found = _squares(values)
     # Squares of float32 leave its range at 1e19 and 1e-19.
-    if not math.isfinite(total) or total < 1e-30 * values.numel():
+    if not math.isfinite(found) or found < 1e-30 * values.numel():
         largest = float(values.abs().amax())
         if not math.isfinite(largest):
             return math.nan
-        total = _squares(values / largest) * largest * largest if largest > 0.0 else 0.0
-    return total * (x.numel() / values.numel())
+        found = _squares(values / largest) * largest * largest if largest > 0.0 else 0.0
+    return found * (x.numel() / values.numel())
 
 
 def _squares(values: torch.Tensor) -> float:
     whole = values.numel() // _ROW * _ROW
-    total = float(values[whole:].double().square().sum())
+    found = float(values[whole:].double().square().sum())
     if whole:
         rows = torch.linalg.vector_norm(values[:whole].view(-1, _ROW), dim=1)
-        total += float(rows.double().square().sum())
-    return total
+        found += float(rows.double().square().sum())
+    return found
 
 
+@lru_cache(maxsize=512)
 def _spread_out(count: int, wanted: int) -> torch.Tensor:
     """Places that fall into step with no period of the data (the positions of a sequence)."""
     if count <= wanted:
         return torch.arange(count)
-    places = torch.frac(torch.arange(1, wanted + 1, dtype=torch.float64) * _GOLDEN) * count
+    places: torch.Tensor = torch.frac(torch.arange(1, wanted + 1, dtype=torch.float64) * _GOLDEN) * count
     return torch.unique(places.long())
 
 
 def _rows(x: torch.Tensor, unit_dim: int) -> torch.Tensor:
-    """A few hundred observations of every unit: (observations, units)."""
+    """A few dozen observations of every unit: (observations, units)."""
     if unit_dim % x.ndim == x.ndim - 1:
-        table = x.reshape(-1, x.shape[-1])
-        return table[_spread_out(len(table), _OBSERVATIONS).to(x.device)]
-    maps: torch.Tensor = x.flatten(unit_dim + 1)
-    maps = maps.reshape(-1, *maps.shape[unit_dim:])
-    samples = _spread_out(len(maps), 16).to(x.device)
-    places = _spread_out(maps.shape[2], _OBSERVATIONS // 16).to(x.device)
-    chosen: torch.Tensor = maps[samples][:, :, places]
-    return chosen.transpose(1, 2).reshape(-1, maps.shape[1])
+        return _vectors(x, unit_dim)
+    maps: torch.Tensor = x.flatten(unit_dim + 1).flatten(0, unit_dim - 1) if unit_dim else x.flatten(1)[None]
+    samples = _spread_out(len(maps), _OBSERVATIONS // 4).to(x.device)
+    places = _spread_out(maps.shape[2], 4).to(x.device)
+    # Both indices at once, or whole maps would be copied.
+    chosen: torch.Tensor = maps[samples[:, None], :, places]
+    return chosen.flatten(0, 1)
 
 
 def _vectors(x: torch.Tensor, unit_dim: int) -> torch.Tensor:
     """At most 64 samples as vectors: whole maps, or the units at single positions."""
     if unit_dim % x.ndim == x.ndim - 1:
         table = x.reshape(-1, x.shape[-1])
-        return table[_spread_out(len(table), _SAMPLES).to(x.device)]
-    lead = math.prod(x.shape[:unit_dim])
-    table = x.reshape(lead, -1)
-    table = table[_spread_out(lead, _SAMPLES).to(x.device)]
-    return table[:, _spread_out(table.shape[1], _FEATURES).to(x.device)]
+        rows = _spread_out(len(table), _SAMPLES).to(x.device)
+    else:
+        table = x.reshape(math.prod(x.shape[:unit_dim]), -1)
+        rows = _spread_out(len(table), _SAMPLES).to(x.device)
+    columns = _spread_out(table.shape[1], _FEATURES).to(x.device)
+    found: torch.Tensor = table[rows] if len(columns) == table.shape[1] else table[rows[:, None], columns]
+    return found
 
 
 def _cosine(vectors: torch.Tensor) -> float | None:
@@ -150,15 +171,23 @@ def _cosine(vectors: torch.Tensor) -> float | None:
 def _unit_spread(rows: torch.Tensor, power: float) -> float | None:
     if len(rows) < 2 or not power > 0.0:
         return None
-    return float(rows.double().std(dim=0, correction=0).median()) / math.sqrt(power)
+    deviations = rows.double()
+    deviations = deviations - deviations.mean(dim=0)
+    return float(deviations.square_().mean(dim=0).median().sqrt()) / math.sqrt(power)
 
 
-def dead_share(x: torch.Tensor, unit_dim: int) -> float:
-    """Share of units that are at or below zero on every observation."""
+def dead_share(x: torch.Tensor, dims: Sequence[int]) -> dict[int, float]:
+    """Share of units that are at or below zero on every observation, for units along each of `dims`."""
     x = _plain(x)
-    others = [d for d in range(x.ndim) if d != unit_dim % x.ndim]
-    highest = x.amax(dim=others) if others else x
-    return int((highest <= 0).sum()) / max(highest.numel(), 1)
+    kept = {d % x.ndim for d in dims}
+    others = [d for d in range(x.ndim) if d not in kept]
+    highest = x.amax(dim=others, keepdim=True) if others else x
+    found = {}
+    for dim in dims:
+        rest = [d for d in range(x.ndim) if d != dim % x.ndim]
+        own = highest.amax(dim=rest) if rest else highest
+        found[dim] = int((own <= 0).sum()) / max(own.numel(), 1)
+    return found
 
 
 def saturated_share(x: torch.Tensor, low: float, high: float) -> float:

@@ -6,6 +6,7 @@ import hashlib
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 
@@ -13,7 +14,7 @@ from fanin.records.axes import Axes, Role
 from fanin.records.graph import Graph, Parameter, UseKind
 from fanin.records.trace import ParameterMeasurement
 from fanin.torch.names import NamedTensor
-from fanin.torch.statistics import sum_of_squares
+from fanin.torch.statistics import flat, sum_of_squares, total
 
 __all__ = ["measure_parameters"]
 
@@ -73,10 +74,15 @@ def _moments(value: torch.Tensor) -> tuple[float, float, float, bool]:
     low, high = (float(v) for v in torch.aminmax(x))
     if not (math.isfinite(low) and math.isfinite(high)):
         return math.nan, math.nan, math.inf, False
-    std, mean = torch.std_mean(x, correction=0)
-    # Two-pass rounding leaves 1e-8 where all numbers are equal.
-    spread = 0.0 if low == high else float(std)
-    return (low if low == high else float(mean)), spread, max(abs(low), abs(high)), True
+    if low == high:
+        return low, 0.0, abs(low), True
+    values = flat(x)
+    mean, power = total(values) / values.numel(), sum_of_squares(x) / x.numel()
+    variance = power - mean * mean
+    if variance < 1e-3 * power:
+        # What cancels is most of it: subtract the mean first.
+        variance = sum_of_squares(values.double() - mean) / values.numel()
+    return mean, math.sqrt(variance), max(abs(low), abs(high)), True
 
 
 def _digest(value: torch.Tensor) -> str:
@@ -94,42 +100,46 @@ def _equal(
     use = next((u for u in parameter.uses if u.kind in _LAYERS and u.axes is not None), None)
     if use is None or use.axes is None or value.numel() == 0:
         return 0, 0
-    rows, columns = _table(value, use.axes, Role.OUT), _table(value, use.axes, Role.IN)
     beside = [
-        values[p.name].reshape(-1, 1)
+        values[p.name].reshape(-1)
         for p in known.values()
         for u in p.uses
-        if u.node == use.node
-        and u.kind in (UseKind.BIAS, UseKind.RECURRENT_BIAS)
-        and p.name in values
-        and rows is not None
-        and values[p.name].numel() == len(rows)
+        if u.node == use.node and u.kind in (UseKind.BIAS, UseKind.RECURRENT_BIAS) and p.name in values
     ]
-    if rows is not None and beside:
-        rows = torch.cat([rows, *(b.to(rows.dtype) for b in beside)], dim=1)
-    return _repeats(rows), _repeats(columns)
+    return _repeats(value, use.axes, Role.OUT, beside), _repeats(value, use.axes, Role.IN, [])
 
 
-def _table(value: torch.Tensor, axes: Axes, role: Role) -> torch.Tensor | None:
-    """The tensor with one row for each index along the dimensions of a role."""
+def _repeats(value: torch.Tensor, axes: Axes, role: Role, beside: Sequence[torch.Tensor]) -> int:
+    """Indices along a role's dimensions at which the tensor (and what is beside) equals an earlier one."""
     if len(axes.roles) != value.ndim or role not in axes.roles:
-        return None
+        return 0
     first = [d for d, r in enumerate(axes.roles) if r == role]
     rest = [d for d in range(value.ndim) if d not in first]
-    return value.permute(*first, *rest).reshape(math.prod(value.shape[d] for d in first), -1)
-
-
-def _repeats(table: torch.Tensor | None) -> int:
-    if table is None or len(table) < 2 or table.shape[1] < 2:
+    turned = value.permute(*rest, *first)
+    count, each = math.prod(value.shape[d] for d in first), math.prod(value.shape[d] for d in rest)
+    if count < 2 or each < 2:
         return 0
-    # A few columns tell random rows apart; only rows that agree there are compared as a whole.
-    places = sorted({0, table.shape[1] // 3, table.shape[1] // 2, table.shape[1] - 1})
+    beside = [b for b in beside if b.numel() == count]
+    # A few elements tell random rows apart; only rows that agree there are compared as a whole.
+    places = sorted({0, each // 3, each // 2, each - 1})
+    probes = [turned[tuple(_unravelled(place, turned.shape[: len(rest)]))].reshape(-1) for place in places]
     groups = defaultdict(list)
-    for place, key in enumerate(table[:, places].double().tolist()):
+    for place, key in enumerate(torch.stack([p.double() for p in (*probes, *beside)], dim=1).tolist()):
         groups[tuple(key)].append(place)
-    repeats = 0
-    for members in groups.values():
-        if len(members) > 1:
-            rows = table[members].contiguous().cpu().view(torch.uint8).numpy()
-            repeats += len(members) - len({row.tobytes() for row in rows})
-    return repeats
+    alike = [members for members in groups.values() if len(members) > 1]
+    if not alike:
+        return 0
+    table = value.permute(*first, *rest).reshape(count, each)
+    return sum(len(m) - len({row.tobytes() for row in _bytes(table[m])}) for m in alike)
+
+
+def _unravelled(place: int, shape: Sequence[int]) -> list[int]:
+    found = []
+    for size in reversed(shape):
+        found.append(place % size)
+        place //= size
+    return found[::-1]
+
+
+def _bytes(rows: torch.Tensor) -> Any:
+    return rows.contiguous().cpu().view(torch.uint8).numpy()

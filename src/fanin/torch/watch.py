@@ -9,11 +9,9 @@ from typing import Any
 import torch
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
-from fanin.torch.statistics import Numbers, dead_share, flat, numbers, sum_of_squares
+from fanin.torch.statistics import Numbers, dead_share, flat, numbers, sample, sum_of_squares
 
 __all__ = ["GradientPowers", "Snapshot", "Watcher"]
-
-_SAMPLE = 65_536
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +23,8 @@ class Snapshot:
     """
 
     shape: tuple[int, ...]
-    by_dim: dict[int, tuple[Numbers, float]]
+    numbers: dict[int, Numbers]
+    dead: dict[int, float]
     sample: torch.Tensor
     edge: GradientEdge | None
 
@@ -47,15 +46,14 @@ class Watcher:
         output = self.kept.get(id)
         if output is None or id in self.overwritten or output.numel() == 0:
             return
-        dims = {d for d in (1, output.ndim - 1) if 0 <= d < output.ndim} or {0}
-        values = flat(output.detach())
-        step = max(1, values.numel() // _SAMPLE)
+        # Maps of four and more dimensions that are overwritten come from convolutions.
+        last = output.ndim - 1
+        dims = [1] if last > 2 else sorted({min(1, max(last, 0)), max(last, 0)})
         self.overwritten[id] = Snapshot(
             shape=tuple(output.shape),
-            by_dim={
-                d: (numbers(output, d), dead_share(output, d) if output.ndim else 0.0) for d in sorted(dims)
-            },
-            sample=values[::step].clone(),
+            numbers=numbers(output, dims),
+            dead=dead_share(output, dims) if output.ndim else {},
+            sample=sample(flat(output.detach())).clone(),
             edge=get_gradient_edge(output) if output.requires_grad else None,
         )
 

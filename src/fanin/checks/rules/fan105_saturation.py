@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 
+from fanin.checks.bounds import bounds
 from fanin.checks.causes import init_verb, weights_cause
 from fanin.checks.figures import percent
 from fanin.checks.rule import Outcome, Passed, Rule, Skipped
 from fanin.checks.weights import weighed
+from fanin.laws.recursion import saturated_share
 from fanin.records.finding import Finding, Severity
 from fanin.records.graph import Graph, OpKind
 from fanin.records.plan import Plan
@@ -17,17 +19,21 @@ __all__ = ["RULE"]
 
 _WARNING = 0.20
 _FAILURE = 0.50
+_ALLOWANCE = 1.5
 
 
 def _check(graph: Graph, plan: Plan, trace: Trace) -> Outcome:
     seen = [m for m in trace.measurements if m.kind == OpKind.ACTIVATION and m.saturated is not None]
     if not seen:
         return Skipped(reason="no bounded activation")
-    worst = max(seen, key=lambda m: m.saturated or 0.0)
-    share = worst.saturated or 0.0
-    if share < _WARNING:
-        return Passed(reason=f"{len(seen)} bounded activations, at most {percent(share)} saturated")
-    faults = [m for m in seen if (m.saturated or 0.0) >= _WARNING]
+    worst = max(seen, key=lambda m: (m.saturated or 0.0) - _limit(graph, m))
+    share, limit = worst.saturated or 0.0, _limit(graph, worst)
+    if share < limit:
+        return Passed(
+            reason=f"{len(seen)} bounded activations, at most {percent(share)} saturated; the limit is "
+            f"{percent(limit)}"
+        )
+    faults = [m for m in seen if (m.saturated or 0.0) >= _limit(graph, m)]
     before = _before(graph, trace, worst)
     rms = "" if before is None else f" with a root mean square of {math.sqrt(before.power):.3g}"
     ids = {worst.node, *graph.node(worst.node).inputs}
@@ -47,7 +53,9 @@ def _check(graph: Graph, plan: Plan, trace: Trace) -> Outcome:
     return Finding(
         code=RULE.code,
         name="saturated units",
-        severity=Severity.FAILURE if share >= _FAILURE else Severity.WARNING,
+        severity=Severity.FAILURE
+        if share >= max(_FAILURE, limit * _FAILURE / _WARNING)
+        else Severity.WARNING,
         summary=f"At {place} {percent(share)} of the values sit where the slope is below 6 % of its largest "
         f"({len(faults)} of {len(seen)} bounded activations are concerned); "
         f"inputs come in{rms or ' too large'}",
@@ -60,6 +68,16 @@ def _check(graph: Graph, plan: Plan, trace: Trace) -> Outcome:
             *(cause.evidence if cause else ()),
         ),
     )
+
+
+def _limit(graph: Graph, m: Measurement) -> float:
+    """Share from which on saturation is a fault: a hard tanh cuts 32 % of a unit Gaussian anyway."""
+    place = graph.node(m.node).activation
+    edges = None if place is None else bounds(graph.activations[place].values)
+    if edges is None:
+        return _WARNING
+    reach = min(-edges.low_input, edges.high_input)
+    return max(_WARNING, _ALLOWANCE * saturated_share(max(reach, 0.0), 1.0))
 
 
 def _before(graph: Graph, trace: Trace, m: Measurement) -> Measurement | None:
@@ -76,8 +94,8 @@ RULE = Rule(
     name="saturation",
     definition="share of a bounded activation's outputs where its slope is below 6 % of its largest "
     "(|tanh| > 0.97)",
-    threshold="a warning from 20 %, a failure from 50 %: a unit Gaussian saturates 3.6 % of tanh, one with "
-    "twice that std 30 %",
+    threshold="a warning from 20 % (or 1.5 times what a unit Gaussian has), a failure from 50 %: a "
+    "unit Gaussian saturates 3.6 % of tanh, one with twice that std 30 %",
     advice="Give the weights before the activation the std gain / sqrt(fan_in), and scale the inputs",
     references=("X. Glorot, Y. Bengio, Understanding the difficulty of training deep networks, 2010",),
     check=_check,
