@@ -15,9 +15,9 @@ def _norm_scale(case: Case) -> Claim | None:
     if case.role.kind != UseKind.NORM_SCALE:
         return None
     offset = case.role.offset
-    reason = "a norm's scale"
+    reason = "a norm's scale: the normalised power stays 1"
     if offset:
-        reason += f": the run multiplies by {offset:g} + w, which has to be 1"
+        reason = f"a norm's scale: the run multiplies by {offset:g} + w, which has to be 1"
     return Claim(
         scheme="constant",
         draw=Constant(value=1.0 - offset),
@@ -32,7 +32,7 @@ def _norm_shift(case: Case) -> Claim | None:
     return Claim(
         scheme="zeros",
         draw=Constant(value=0.0),
-        reason="a norm's shift",
+        reason="a norm's shift: the mean stays where the norm puts it",
         evidence=(f"added to the normalised output of {case.place}",),
     )
 

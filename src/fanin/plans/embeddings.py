@@ -42,7 +42,7 @@ def _tied(case: Case) -> Claim | None:
         reason=f"embedding tied to the head, which asks for less: std {LOGIT_STD:g}/√{width}",
         evidence=(
             f"looked up by {len(tables)} and multiplied by {len(heads)} operations of the run",
-            f"a head reads features of power 1, so the logits' std is std × √{width}",
+            f"of features of power 1 the head makes logits of std × √{width}",
         ),
         references=("O. Press, L. Wolf, Using the Output Embedding, 2017",),
     )
@@ -76,19 +76,19 @@ def _token(case: Case) -> Claim | None:
         return None
     facts, role = case.facts, case.role
     if facts.looked_up_by_input(role) or not facts.added_to_embedding(role):
-        reason, std = "an embedding: every number has power 1, which the next layer expects", 1.0
+        reason, std = "an embedding: its numbers have power 1, which the next layer expects", 1.0
     else:
         std = _neighbour_std(case)
         reason = f"a table of positions or types, as large as the embedding it is added to: std {std:.4g}"
+    evidence = [f"rows are looked up by {case.place}, so no sum over the table changes their power"]
+    if role.normalised:
+        evidence.append("a norm reads it")
     return Claim(
         scheme="normal",
         draw=Normal(std=std),
         axes=role.axes,
         reason=reason,
-        evidence=(
-            f"rows are looked up by {case.place}, so no sum over the table changes their power",
-            "a norm reads it" if role.normalised else "read as it is",
-        ),
+        evidence=tuple(evidence),
         references=("S. Takase et al., Spike No More, 2023, section 4",),
     )
 

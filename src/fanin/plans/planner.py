@@ -9,13 +9,14 @@ from fanin.plans import policies
 from fanin.plans.facts import Facts
 from fanin.plans.notes import notes
 from fanin.plans.rule import Case, Claim, Policy, count_fans
-from fanin.records.graph import Graph, Parameter
+from fanin.records.graph import Graph, Parameter, UseKind
 from fanin.records.plan import Entry, Plan, Status
 from fanin.sampling.streams import STREAM_VERSION
 
 __all__ = ["plan"]
 
 _SEEDS = 2**64
+_LOOKED_UP = (UseKind.EMBEDDING, UseKind.SHIFT)
 
 
 def plan(graph: Graph, *, policy: str = "auto", seed: int = 0) -> Plan:
@@ -84,7 +85,9 @@ def _unique(graph: Graph) -> None:
 def _entry(policy: Policy, facts: Facts, parameter: Parameter) -> Entry:
     rule, claim = _decide(policy, facts, parameter)
     axes = claim.axes or next((use.axes for use in parameter.uses if use.axes is not None), None)
-    counted = count_fans(parameter.shape, axes)
+    # Of a table that is only looked up, one row is read: nothing is summed over it.
+    summed = any(use.kind not in _LOOKED_UP for use in parameter.uses)
+    counted = count_fans(parameter.shape, axes) if summed else None
     return Entry(
         name=parameter.name,
         aliases=parameter.aliases,

@@ -47,8 +47,8 @@ class Case:
         node = self.node
         if node is None:
             return f"node {self.role.node}"
-        call = f", call {node.call}" if node.call else ""
-        return f"{node.op} in {node.module or 'the model itself'}{call}"
+        call = f", call {node.call + 1}" if node.call else ""
+        return f"{node.module or 'the model itself'} ({node.op}{call})"
 
     @property
     def node(self) -> Node | None:

@@ -48,6 +48,13 @@ def _power_text(power: Power) -> str:
     return f"{power.name}: E f(z)² = {power.second_moment:.4g}"
 
 
+def _share(power: Power) -> str:
+    """An activation, and what it does to the power of its input."""
+    if power.second_moment is None or math.isclose(power.second_moment, 1.0, rel_tol=1e-6):
+        return power.name
+    return f"{power.name}, which takes power 1 to {power.second_moment:.3g}"
+
+
 def _activation(case: Case) -> _Factor | None:
     """What the activations before and after a weight ask of it; None for a linear place."""
     facts, use = case.facts, case.role
@@ -57,21 +64,21 @@ def _activation(case: Case) -> _Factor | None:
     if use.gate_activation is not None:
         gate = facts.powers[use.gate_activation]
         factor *= gate.gain
-        reasons.append(f"reads a product gated by {gate.name}")
-        evidence.append(f"reads a gated product, {_power_text(gate)}")
+        reasons.append(f"reads a product gated by {_share(gate)}")
+        evidence.append(f"reads a product gated by {_power_text(gate)}")
     elif read is not None and not read.scale_free:
         factor *= read.gain
-        reasons.append(f"reads {read.name}")
+        reasons.append(f"reads {_share(read)}")
         evidence.append(f"reads {_power_text(read)}")
     if use.gated:
         reasons.append("one factor of a gated product, at power 1")
         evidence.append("its output is multiplied with a sibling of the same input")
     elif follows is not None and follows.scale_free:
         factor *= follows.gain
-        reasons.append(f"feeds {follows.name}")
+        reasons.append(f"feeds {_share(follows)}")
         evidence.append(f"feeds {_power_text(follows)}")
     elif follows is not None:
-        reasons.append(f"feeds {follows.name} with power 1")
+        reasons.append(f"feeds {follows.name} at power 1")
         evidence.append(f"feeds {_power_text(follows)}, which the weight that reads it makes up for")
     if not reasons:
         return None
