@@ -14,7 +14,7 @@ from fanin.sampling.cast import format_of
 from fanin.sampling.far import FAR
 from fanin.sampling.mass import far_ratio, lower_mass
 
-__all__ = ["FarTail", "Kind", "Recipe", "recipe"]
+__all__ = ["FarTail", "Kind", "Recipe", "check_reach", "constant", "recipe"]
 
 _NARROW_MASS = 1 << 28
 """Least mass, in units of 2**-32, that one word resolves: 2**28 words, and 2**22 floats, or more."""
