@@ -104,3 +104,14 @@ def test_pickles_beside_a_configuration_are_not_opened(config: Callable[[str], P
     folder = config("gpt2")
     (folder / "pytorch_model.bin").write_bytes(b"cos\nsystem\n(S'exit 3'\ntR.")
     load(f"hf:{folder}", seed=0)
+
+
+@pytest.mark.parametrize("name", list(SMALL))
+def test_a_plan_needs_no_memory_and_is_the_same(config: Callable[[str], Path], name: str) -> None:
+    from fanin.torch import plan
+
+    target = f"hf:{config(name)}"
+    light, heavy = (load(target, seed=0, meta=meta) for meta in (True, False))
+    assert all(p.is_meta for p in light.parameters())
+    plans = [plan(model, hub.default_inputs(model)) for model in (light, heavy)]
+    assert plans[0].entries == plans[1].entries

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import os
@@ -18,12 +19,16 @@ __all__ = ["default_inputs", "load"]
 _BATCH, _LENGTH = 2, 16
 """Sizes of inputs that nobody gave: small, and enough for statistics over positions."""
 
+_SOUND, _FRAMES = 16_000, 1500
+"""A second of sound at 16 kHz; positions that Whisper's encoder has, of two frames each."""
 
-def load(place: str) -> nn.Module:
+
+def load(place: str, *, meta: bool = False) -> nn.Module:
     """Build the model of a configuration file, or of a folder that holds ``config.json``.
 
     The class is the first of the configuration's ``architectures``, else ``AutoModel``'s choice.
-    Code that a configuration names elsewhere is never run.
+    Code that a configuration names elsewhere is never run. On the meta device tensors have shapes but
+    no memory, so a model of any size can be planned.
 
     Raises
     ------
@@ -55,7 +60,9 @@ def load(place: str) -> nn.Module:
         named = [getattr(transformers, name, None) for name in getattr(config, "architectures", None) or ()]
         models = (k for k in named if isinstance(k, type) and issubclass(k, transformers.PreTrainedModel))
         kind = next(models, None)
-        model = kind(config) if kind else transformers.AutoModel.from_config(config, trust_remote_code=False)
+        with torch.device("meta") if meta else contextlib.nullcontext():
+            auto = transformers.AutoModel
+            model = kind(config) if kind else auto.from_config(config, trust_remote_code=False)
     except Exception as error:
         raise TargetError(
             explain(f"No model can be built from '{path}'", received=f"{type(error).__name__}: {error}")
@@ -73,19 +80,33 @@ def default_inputs(model: nn.Module) -> dict[str, torch.Tensor] | None:
     if config is None or name is None:
         return None
     source = torch.Generator().manual_seed(0)
-    if name == "pixel_values":
-        vision = getattr(config, "vision_config", config)
-        size = _pair(getattr(vision, "image_size", None) or 224)
-        channels = getattr(vision, "num_channels", 3)
-        return {name: torch.randn(_BATCH, channels, *size, generator=source)}
-    if name in {"input_values", "input_features"}:
-        bins = getattr(config, "num_mel_bins", None)
-        shape = (_BATCH, 16_000) if name == "input_values" else (_BATCH, bins or 80, 3000)
-        return {name: torch.randn(*shape, generator=source)}
     text = config.get_text_config() if hasattr(config, "get_text_config") else config
     ids = torch.randint(int(getattr(text, "vocab_size", 2)), (_BATCH, _LENGTH), generator=source)
-    extra = {"decoder_input_ids": ids} if getattr(config, "is_encoder_decoder", False) else {}
-    return {name: ids, **extra}
+    inputs = {name: ids}
+    if name == "pixel_values" or _sees_beside_reading(config):
+        inputs["pixel_values"] = _images(getattr(config, "vision_config", config), source)
+    elif name in {"input_values", "input_features"}:
+        bins = getattr(config, "num_mel_bins", None) or 80
+        shape = (
+            (_SOUND,)
+            if name == "input_values"
+            else (bins, 2 * getattr(config, "max_source_positions", _FRAMES))
+        )
+        inputs[name] = torch.randn(_BATCH, *shape, generator=source)
+    if getattr(config, "is_encoder_decoder", False):
+        inputs["decoder_input_ids"] = ids
+    return inputs
+
+
+def _sees_beside_reading(config: Any) -> bool:
+    """Whether text and images go in side by side (CLIP), not images at places within the text."""
+    both = hasattr(config, "vision_config") and hasattr(config, "text_config")
+    return both and not any(hasattr(config, word) for word in ("image_token_id", "image_token_index"))
+
+
+def _images(config: Any, source: torch.Generator) -> torch.Tensor:
+    size = _pair(getattr(config, "image_size", None) or 224)
+    return torch.randn(_BATCH, getattr(config, "num_channels", 3), *size, generator=source)
 
 
 def _pair(size: Any) -> tuple[int, int]:

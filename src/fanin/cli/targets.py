@@ -25,11 +25,12 @@ __all__ = ["attribute", "load", "source"]
 _FORMS = "module:callable, file.py:callable, or hf:CONFIG.json"
 
 
-def load(target: str, *, seed: int) -> nn.Module:
+def load(target: str, *, seed: int, meta: bool = False) -> nn.Module:
     """Build the model that a TARGET names.
 
     A callable is called without arguments, under PyTorch's generator seeded with `seed`, so that
-    the weights that the model's own code draws are the same in every run.
+    the weights that the model's own code draws are the same in every run. With `meta` a configuration
+    becomes a model without memory; a user's own code is run as it is.
 
     Raises
     ------
@@ -39,7 +40,7 @@ def load(target: str, *, seed: int) -> nn.Module:
     # The import too: a model that a module holds is drawn while the module is imported.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return hub.load(target[3:]) if target.startswith("hf:") else _load(target)
+        return hub.load(target[3:], meta=meta) if target.startswith("hf:") else _load(target)
 
 
 def _load(target: str) -> nn.Module:

@@ -33,7 +33,7 @@ def plan(
     """Show what every tensor of the model at TARGET would get, and why. Nothing is changed."""
     from fanin.cli import session  # noqa: PLC0415 - loads torch, which --help must not
 
-    made = session.planned(target, inputs, batch, policy=policy, seed=seed, rules=rules).plan
+    made = session.planned(target, inputs, batch, policy=policy, seed=seed, rules=rules, memory=False).plan
     if output is not None:
         saved = made.save(output)
         show.note(f"wrote {show.said_size(saved)}")
