@@ -95,8 +95,8 @@ LONG: list[Draw] = [
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("draw", LONG, ids=str)
 def test_long_streams_reach_the_rare_cases(path: str, dtype: str, draw: Draw) -> None:
-    # 2**20 words: some 2**12 lie beyond the octaves that the vector paths keep in registers, and a
-    # window that is off by half a word shows in about one element of 2**9.
+    # 2**20 words: some 2**12 lie beyond the octaves that the narrow AVX2 path keeps in registers (for
+    # float64 on AVX-512, some 2**5), and a window that is off by half a word shows.
     key = StreamKey(key0=1, key1=2, counter2=3, counter3=4)
     made = recipe(draw, dtype)
     out = np.zeros(1 << 20, format_of(dtype).storage)
