@@ -265,7 +265,7 @@ def test_a_gate_on_a_branch_gets_no_factor(builder: Any) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "power"),
-    [({}, math.e), ({"norm_before": True}, 2.0), ({"norm_after": True}, 5.0), ({"post": True}, 1.0)],
+    [({}, 1.25**4), ({"norm_before": True}, 2.0), ({"norm_after": True}, 5.0), ({"post": True}, 1.0)],
 )
 def test_a_head_knows_the_power_of_an_unnormalised_stream(builder: Any, kind: Any, power: float) -> None:
     residual(builder, 4, **kind)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fanin.plans.constants import CONSTANTS
 from fanin.plans.embeddings import EMBEDDINGS, TIED
 from fanin.plans.kept import KEEPING
+from fanin.plans.magnitudes import magnitude
 from fanin.plans.recurrent import gate_axes
 from fanin.plans.rest import REST
 from fanin.plans.rule import Case, Claim, Policy, Rule
@@ -30,7 +31,10 @@ def policy(name: str, scheme: str, summary: str) -> Policy:
     """
     rule = Rule(name=name, claim=lambda case: _claim(case, scheme))
     return Policy(
-        name=name, summary=summary, tensors=(*KEEPING, TIED), uses=(*CONSTANTS, *EMBEDDINGS, rule, REST)
+        name=name,
+        summary=summary,
+        tensors=(*KEEPING, TIED),
+        uses=(magnitude((rule,)), *CONSTANTS, *EMBEDDINGS, rule, REST),
     )
 
 

@@ -151,7 +151,8 @@ def _stream_power(case: Case) -> tuple[float, str]:
         return 1.0 + len(branches), f"reads a stream to which {len(branches)} branches add power 1 each"
     if all(branch.normalised for branch in branches):
         return 2.0, f"reads a stream to which {len(branches)} branches add power 1 in all"
-    return math.e, f"reads a stream that {len(branches)} branches let grow to power e at the most"
+    power = (1.0 + 1.0 / len(branches)) ** len(branches)
+    return power, f"reads a stream that {len(branches)} branches let grow to power {power:.3g}"
 
 
 def _join(join: int, count: int) -> str:

