@@ -10,7 +10,9 @@ from fanin.records.axes import Axes, Role, as_axes
 
 def test_words_tuples_and_records_say_the_same() -> None:
     expected = Axes(roles=(Role.IN, Role.OUT))
-    assert as_axes("in out", (3, 4)) == as_axes(("in", "out"), (3, 4)) == as_axes(expected, (3, 4)) == expected
+    assert (
+        as_axes("in out", (3, 4)) == as_axes(("in", "out"), (3, 4)) == as_axes(expected, (3, 4)) == expected
+    )
 
 
 def test_without_roles_two_dimensions_are_out_in_and_the_rest_receptive() -> None:

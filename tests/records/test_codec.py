@@ -65,8 +65,14 @@ def test_digest_sees_a_change_in_any_field() -> None:
         ('{"schema_version": 1, "record": "Uniform", "low": 0, "high": 1}', "Expected Normal"),
         ('{"schema_version": 1, "record": "Normal", "mean": 0}', "Normal is incomplete"),
         ('{"schema_version": 1, "record": "Normal", "mean": 0, "std": "x"}', "Received: 'x'. Expected float"),
-        ('{"schema_version": 1, "record": "Normal", "mean": 0, "std": true}', "Received: True. Expected float"),
-        ('{"schema_version": 1, "record": "Normal", "mean": 0, "std": 1, "sd": 1}', "no such field. Received: sd"),
+        (
+            '{"schema_version": 1, "record": "Normal", "mean": 0, "std": true}',
+            "Received: True. Expected float",
+        ),
+        (
+            '{"schema_version": 1, "record": "Normal", "mean": 0, "std": 1, "sd": 1}',
+            "no such field. Received: sd",
+        ),
     ],
 )
 def test_other_documents_are_refused(text: str, message: str) -> None:

@@ -38,7 +38,15 @@ def plan() -> Plan:
     lines = [entry(f"net.{i}.weight") for i in range(3)]
     lines.append(entry("embed.weight", aliases=("head.weight",)))
     lines.append(
-        entry("net.0.bias", shape=(3,), axes=None, fan_in=None, fan_out=None, gain=None, draw=Constant(value=0.0))
+        entry(
+            "net.0.bias",
+            shape=(3,),
+            axes=None,
+            fan_in=None,
+            fan_out=None,
+            gain=None,
+            draw=Constant(value=0.0),
+        )
     )
     lines.append(entry("odd", status=Status.UNRECOGNISED, draw=None, reason="nothing explains it"))
     return Plan(model="Net", framework="torch", policy="auto", seed=7, stream=1, entries=tuple(lines))
@@ -66,7 +74,15 @@ def test_the_table_folds_repeated_blocks_and_hides_nothing(plan: Plan) -> None:
 
 def test_why_tells_rule_evidence_numbers_and_source(plan: Plan) -> None:
     text = plan.why("net.1.weight")
-    for part in ("feeds an activation", "relu follows", "node 3", "fan_in 4", "gain 1.5", "std 0.75", "He et al. 2015"):
+    for part in (
+        "feeds an activation",
+        "relu follows",
+        "node 3",
+        "fan_in 4",
+        "gain 1.5",
+        "std 0.75",
+        "He et al. 2015",
+    ):
         assert part in text
 
 
@@ -78,7 +94,11 @@ def test_an_alias_finds_its_entry_and_a_typo_its_neighbour(plan: Plan) -> None:
 
 def test_override_changes_what_matches_and_nothing_else(plan: Plan) -> None:
     edited = plan.override({"net.*.weight": Half(), "net.2.*": Uniform(low=-1.0, high=1.0)})
-    assert [e.draw for e in edited.entries[:3]] == [Normal(std=1.5), Normal(std=1.5), Uniform(low=-1.0, high=1.0)]
+    assert [e.draw for e in edited.entries[:3]] == [
+        Normal(std=1.5),
+        Normal(std=1.5),
+        Uniform(low=-1.0, high=1.0),
+    ]
     assert edited.entries[3:] == plan.entries[3:]
     assert edited["net.0.weight"].reason == "the user's rule 'net.*.weight'"
     assert plan["net.0.weight"].draw == Normal(std=0.75)
@@ -94,7 +114,9 @@ def test_override_refuses_a_pattern_without_match(plan: Plan) -> None:
 
 
 def test_override_names_the_tensor_a_scheme_cannot_serve(plan: Plan) -> None:
-    with pytest.raises(InputError, match=r"Pattern '\*\.bias' cannot be carried out on 'net\.0\.bias'\. No axes"):
+    with pytest.raises(
+        InputError, match=r"Pattern '\*\.bias' cannot be carried out on 'net\.0\.bias'\. No axes"
+    ):
         plan.override({"*.bias": Half()})
 
 

@@ -19,7 +19,9 @@ def test_duplicate_keys_are_counted() -> None:
 
 
 def test_render_drops_empty_columns_and_cuts_the_last() -> None:
-    text = render(("name", "empty", "why"), [("a", "", "a long reason indeed"), ("bb", "", "short")], width=20)
+    text = render(
+        ("name", "empty", "why"), [("a", "", "a long reason indeed"), ("bb", "", "short")], width=20
+    )
     assert text.splitlines() == ["name  why", "a     a long reason…", "bb    short"]
 
 

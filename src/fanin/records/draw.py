@@ -21,10 +21,12 @@ class Constant:
 
     @property
     def mean(self) -> float:
+        """Mean of the samples."""
         return self.value
 
     @property
     def std(self) -> float:
+        """Standard deviation of the samples."""
         return 0.0
 
     def __str__(self) -> str:
@@ -40,10 +42,12 @@ class Uniform:
 
     @property
     def mean(self) -> float:
+        """Mean of the samples."""
         return 0.5 * (self.low + self.high)
 
     @property
     def std(self) -> float:
+        """Standard deviation of the samples."""
         return (self.high - self.low) / math.sqrt(12.0)
 
     def __str__(self) -> str:
@@ -96,6 +100,7 @@ class Orthogonal:
 
     @property
     def mean(self) -> float:
+        """Mean of the samples."""
         return 0.0
 
     def __str__(self) -> str:
