@@ -325,6 +325,8 @@ def _fold_norms(drafts: Drafts) -> None:
 def _name_shifts(drafts: Drafts) -> None:
     """A vector added to a contraction's output is its bias."""
     for node in drafts.nodes.values():
+        if node.kind == OpKind.ADD and len(node.inputs) == 2:
+            _name_stacked_bias(*(drafts.nodes[id] for id in node.inputs))
         if node.kind != OpKind.ADD or len(node.inputs) != 1:
             continue
         before = drafts.nodes[node.inputs[0]]
@@ -334,6 +336,16 @@ def _name_shifts(drafts: Drafts) -> None:
                 # A table of positions has two dimensions; a bias has one.
                 if use.kind == UseKind.SHIFT and use.rank <= 1:
                     use.kind = UseKind.BIAS
+
+
+def _name_stacked_bias(a: Draft, b: Draft) -> None:
+    """A table whose rows are added to what stacked weights made: the biases of the experts."""
+    for made, rows in ((a, b), (b, a)):
+        stacked = any(use.axes is not None and Role.BATCH in use.axes.roles for use in made.uses)
+        if made.contracts and stacked and rows.kind == OpKind.EMBEDDING:
+            for use in rows.uses:
+                if use.kind == UseKind.EMBEDDING:
+                    use.kind, use.axes = UseKind.BIAS, None
 
 
 def _name_products(drafts: Drafts) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from math import prod
@@ -39,12 +40,16 @@ def find_joins(drafts: Drafts, ancestry: Ancestry, besides: AbstractSet[int]) ->
         Adds that are no joins (recurrent state and input).
     """
     branches: list[Branch] = []
+    starts: dict[int, int] = {}
     for node in drafts.nodes.values():
         if node.kind != OpKind.ADD or len(node.inputs) < 2 or node.id in besides:
             continue
-        found = _branch(drafts, ancestry, node)
+        if node.step.subtracts:  # the distance from a target
+            continue
+        found = _branch(drafts, ancestry, node, starts)
         if found is not None:
             start, side = found
+            starts[node.id] = start
             finals = _finals(drafts, side.end, start)
             if not finals:
                 continue
@@ -66,7 +71,9 @@ def find_joins(drafts: Drafts, ancestry: Ancestry, besides: AbstractSet[int]) ->
     return tuple(branches)
 
 
-def _branch(drafts: Drafts, ancestry: Ancestry, node: Draft) -> tuple[int, _Side] | None:
+def _branch(
+    drafts: Drafts, ancestry: Ancestry, node: Draft, starts: Mapping[int, int]
+) -> tuple[int, _Side] | None:
     reads = [r for r in node.reads if r.step is not None]
     if len(reads) != 2 or reads[0].step is None or reads[1].step is None:
         return None
@@ -79,8 +86,19 @@ def _branch(drafts: Drafts, ancestry: Ancestry, node: Draft) -> tuple[int, _Side
         # Only a part of the start goes straight to the add: a gate or a time step, no stream.
         if part_of(direct.place, start) and not _moved(direct, start):
             return None
+        # A statistic that is added back to every place (a mean) is no stream either.
+        if _elements(direct) < prod(node.step.shape):
+            return None
         side = _side(drafts, ancestry, branch, start)
         return (start, side) if side.depth > 0 else None
+    # Branches that left together and join one after the other.
+    for stream, end in ((a, b), (b, a)):
+        root = stream
+        while root in starts and not ancestry.descends(end, root):
+            root = starts[root]
+        if root != stream and ancestry.descends(end, root):
+            side = _side(drafts, ancestry, end, root)
+            return (root, side) if side.depth > 0 else None
     sides = sorted((_side(drafts, ancestry, end, start) for end in (a, b)), key=lambda s: s.depth)
     short, long = sides
     if short.depth <= 1 < long.depth:
@@ -88,9 +106,8 @@ def _branch(drafts: Drafts, ancestry: Ancestry, node: Draft) -> tuple[int, _Side
     return None
 
 
-def _moved(read: object, start: int) -> bool:
-    place = getattr(read, "place", None)
-    return place is not None and place.name.startswith(f"{start}~")
+def _moved(read: Read, start: int) -> bool:
+    return read.place is not None and read.place.name.startswith(f"{start}~")
 
 
 def _side(drafts: Drafts, ancestry: Ancestry, end: int, start: int) -> _Side:
@@ -130,6 +147,8 @@ def _finals(drafts: Drafts, end: int, start: int) -> list[Draft]:
         node = drafts.nodes[id]
         if node.contracts and node.weighted:
             found.append(node)
+        elif node.kind == OpKind.EMBEDDING:
+            continue
         elif node.kind != OpKind.PRODUCT or node.step.form != Form.CONTRACTION:
             # (What enters a product of two signals steers the branch; it is no projection back.)
             stack.extend(_largest(node))

@@ -35,8 +35,9 @@ def find_recurrences(drafts: Drafts, ancestry: Ancestry) -> frozenset[int]:
             continue
         meetings = [_meeting(drafts, ancestry, later, earlier) for earlier, later in pairs]
         first = _meeting(drafts, ancestry, nodes[0], None)
+        # The first turn may have no state to meet; every later one must meet fresh data.
         found = [meeting for meeting in (first, *meetings) if meeting is not None]
-        if len(found) < len(pairs):
+        if any(meeting is None for meeting in meetings):
             continue
         for node in nodes:
             _rename(drafts, node, UseKind.RECURRENT_STATE, name)

@@ -88,7 +88,8 @@ class Step:
     """An operator that computes something from the inputs.
 
     `signal` is false for outputs of whole numbers and truth values (indices, masks). `adds` and
-    `multiplies` say which pointwise operators are sums and products of their operands.
+    `multiplies` say which pointwise operators are sums and products of their operands; a difference
+    is a sum that `subtracts`.
     """
 
     id: int
@@ -101,6 +102,7 @@ class Step:
     dtype: str
     signal: bool = True
     adds: bool = False
+    subtracts: bool = False
     multiplies: bool = False
     groups: int = 1
     stride: int = 1

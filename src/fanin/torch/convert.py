@@ -9,7 +9,17 @@ from typing import Any
 
 from fanin.graphs.sources import Layout, Source, Span, layout_of, view
 from fanin.graphs.steps import Form, Part, Read, Step
-from fanin.torch.ops import ADDS, CONTRACTIONS, MULTIPLIES, UNIFORM, base_name, form_of, parts_of, schema
+from fanin.torch.ops import (
+    ADDS,
+    CONTRACTIONS,
+    MULTIPLIES,
+    SUBTRACTS,
+    UNIFORM,
+    base_name,
+    form_of,
+    parts_of,
+    schema,
+)
 from fanin.torch.record import Op, Operand, Output, Recording
 
 __all__ = ["converted"]
@@ -154,6 +164,7 @@ class _Conversion:
             dtype=str(op.dtype).removeprefix("torch."),
             signal=signal,
             adds=name in ADDS,
+            subtracts=name in SUBTRACTS,
             multiplies=name in MULTIPLIES,
             groups=groups,
             stride=stride,

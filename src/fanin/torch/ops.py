@@ -17,6 +17,7 @@ __all__ = [
     "CONTRACTIONS",
     "MOVES",
     "MULTIPLIES",
+    "SUBTRACTS",
     "UNIFORM",
     "base_name",
     "form_of",
@@ -85,6 +86,7 @@ ADDS = _words(
     "add sub rsub add_ sub_ _foreach_add lerp index_add index_add_ scatter_add scatter_add_ index_put",
     "index_put_ _unsafe_index_put index_copy index_copy_ copy_ scatter scatter_",
 )
+SUBTRACTS = _words("sub sub_ rsub")
 MULTIPLIES = _words("mul div mul_ div_ addcmul true_divide")
 
 UNIFORM: Mapping[str, float | None] = {
