@@ -11,6 +11,7 @@ import pytest
 import fanin
 from fanin.plans import plan
 from fanin.records.axes import Axes, Role
+from fanin.records.draw import Constant, Uniform
 from fanin.records.graph import Branch, Use, UseKind
 from fanin.records.plan import Status
 
@@ -272,3 +273,28 @@ def test_a_head_knows_the_power_of_an_unnormalised_stream(builder: Any, kind: An
     last = builder.node("pool", len(builder.nodes) - 1)
     builder.weight(last, "head", (3, 8), head=True)
     assert plan(builder.build())["head"].gain == pytest.approx(0.5 / math.sqrt(power))
+
+
+@pytest.mark.parametrize("frequency", [30.0, 1.0, 7.5])
+def test_sines_are_fed_with_one_wave(builder: Any, frequency: float) -> None:
+    def sine(x: np.ndarray) -> np.ndarray:
+        return np.sin(np.float32(frequency) * x.astype(np.float32))
+
+    node = builder.weight(builder.node("input"), "first", (8, 6))
+    for place, name in enumerate(("second", "third")):
+        node, index = builder.act(node, "custom", sine)
+        builder.use(place, activation=index)
+        node = builder.weight(node, name, (8, 8))
+    builder.param("phases", (8,), Use(node=1, kind=UseKind.BIAS))
+    made = plan(builder.build())
+    half = math.pi / frequency
+    wanted = Constant(value=0.0) if frequency == 1.0 else Uniform(low=-half, high=half)
+    assert made["phases"].draw.std == pytest.approx(wanted.std, rel=1e-4)
+    kept = 0.5 * (1 - math.exp(-2.0))
+    assert made["second"].gain == pytest.approx(1 / frequency / math.sqrt(kept), rel=1e-4)
+    assert made["third"].gain == pytest.approx(1 / math.sqrt(kept), rel=1e-6)
+    assert made["first"].draw.std == pytest.approx(
+        1 / math.sqrt(6) if frequency == 1.0 else 1 / (math.sqrt(3) * 6), rel=1e-6
+    )
+    if frequency > 1:
+        assert f"sin({frequency:g}x)" in made["second"].reason

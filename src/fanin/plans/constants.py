@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 from fanin.plans.facts import Facts
 from fanin.plans.rule import Case, Claim, Rule
-from fanin.records.draw import Constant
+from fanin.records.draw import Constant, Uniform
 from fanin.records.graph import OpKind, UseKind
 from fanin.records.plan import Status
 
-__all__ = ["BIAS", "CONSTANTS", "CONSTRUCTED", "NORM_SCALE", "NORM_SHIFT", "STEP"]
+__all__ = ["BIAS", "CONSTANTS", "CONSTRUCTED", "NORM_SCALE", "NORM_SHIFT", "PHASE", "STEP"]
 
 
 def _norm_scale(case: Case) -> Claim | None:
@@ -63,6 +65,23 @@ def _is_factor(facts: Facts, node: int) -> bool:
     return False
 
 
+def _phase(case: Case) -> Claim | None:
+    role, facts = case.role, case.facts
+    if role.kind != UseKind.BIAS or not facts.reads_input(role):
+        return None
+    for reader in facts.readers.get(role.node, ()):
+        power = facts.powers[reader.activation] if reader.activation is not None else None
+        if power is not None and power.input_power < 1.0:
+            half = math.pi * math.sqrt(power.input_power)
+            return Claim(
+                scheme="uniform",
+                draw=Uniform(low=-half, high=half),
+                reason=f"phases of {power.name}: spread over one wave, or the network would start odd",
+                evidence=(f"added before {power.name}, which reads the input: {case.place}",),
+            )
+    return None
+
+
 def _bias(case: Case) -> Claim | None:
     if case.role.kind not in (UseKind.BIAS, UseKind.RECURRENT_BIAS):
         return None
@@ -92,7 +111,8 @@ def _constructed(case: Case) -> Claim | None:
 NORM_SCALE = Rule(name="norm scale", claim=_norm_scale)
 NORM_SHIFT = Rule(name="norm shift", claim=_norm_shift)
 STEP = Rule(name="step size", claim=_step)
+PHASE = Rule(name="phase", claim=_phase)
 BIAS = Rule(name="bias", claim=_bias)
 CONSTRUCTED = Rule(name="constructor value", claim=_constructed)
 
-CONSTANTS = (NORM_SCALE, NORM_SHIFT, STEP, BIAS, CONSTRUCTED)
+CONSTANTS = (NORM_SCALE, NORM_SHIFT, STEP, PHASE, BIAS, CONSTRUCTED)

@@ -7,9 +7,11 @@ Rules ask these questions of one parameter at a time; the answers that belong to
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+
+import numpy as np
 
 from fanin.errors import InputError
 from fanin.laws import quadrature
@@ -27,15 +29,18 @@ _STREAM = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Power:
-    """What an activation does to a standard normal input.
+    """What an activation does to a normal input of the power it is to be fed with.
 
-    `second_moment` is ``E f(z)^2``, or None where it does not exist; `scale_free` says that f is
-    linear on both sides of zero, so that ``f(c z) = c f(z)`` for every ``c > 0``.
+    `second_moment` is ``E f(z)^2`` with ``E z^2 = input_power``, or None where it does not exist;
+    `scale_free` says that f is linear on both sides of zero, so that ``f(c z) = c f(z)`` for every
+    ``c > 0``. The input power is 1, but for a sine of frequency w ``1 / w^2``: with more, neighbours
+    land on different waves and nothing of their likeness is left.
     """
 
     name: str
     second_moment: float | None
     scale_free: bool
+    input_power: float = 1.0
 
     @property
     def gain(self) -> float:
@@ -173,6 +178,12 @@ class Facts:
                 return None
         return None
 
+    def reads_input(self, use: Use) -> bool:
+        """Whether a weight reads the model's input itself."""
+        node = self.nodes.get(use.node)
+        sources = node.inputs if node is not None else ()
+        return any(self.nodes[i].kind == OpKind.INPUT for i in sources if i in self.nodes)
+
     def looked_up_by_input(self, use: Use) -> bool:
         """Whether what selects an embedding's rows depends on the model's input."""
         seen: set[int] = set()
@@ -227,9 +238,28 @@ def _power(activation: Activation) -> Power:
         # Half of a standard normal's power lies on each side of zero.
         moment = 0.5 * (positive.pop() ** 2 + negative.pop() ** 2)
         return Power(name=activation.name, second_moment=moment or None, scale_free=True)
+    frequency = _frequency(values)
+    if frequency is not None:
+        name = f"sin({frequency:g}x)" if activation.name == "custom" else activation.name
+        # E sin(u)^2 for a standard normal u.
+        moment = 0.5 * (1.0 - math.exp(-2.0))
+        return Power(name=name, second_moment=moment, scale_free=False, input_power=frequency**-2)
     try:
         moment = quadrature.gaussian_second_moment(values)
     except InputError:
         return Power(name=activation.name, second_moment=None, scale_free=False)
     usable = math.isfinite(moment) and moment > 0
     return Power(name=activation.name, second_moment=moment if usable else None, scale_free=False)
+
+
+def _frequency(values: Sequence[float]) -> float | None:
+    """w, if the function is sin(w x) with a frequency that the grid resolves."""
+    table, nodes = np.asarray(values), quadrature.NODES
+    middle = len(nodes) // 2
+    first = float(table[middle + 1])
+    if not 0.0 < first < 1.0:
+        return None
+    step = float(nodes[middle + 1])
+    frequency = math.asin(first) / step
+    # Float32 values of sin(30 x) are off by 1e-4 at the ends, where the argument is 720.
+    return frequency if np.abs(np.sin(frequency * nodes) - table).max() < 1e-2 else None

@@ -38,6 +38,7 @@ class _Factor:
 
 _LECUN = "Y. LeCun et al., Efficient BackProp, 1998, equation 16"
 _HE = "K. He et al., Delving Deep into Rectifiers, 2015, equations 10 and 15"
+_SIREN = "V. Sitzmann et al., Implicit Neural Representations with Periodic Activations, 2020, section 3.2"
 _DEPTH = "A. Radford et al., Language Models are Unsupervised Multitask Learners, 2019, section 2.3"
 _FIXUP = "H. Zhang et al., Fixup Initialization, 2019, section 2"
 
@@ -45,14 +46,14 @@ _FIXUP = "H. Zhang et al., Fixup Initialization, 2019, section 2"
 def _power_text(power: Power) -> str:
     if power.second_moment is None:
         return f"{power.name}, whose power is not finite: no gain is applied"
-    return f"{power.name}: E f(z)² = {power.second_moment:.4g}"
+    return f"{power.name}: E f(z)² = {power.second_moment:.4g} for E z² = {power.input_power:.4g}"
 
 
 def _share(power: Power) -> str:
     """An activation, and what it does to the power of its input."""
     if power.second_moment is None or math.isclose(power.second_moment, 1.0, rel_tol=1e-6):
         return power.name
-    return f"{power.name}, which takes power 1 to {power.second_moment:.3g}"
+    return f"{power.name}, which takes power {power.input_power:.3g} to {power.second_moment:.3g}"
 
 
 def _activation(case: Case) -> _Factor | None:
@@ -60,7 +61,7 @@ def _activation(case: Case) -> _Factor | None:
     facts, use = case.facts, case.role
     read = facts.read(use)
     follows = facts.powers[use.activation] if use.activation is not None else None
-    factor, reasons, evidence = 1.0, [], []
+    factor, reasons, evidence, references = 1.0, [], [], (_LECUN,)
     if use.gate_activation is not None:
         gate = facts.powers[use.gate_activation]
         factor *= gate.gain
@@ -77,17 +78,27 @@ def _activation(case: Case) -> _Factor | None:
         factor *= follows.gain
         reasons.append(f"feeds {_share(follows)}")
         evidence.append(f"feeds {_power_text(follows)}")
+    elif follows is not None and follows.input_power < 1.0:
+        fans = case.fans
+        if facts.reads_input(use) and fans is not None:
+            factor = 1.0 / math.sqrt(3.0 * fans.fan_in)
+            reasons.append(f"feeds {follows.name} from the input: a few waves over its range")
+        else:
+            factor *= math.sqrt(follows.input_power)
+            reasons.append(f"feeds {follows.name} at power {follows.input_power:.3g}")
+        references = (_SIREN,)
     elif follows is not None:
         reasons.append(f"feeds {follows.name} at power 1")
         evidence.append(f"feeds {_power_text(follows)}, which the weight that reads it makes up for")
     if not reasons:
         return None
-    relu_like = factor != 1.0 and follows is not None and follows.scale_free
+    if follows is not None and follows.scale_free and factor != 1.0:
+        references = (_HE,)
     return _Factor(
         value=factor,
         reason=", ".join(reasons),
         evidence=tuple(evidence),
-        references=(_HE,) if relu_like else (_LECUN,),
+        references=references,
     )
 
 
