@@ -108,27 +108,11 @@ class Network:
         for layer in range(self.depth + 1):
             ids, head = self._ids(layer), layer == self.depth
             units = self.classes if head else self.width
-            shape = (self.batch, units)
             name = f"layers.{layer}"
 
-            def node(
-                kind: OpKind, key: str, op: str, inputs: tuple[int, ...], ps: tuple[str, ...] = ()
-            ) -> None:
-                nodes.append(
-                    Node(
-                        id=ids[key],
-                        kind=kind,
-                        op=op,
-                        inputs=inputs,
-                        parameters=ps,
-                        module=name,
-                        shape=shape,
-                        dtype="float32",
-                        activation=0 if kind == OpKind.ACTIVATION else None,
-                    )
-                )
-
-            node(OpKind.CONTRACTION, "linear", "linear", (last,), (f"{name}.weight", f"{name}.bias"))
+            nodes += self._node(
+                layer, OpKind.CONTRACTION, "linear", "linear", (last,), (f"{name}.weight", f"{name}.bias")
+            )
             joined = self.residual and 0 < layer < self.depth
             use = Use(
                 node=ids["linear"],
@@ -158,13 +142,13 @@ class Network:
                 break
             before = ids["linear"]
             if self.norm:
-                node(OpKind.NORM, "norm", "batch_norm", (before,))
+                nodes += self._node(layer, OpKind.NORM, "norm", "batch_norm", (before,))
                 before = ids["norm"]
                 path += [] if joined else [before]
-            node(OpKind.ACTIVATION, "activation", self.function, (before,))
+            nodes += self._node(layer, OpKind.ACTIVATION, "activation", self.function, (before,))
             path += [] if joined else [ids["activation"]]
             if joined:
-                node(OpKind.ADD, "add", "add", (last, ids["activation"]))
+                nodes += self._node(layer, OpKind.ADD, "add", "add", (last, ids["activation"]))
                 branches.append(
                     Branch(
                         start=last, join=ids["add"], final=(f"{name}.weight",), depth=1, normalised=self.norm
@@ -183,6 +167,23 @@ class Network:
             activations=(Activation(name=self.function, values=tuple(map(float, f(NODES)))),),
             branches=tuple(branches),
         )
+
+    def _node(
+        self, layer: int, kind: OpKind, key: str, op: str, inputs: tuple[int, ...], ps: tuple[str, ...] = ()
+    ) -> list[Node]:
+        return [
+            Node(
+                id=self._ids(layer)[key],
+                kind=kind,
+                op=op,
+                inputs=inputs,
+                parameters=ps,
+                module=f"layers.{layer}",
+                shape=(self.batch, self.classes if layer == self.depth else self.width),
+                dtype="float32",
+                activation=0 if kind == OpKind.ACTIVATION else None,
+            )
+        ]
 
     def _trace(self, x: Array, rng: np.random.Generator) -> Trace:
         f, slope = FUNCTIONS[self.function]

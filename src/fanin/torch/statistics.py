@@ -128,7 +128,8 @@ def _spread_out(count: int, wanted: int) -> torch.Tensor:
     if count <= wanted:
         return torch.arange(count)
     places: torch.Tensor = torch.frac(torch.arange(1, wanted + 1, dtype=torch.float64) * _GOLDEN) * count
-    return torch.unique(places.long())
+    found: torch.Tensor = torch.unique(places.long())
+    return found
 
 
 def _rows(x: torch.Tensor, unit_dim: int) -> torch.Tensor:

@@ -18,6 +18,7 @@ __all__ = ["RULE"]
 
 _POINTS = 0.05
 _ERRORS = 6.0
+_SHIFT = 4.0
 _FAILURE = 0.9
 
 
@@ -32,12 +33,18 @@ def _expected(node: Node, nodes: Mapping[int, Node], trace: Trace) -> float | No
     measures = {m.node: m for m in trace.measurements}
     m = measures[node.id]
     before = nodes.get(node.inputs[0]) if node.inputs else None
-    if before is not None and before.kind in (OpKind.CONTRACTION, OpKind.CONVOLUTION) and before.inputs:
-        # Without biases the correlation of a layer's outputs is the cosine of its inputs.
-        before = nodes.get(before.inputs[0])
     if before is None or before.id not in measures:
         return None
-    cosine = measures[before.id].cosine
+    given = measures[before.id]
+    cosine = given.cosine
+    if before.kind in (OpKind.CONTRACTION, OpKind.CONVOLUTION) and before.inputs:
+        # Without biases the correlation of a layer's outputs is the cosine of its inputs. Random biases
+        # raise it, and kill no more than likeness does; biases of one sign are the fault to be found.
+        behind = measures.get(before.inputs[0])
+        likeness = behind.cosine if behind is not None else None
+        shifted = given.mean < -_SHIFT / math.sqrt(given.units) * math.sqrt(given.power)
+        if likeness is not None:
+            cosine = likeness if shifted or cosine is None else max(cosine, likeness)
     if cosine is None:
         return None
     # Neighbouring positions of a map are no independent samples; counting samples errs to the safe side.
