@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from fanin.reports.text import to_ascii
+from fanin.reports.lines import to_ascii
 
 __all__ = ["data", "note", "progress", "said_size", "table_width"]
 

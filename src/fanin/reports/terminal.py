@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from typing import Any, TextIO
 
 from fanin.records.finding import Diagnosis
-from fanin.reports.text import Line, Piece, head, lines, to_ascii
+from fanin.reports.lines import Line, Piece, to_ascii
+from fanin.reports.text import head, lines
 
 __all__ = ["as_rich", "brief", "show"]
 

@@ -6,50 +6,28 @@ and colour never carries meaning alone.
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import TypeAlias
 
 from fanin.records.finding import Diagnosis, Finding, Severity
 from fanin.records.trace import Measurement
 from fanin.reports.figures import bars, fold, pattern, percent, plural, short, span
+from fanin.reports.lines import Line, Piece, table, to_ascii, wrapped
 from fanin.reports.verdict import verdict, worst
 from fanin.reports.view import Weight, fold_findings_where, grouped, layer_name, operation, ranked, weights
 
-__all__ = ["Line", "Piece", "head", "lines", "plain", "to_ascii"]
+__all__ = ["head", "lines", "plain"]
 
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """Text with the name of its style ("" for none)."""
-
-    text: str
-    style: str = ""
-
-
-Line: TypeAlias = tuple[Piece, ...]
 
 _MARKS = {Severity.FAILURE: "✗", Severity.WARNING: "!", Severity.INFO: "·"}
 _WORDS = {Severity.FAILURE: "FAILURE", Severity.WARNING: "WARNING", Severity.INFO: "REMARK"}
-_ASCII = str.maketrans(
-    {
-        **dict(zip("▁▂▃▄▅▆▇█", "_.,-=+*#", strict=True)),
-        "→": ">", "×": "x", "✗": "X", "✓": "+", "·": "-", "…": "~", "–": "-", "−": "-", "±": "+-", "²": "^2",
-        "√": "sqrt", "σ": "sd", "≥": ">=", "≤": "<=", "≈": "~", "\u202f": " ", "⟨": "<", "⟩": ">",
-    }
-)  # fmt: skip
+_ROOMY = 100
+"""Columns from which the table of layers has one for the operation."""
 
-_NAME = 18
-"""Columns that a name keeps when the table is too wide."""
+_ROWS = 48
+"""The most rows of a table."""
 
 _MANY_LAYERS = 12
 """Up to so many rows every layer has a row of its own; beyond, repeated blocks share one."""
-
-
-def to_ascii(text: str) -> str:
-    """Replace every character that a plain terminal may not have; what has no likeness becomes ``?``."""
-    return text.translate(_ASCII).encode("ascii", "replace").decode()
 
 
 def plain(diagnosis: Diagnosis, *, width: int = 80, unicode: bool = True) -> str:
@@ -84,18 +62,12 @@ def _apart(parts: Iterable[list[Line]]) -> list[Line]:
     return result
 
 
-def _wrapped(text: str, width: int, *, first: str = "", rest: str = "") -> list[str]:
-    return textwrap.wrap(
-        text, max(width, 40), initial_indent=first, subsequent_indent=rest, break_on_hyphens=False
-    ) or [first]
-
-
 def _verdict(diagnosis: Diagnosis, width: int) -> Iterator[Line]:
     gravest = worst(diagnosis)
     made = bool(diagnosis.passed or diagnosis.findings)
     word = _WORDS[gravest] if gravest else ("HEALTHY" if made else "UNCHECKED")
     style = str(gravest) if gravest else ("healthy" if made else "info")
-    for place, text in enumerate(_wrapped(verdict(diagnosis), width, first=word + "  ", rest="  ")):
+    for place, text in enumerate(wrapped(verdict(diagnosis), width, first=word + "  ", rest="  ")):
         yield (Piece(word, style), Piece(text[len(word) :])) if place == 0 else (Piece(text),)
 
 
@@ -118,39 +90,12 @@ def _finding(finding: Finding, width: int) -> Iterator[Line]:
     for label, text in (*parts, ("figures", evidence)):
         if text:
             style = "fix" if label == "fix" else "dim"
-            wrapped = _wrapped(
-                text, width, first=" " * 11 if label else "  ", rest=" " * 11 if label else "  "
-            )
-            for row, body in enumerate(wrapped):
+            margin = " " * 11 if label else "  "
+            for row, body in enumerate(wrapped(text, width, first=margin, rest=margin)):
                 if label and row == 0:
                     yield Piece(f"  {label:9}", style), Piece(body[11:])
                 else:
                     yield (Piece(body),)
-
-
-def _table(
-    header: Sequence[str], rows: Sequence[Sequence[str]], width: int, *, drop: Sequence[int] = ()
-) -> Iterator[Line]:
-    """Columns two spaces apart; `drop` lists the columns to give up, in that order, until all fits."""
-    kept = [i for i in range(len(header)) if any(row[i] for row in rows)]
-    sizes = {i: max(len(header[i]), *(len(row[i]) for row in rows)) for i in kept}
-    droppable = [i for i in drop if i in kept]
-    while (excess := sum(sizes[i] + 2 for i in kept) - 2 - width) > 0:
-        if sizes[kept[0]] - excess >= _NAME or not droppable:
-            sizes[kept[0]] = max(min(_NAME, sizes[kept[0]]), sizes[kept[0]] - excess)
-            break
-        kept.remove(droppable.pop(0))
-    yield (Piece("  ".join(header[i].ljust(sizes[i]) for i in kept).rstrip(), "dim"),)
-    for row in rows:
-        yield (Piece("  ".join(_fit(row[i], sizes[i]) for i in kept).rstrip()),)
-
-
-def _fit(text: str, size: int) -> str:
-    """Cut in the middle: both ends of a dotted path, and the count after it, tell it from the others."""
-    if len(text) <= size:
-        return text.ljust(size)
-    tail = size // 2
-    return f"{text[: size - tail - 1]}…{text[len(text) - tail :]}"
 
 
 def _between(values: Iterable[float | None], write: object = None) -> str:
@@ -168,7 +113,10 @@ def _layers(diagnosis: Diagnosis, width: int) -> Iterator[Line]:
         return
     few = len(trace) <= _MANY_LAYERS
     groups = grouped(trace, _block, at_least=len(trace) + 1 if few else 3)
-    rows = [_layer_row(group) for group in groups]
+    # Where there is no room for a column, the operation joins the name of a module that has several.
+    roomy = width >= _ROOMY
+    several = set() if roomy else _with_several(trace)
+    rows = [_layer_row(group, several, roomy=roomy) for group in groups]
     folded = len(rows) < len(trace)
     yield (
         Piece("Layers", "bold"),
@@ -179,7 +127,8 @@ def _layers(diagnosis: Diagnosis, width: int) -> Iterator[Line]:
         ),
     )
     header = ("layer", "op", "units", "forward", "", "backward", "", "dead", "saturated", "cosine")
-    yield from _table(header, rows, width, drop=(2, 1, 4, 6, 8, 9, 7))
+    yield from table(header, rows[:_ROWS], width, drop=(2, 4, 6, 8, 9, 7, 1))
+    yield from _more(rows)
     if not all(m.finite for m in trace):
         first = next(m for m in trace if not m.finite)
         yield (Piece(f"first value that is not finite: {layer_name(first)} ({operation(first)})", "failure"),)
@@ -189,18 +138,27 @@ def _block(measurement: Measurement) -> tuple[object, ...]:
     return pattern(measurement.module), measurement.op, measurement.units
 
 
-def _layer_row(group: Sequence[Measurement]) -> tuple[str, ...]:
+def _with_several(trace: Sequence[Measurement]) -> set[str]:
+    """Patterns of modules that run more than one kind of operation."""
+    found: dict[str, set[str]] = {}
+    for m in trace:
+        found.setdefault(m.module, set()).add(operation(m))
+    return {pattern(name) for name, operations in found.items() if name and len(operations) > 1}
+
+
+def _layer_row(group: Sequence[Measurement], several: set[str], *, roomy: bool) -> tuple[str, ...]:
     names = list(dict.fromkeys(m.module or operation(m) for m in group))
     one = len(group) == 1
-    title = layer_name(group[0]) if one else fold(names)
-    if not one and len(names) != len(group):
-        title = f"{title.rpartition(' ×')[0] or title} ×{len(group)}"
+    title = layer_name(group[0]) if one else fold(names).partition(" ×")[0]
+    if pattern(group[0].module) in several:
+        title += f" {operation(group[0])}"
+    title += "" if one else f" ×{len(group)}"
     ahead = [m.power for m in group]
     back = [m.gradient_power for m in group]
     known = [g for g in back if g is not None]
     return (
         title,
-        operation(group[0]),
+        operation(group[0]) if roomy else "",
         str(group[0].units),
         span(short(ahead[0]), short(ahead[-1])),
         "" if one else bars(ahead, 6),
@@ -219,12 +177,13 @@ def _weights(diagnosis: Diagnosis, width: int) -> Iterator[Line]:
     groups = grouped(compared, _like, at_least=2)
     yield (Piece("Weights", "bold"), Piece("  standard deviation as it is, and as planned", "dim"))
     rows = [_weight_row(group) for group in groups]
-    shown = rows[:24]
-    yield from _table(("parameter", "is", "planned", "ratio", "law"), shown, width, drop=(4,))
-    if len(rows) > len(shown):
-        yield (
-            Piece(f"... and {len(rows) - len(shown)} more rows; the HTML and JSON reports hold all", "dim"),
-        )
+    yield from table(("parameter", "is", "planned", "ratio", "law"), rows[:_ROWS], width, drop=(4,))
+    yield from _more(rows)
+
+
+def _more(rows: Sequence[object]) -> Iterator[Line]:
+    if len(rows) > _ROWS:
+        yield (Piece(f"... and {len(rows) - _ROWS} more rows; the JSON report holds all", "dim"),)
 
 
 def _like(weight: Weight) -> tuple[object, ...]:
@@ -259,7 +218,7 @@ def _checks(diagnosis: Diagnosis, width: int) -> Iterator[Line]:
     count = f"  {len(diagnosis.passed)} passed, {len(diagnosis.findings)} found something, "
     yield Piece("Checks", "bold"), Piece(count + f"{len(diagnosis.skipped)} not made")
     for check in diagnosis.skipped:
-        for text in _wrapped(f"{check.code} {check.name}: {check.reason}", width, first="  ", rest="    "):
+        for text in wrapped(f"{check.code} {check.name}: {check.reason}", width, first="  ", rest="    "):
             yield (Piece(text, "dim"),)
 
 
@@ -272,8 +231,8 @@ def _basis(diagnosis: Diagnosis, width: int) -> Iterator[Line]:
         f"planned by policy {plan.policy}, seed {plan.seed}",
         *(f"{name} {value}" for name, value in diagnosis.environment),
     ]
-    for place, text in enumerate(_wrapped("; ".join(facts), width, first="Basis  ", rest="  ")):
+    for place, text in enumerate(wrapped("; ".join(facts), width, first="Basis  ", rest="  ")):
         yield (Piece("Basis", "bold"), Piece(text[5:], "dim")) if place == 0 else (Piece(text, "dim"),)
     for note in dict.fromkeys((*graph.notes, *plan.notes, *trace.notes)):
-        for text in _wrapped(f"note: {note}", width, first="  ", rest="    "):
+        for text in wrapped(f"note: {note}", width, first="  ", rest="    "):
             yield (Piece(text, "dim"),)

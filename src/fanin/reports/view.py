@@ -46,6 +46,10 @@ _PLAIN_WORDS = {
     OpKind.CONTRACTION: "linear",
     OpKind.CONVOLUTION: "convolution",
     OpKind.EMBEDDING: "embedding",
+    OpKind.NORM: "norm",
+    OpKind.SOFTMAX: "softmax",
+    OpKind.ATTENTION: "attention",
+    OpKind.DROPOUT: "dropout",
 }
 """Words for what frameworks spell in many ways."""
 
@@ -84,7 +88,7 @@ def operation(measurement: Measurement) -> str:
     """Name what a node computes in a word: ``linear`` rather than ``aten.addmm.default``."""
     if measurement.kind in _PLAIN_WORDS:
         return _PLAIN_WORDS[measurement.kind]
-    return measurement.op.removeprefix("aten.").partition(".")[0].rstrip("_")
+    return measurement.op.removeprefix("aten.").partition(".")[0].strip("_")
 
 
 def ranked(findings: Iterable[Finding]) -> tuple[Finding, ...]:
