@@ -40,7 +40,14 @@ class Script:
         self.steps: list[Step] = []
         self.functions: dict[int, Sequence[float]] = {}
 
-    def add(self, form: Form, *reads: Read, adds: bool = False, multiplies: bool = False) -> int:
+    def add(
+        self,
+        form: Form,
+        *reads: Read,
+        adds: bool = False,
+        multiplies: bool = False,
+        subtracts: bool = False,
+    ) -> int:
         id = len(self.steps)
         self.steps.append(
             Step(
@@ -54,6 +61,7 @@ class Script:
                 dtype="float32",
                 adds=adds,
                 multiplies=multiplies,
+                subtracts=subtracts,
             )
         )
         return id
@@ -134,6 +142,25 @@ def test_two_equal_maps_of_one_input_are_no_join() -> None:
     x = script.linear(script.input(), "stem")
     reading = script.read(script.sum(script.linear(x, "a"), script.linear(x, "b")))
     assert reading.branches == ()
+
+
+def test_branches_that_join_one_after_the_other_are_both_found() -> None:
+    script = Script()
+    x = script.linear(script.input(), "stem")
+    first = script.linear(script.relu(script.linear(x, "a")), "b")
+    second = script.linear(script.relu(script.linear(x, "c")), "d")
+    reading = script.read(script.linear(script.sum(script.sum(x, first), second), "head"))
+    assert [(branch.start, branch.final) for branch in reading.branches] == [(x, ("b",)), (x, ("d",))]
+
+
+def test_the_distance_from_a_target_is_no_join() -> None:
+    script = Script()
+    x = script.input()
+    y = script.linear(script.relu(script.linear(x, "a")), "b")
+    difference = script.add(Form.POINTWISE, of(y), of(x), adds=True, subtracts=True)
+    reading = script.read(difference)
+    assert reading.branches == ()
+    assert reading.uses["b"][0].head
 
 
 def test_embeddings_that_are_summed_are_no_join() -> None:

@@ -9,7 +9,7 @@ from math import prod
 
 from fanin.graphs.ancestry import Ancestry
 from fanin.graphs.drafts import Draft, Drafts
-from fanin.graphs.regions import part_of
+from fanin.graphs.regions import elements_of, part_of
 from fanin.graphs.steps import Form, Read
 from fanin.records.graph import Branch, OpKind, UseKind
 
@@ -87,7 +87,7 @@ def _branch(
         if part_of(direct.place, start) and not _moved(direct, start):
             return None
         # A statistic that is added back to every place (a mean) is no stream either.
-        if _elements(direct) < prod(node.step.shape):
+        if elements_of(direct) < prod(node.step.shape):
             return None
         side = _side(drafts, ancestry, branch, start)
         return (start, side) if side.depth > 0 else None
@@ -101,7 +101,8 @@ def _branch(
             return (root, side) if side.depth > 0 else None
     sides = sorted((_side(drafts, ancestry, end, start) for end in (a, b)), key=lambda s: s.depth)
     short, long = sides
-    if short.depth <= 1 < long.depth:
+    full = all(elements_of(read) >= prod(node.step.shape) for read in reads)
+    if full and short.depth <= 1 < long.depth:
         return start, long
     return None
 
@@ -122,17 +123,11 @@ def _side(drafts: Drafts, ancestry: Ancestry, end: int, start: int) -> _Side:
 
 def _largest(node: Draft) -> list[int]:
     """Inputs, without those that are spread over the others (the weight of an expert)."""
-    sizes = {read.step: _elements(read) for read in node.reads if read.step is not None}
+    sizes = {read.step: elements_of(read) for read in node.reads if read.step is not None}
     most = max(sizes.values(), default=0)
     if node.kind != OpKind.PRODUCT:
         return list(sizes)
     return [id for id, size in sizes.items() if size == most]
-
-
-def _elements(read: Read) -> int:
-    if read.place is None:
-        return prod(read.shape)
-    return prod(span.size for spans in read.place.dims for span in spans)
 
 
 def _finals(drafts: Drafts, end: int, start: int) -> list[Draft]:

@@ -15,7 +15,7 @@ from typing import TypeAlias
 from fanin.graphs.sources import Source
 from fanin.graphs.steps import Form, Part, Read, Region, Step
 
-__all__ = ["Key", "Regions", "find_regions", "key_of", "part_of"]
+__all__ = ["Key", "Regions", "elements_of", "find_regions", "key_of", "part_of"]
 
 Key: TypeAlias = tuple[int, tuple[object, ...]]
 """A tensor: a step, and which part of its output."""
@@ -43,6 +43,13 @@ def key_of(read: Read) -> Key:
     """The tensor that is read."""
     step = -1 if read.step is None else read.step
     return step, part_of(read.place, step)
+
+
+def elements_of(read: Read) -> int:
+    """How many different elements a read has: those of an expanded tensor count once."""
+    if read.place is None:
+        return prod(read.shape)
+    return prod(span.size for spans in read.place.dims for span in spans)
 
 
 class Regions:

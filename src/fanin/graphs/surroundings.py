@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from fanin.graphs.ancestry import Ancestry
 from fanin.graphs.drafts import Draft, Drafts, DraftUse
-from fanin.graphs.regions import part_of
+from fanin.graphs.regions import elements_of, part_of
 from fanin.graphs.steps import Form, Read
 from fanin.records.axes import Role
 from fanin.records.graph import OpKind, UseKind
@@ -103,7 +103,8 @@ def find_gates(drafts: Drafts, ancestry: Ancestry) -> None:
         if len(factors) != 2 or not makers:
             continue
         a, b = (read.step for read in node.reads)
-        if a is None or b is None:
+        # Factors of different sizes (squeeze and excitation, the weight of an expert) are scales.
+        if a is None or b is None or len({elements_of(read) for read in node.reads}) > 1:
             continue
         # One factor alone gates if it is squashed, or if it meets the very tensor that it comes from.
         squashed = any(maker is not None and activation is not None for maker, activation in factors)

@@ -239,6 +239,19 @@ def test_the_one_operator_gate() -> None:
     assert graph.activations[index].name == "sigmoid"
 
 
+def test_a_scale_for_each_channel_is_no_gate() -> None:
+    def forward(m: From, x: torch.Tensor) -> torch.Tensor:
+        x = m.conv(x).relu()
+        scale = torch.sigmoid(m.excite(m.squeeze(x.mean((2, 3))).relu()))
+        out: torch.Tensor = m.head((x * scale[:, :, None, None]).mean((2, 3)))
+        return out
+
+    parts = {"conv": nn.Conv2d(3, 8, 3), "squeeze": nn.Linear(8, 2), "excite": nn.Linear(2, 8)}
+    graph = read(From(forward, **parts, head=nn.Linear(8, 2)), torch.zeros(1, 3, 8, 8))
+    assert not any(u.gated for p in graph.parameters for u in p.uses)
+    assert activation(graph, "excite.weight") == "sigmoid"
+
+
 # ------------------------------------------------------------------ norms
 def rms_norm(x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
     return x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + 1e-6) * w
