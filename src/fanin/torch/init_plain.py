@@ -7,7 +7,7 @@ import torch
 from fanin.errors import InputError, explain
 from fanin.laws import moments
 from fanin.records.draw import Constant, Draw, Normal, Uniform
-from fanin.torch.store import check_writable, fill_
+from fanin.torch.store import check_writable, fill_, memoryless
 
 __all__ = ["draw_", "draw_seed", "normal_", "trunc_normal_", "uniform_"]
 
@@ -34,7 +34,7 @@ def draw_(
 ) -> torch.Tensor:
     """Fill a tensor with a draw, whose seed is given or drawn; on the meta device nothing is drawn."""
     check_writable(tensor, name)
-    if tensor.is_meta:
+    if memoryless(tensor):
         return tensor
     return fill_(tensor, draw, seed=draw_seed(seed, generator), name=name)
 

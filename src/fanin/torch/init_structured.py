@@ -12,7 +12,7 @@ from fanin.records.draw import Orthogonal, Uniform
 from fanin.sampling.engine import generate
 from fanin.torch.init_fans import check_matrix
 from fanin.torch.init_plain import draw_, draw_seed, normal_
-from fanin.torch.store import check_writable
+from fanin.torch.store import check_writable, memoryless
 
 __all__ = ["constant_", "dirac_", "eye_", "ones_", "orthogonal_", "sparse_", "zeros_"]
 
@@ -78,7 +78,7 @@ def eye_(tensor: torch.Tensor) -> torch.Tensor:
     [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
     """
     _dimensions(tensor, (2,), "The identity is a matrix")
-    if tensor.is_meta:
+    if memoryless(tensor):
         return tensor
     with torch.no_grad():
         tensor.zero_()
@@ -115,7 +115,7 @@ def dirac_(tensor: torch.Tensor, groups: int = 1) -> torch.Tensor:
                 rule="The first dimension is a multiple of groups",
             )
         )
-    if tensor.is_meta:
+    if memoryless(tensor):
         return tensor
     each = tensor.shape[0] // groups
     passed = min(each, tensor.shape[1])
@@ -234,7 +234,7 @@ def sparse_(
     if not 0 <= sparsity <= 1:
         raise InputError(explain("The sparsity is no share", received=sparsity, rule="0 <= sparsity <= 1"))
     check_writable(tensor, name)
-    if tensor.is_meta or tensor.numel() == 0:
+    if memoryless(tensor) or tensor.numel() == 0:
         return tensor
     chosen = draw_seed(seed, generator)
     normal_(tensor, 0.0, std, seed=chosen, name=name)

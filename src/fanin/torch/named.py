@@ -19,7 +19,7 @@ from fanin.schemes import registry
 from fanin.schemes.base import Entry
 from fanin.torch import init
 from fanin.torch.init_plain import draw_seed
-from fanin.torch.store import check_writable, fill_
+from fanin.torch.store import check_writable, fill_, memoryless
 
 __all__ = ["functions"]
 
@@ -74,7 +74,7 @@ def _function(entry: Entry) -> Callable[..., torch.Tensor]:
         scheme = entry.factory(**{key: values[key] for key in own})
         tensor, name = values["tensor"], values["name"]
         _check(tensor, name, values["axes"])
-        if tensor.is_meta or tensor.numel() == 0:
+        if memoryless(tensor) or tensor.numel() == 0:
             return tensor  # type: ignore[no-any-return]
         axes = as_axes(values["axes"], tuple(tensor.shape))
         draw = scheme.draw(tuple(tensor.shape), axes)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import torch
+from torch._subclasses.fake_tensor import FakeTensor
 
 from fanin.errors import InputError, explain
 from fanin.records.axes import Axes
 from fanin.records.draw import Draw
 from fanin.sampling.engine import DTYPES, fill, generate
 
-__all__ = ["check_writable", "dtype_name", "fill_", "staged"]
+__all__ = ["check_writable", "dtype_name", "fill_", "memoryless", "staged"]
 
 _PATTERNS = {
     torch.bfloat16: torch.uint16,
@@ -22,6 +23,11 @@ _PATTERNS = {
 def dtype_name(tensor: torch.Tensor) -> str:
     """Name of a tensor's dtype, as in a plan."""
     return str(tensor.dtype).removeprefix("torch.")
+
+
+def memoryless(tensor: torch.Tensor) -> bool:
+    """Whether a tensor only has a shape: on the meta device, or fake."""
+    return tensor.is_meta or isinstance(tensor, FakeTensor)
 
 
 def check_writable(tensor: torch.Tensor, name: str) -> None:
@@ -42,7 +48,7 @@ def check_writable(tensor: torch.Tensor, name: str) -> None:
                 remedy="Leave it out, or draw before the model is quantised or cast",
             )
         )
-    problem = _problem(tensor)
+    problem = "" if memoryless(tensor) else _problem(tensor)
     if problem:
         raise InputError(
             explain(
@@ -84,10 +90,10 @@ def fill_(
 ) -> torch.Tensor:
     """Draw into an existing tensor: straight into its memory on the CPU, whatever its strides.
 
-    Tensors on the meta device and empty ones are returned as they are.
+    Tensors without memory (meta, fake) and empty ones are returned as they are.
     """
     check_writable(tensor, name)
-    if tensor.is_meta or tensor.numel() == 0:
+    if memoryless(tensor) or tensor.numel() == 0:
         return tensor
     with torch.no_grad():
         if tensor.device.type == "cpu":

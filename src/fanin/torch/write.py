@@ -12,7 +12,7 @@ from fanin.records.axes import as_axes
 from fanin.records.plan import Entry, Plan
 from fanin.sampling.streams import STREAM_VERSION
 from fanin.torch.names import NamedTensor, named_tensors
-from fanin.torch.store import check_writable, dtype_name, staged
+from fanin.torch.store import check_writable, dtype_name, memoryless, staged
 
 __all__ = ["write"]
 
@@ -165,7 +165,7 @@ def _fits(entry: Entry, tensor: torch.Tensor) -> None:
 
 
 def _has_memory(found: Mapping[str, NamedTensor]) -> None:
-    absent = [name for name, target in found.items() if target.tensor.is_meta]
+    absent = [name for name, target in found.items() if memoryless(target.tensor)]
     if absent:
         raise InputError(
             explain(

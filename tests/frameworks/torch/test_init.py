@@ -12,6 +12,7 @@ import pytest
 import torch
 from scipy import stats
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 import fanin
 import fanin.torch as ft
@@ -151,6 +152,30 @@ def test_meta_tensors_are_left_alone(name: str) -> None:
     state = torch.get_rng_state()
     assert getattr(ft, name)(tensor, **more) is tensor
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_fake_tensors_are_left_alone() -> None:
+    with FakeTensorMode():
+        weight = nn.Linear(4, 4).weight
+        for name in ("normal_", "he_normal_", "orthogonal_", "kaiming_uniform_"):
+            assert getattr(ft, name)(weight) is weight
+
+
+class Wrapped(torch.Tensor):
+    """A tensor that is not its own memory, as sharded tensors are."""
+
+    @staticmethod
+    def __new__(cls: type, inner: torch.Tensor) -> Any:
+        return torch.Tensor._make_wrapper_subclass(cls, inner.shape, dtype=inner.dtype)
+
+    @classmethod
+    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        raise NotImplementedError
+
+
+def test_tensors_that_are_not_their_own_memory_are_refused() -> None:
+    with pytest.raises(InputError, match="Received: a Wrapped"):
+        ft.normal_(Wrapped(torch.zeros(3)))
 
 
 @pytest.mark.parametrize("name", ["normal_", "he_normal_", "orthogonal_", "kaiming_uniform_"])
