@@ -59,6 +59,7 @@ class Regions:
         self._steps = {step.id: step for step in steps}
         self._buffers = buffers
         self.cuts: set[int] = set()
+        self.pools: frozenset[int] = frozenset()
         self.root: dict[int, Key] = {}
 
     def trace(self, steps: Iterable[Step], ends: frozenset[int]) -> None:
@@ -87,6 +88,14 @@ class Regions:
                     found.add(read.step)
         found.update(read.step for read in outputs if read.step is not None and read.step in self.root)
         return frozenset(found)
+
+    def find_pools(self, steps: Iterable[Step], ends: frozenset[int]) -> frozenset[int]:
+        """Reductions that nothing in their region reads: what comes before them is a region of its own."""
+        inside: set[int] = set()
+        for step in steps:
+            if step.id in self.root and step.id not in self.cuts:
+                inside.update(r.step for r in step.reads if r.step is not None)
+        return frozenset(id for id in ends - inside if self._steps[id].form == Form.REDUCTION)
 
     def resolve(self, read: Read) -> Key:
         """The root that a read leads to: that of the step, or the tensor itself."""
@@ -128,7 +137,7 @@ class Regions:
         reads = [r for r in step.reads if r.step is not None]
         signals = [r for r in reads if r.signal]
         keys = list(dict.fromkeys(self.resolve(r) for r in signals or reads))
-        if not keys:
+        if not keys or step.id in self.pools:
             return None
         if len(keys) > 1:
             common = self._meeting(keys)
@@ -167,8 +176,10 @@ class Regions:
 
 
 def find_regions(steps: Sequence[Step], outputs: Sequence[Read], buffers: frozenset[str]) -> Regions:
-    """Trace roots twice: the first pass shows where results leave their region, the second cuts there."""
+    """Trace roots again and again: first to see pools, then where results leave regions, then cut there."""
     regions = Regions(steps, buffers)
+    regions.trace(steps, frozenset())
+    regions.pools = regions.find_pools(steps, regions.ends(steps, outputs))
     regions.trace(steps, frozenset())
     regions.trace(steps, regions.ends(steps, outputs))
     return regions

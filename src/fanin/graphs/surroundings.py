@@ -267,7 +267,9 @@ def _blocks(drafts: Drafts, node: Draft, use: DraftUse) -> tuple[int, ...]:
             part = _extent(read, here.id, axis)
             if part is None:
                 whole = whole or reader.step.form != Form.GLU
-                if _passes(reader) and reader.step.shape and reader.step.shape[-1] == size:
+                # The gates of a recurrence are split after state and input are summed.
+                summed = use.kind != UseKind.WEIGHT and reader.kind == OpKind.ADD
+                if (_passes(reader) or summed) and reader.step.shape and reader.step.shape[-1] == size:
                     onward.append(reader)
                 continue
             cuts.update(part)
@@ -276,7 +278,8 @@ def _blocks(drafts: Drafts, node: Draft, use: DraftUse) -> tuple[int, ...]:
         if cuts and not whole:
             edges = [0, *sorted(cuts), size]
             return tuple(b - a for a, b in pairwise(edges))
-        if len(onward) != 1 or len(here.readers) != 1:
+        single = len(onward) == 1 and len(here.readers) == 1
+        if not onward or not (single or use.kind != UseKind.WEIGHT):
             return ()
         here = onward[0]
         axis += len(here.step.shape) - len(shape)
