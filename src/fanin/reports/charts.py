@@ -193,6 +193,14 @@ def signal(diagnosis: Diagnosis, *, within: Iterable[float] = ()) -> Any | None:
     return figure
 
 
+def _ticks(low: float, high: float) -> list[float]:
+    """Round numbers between two decades: every decade, and 2 and 5 between where they are few."""
+    steps = (1.0, 2.0, 5.0) if high - low < 3.0 else (1.0,)
+    every = max(1, math.ceil((high - low) / 8))
+    decades = range(math.floor(low), math.ceil(high) + 1, every)
+    return [s * 10.0**k for k in decades for s in steps if low <= k + math.log10(s) <= high]
+
+
 def _away(value: float | None) -> float:
     return abs(math.log(value)) if value else 0.0
 
@@ -271,13 +279,14 @@ def spread(diagnosis: Diagnosis) -> Any | None:
     _dots(figure, places, shown, "as it is", [w.measured.std for w in shown], "circle", _FORWARD, 6)
     values = [v for w in shown for v in (w.planned, w.measured.std) if v]
     low, high = math.log10(min(values)), math.log10(max(values))
+    ticks = _ticks(low - 0.15, high + 0.15)
     figure.update_yaxes(
         type="log",
-        nticks=6,
         gridcolor=_RULE,
         zeroline=False,
         range=[low - 0.15, high + 0.15],
-        exponentformat="power",
+        tickvals=ticks,
+        ticktext=[science(tick) for tick in ticks],
     )
     figure.update_xaxes(
         title={"text": "weight, in the model's order", "standoff": 8}, showgrid=False, zeroline=False

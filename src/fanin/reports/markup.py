@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import html
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 __all__ = ["Cell", "element", "embedded", "escaped", "section", "table"]
+
+_RANGE = re.compile(r"\d+-\d+")
+"""A range of numbers in a folded name."""
 
 
 def escaped(text: object) -> str:
@@ -64,4 +68,8 @@ def table(header: Sequence[str], rows: Iterable[Sequence[Cell]], *, sorts: bool 
 def _cell(cell: Cell) -> str:
     css = f' class="{escaped(cell.css)}"' if cell.css else ""
     value = f' data-v="{cell.value!r}"' if cell.value is not None else ""
-    return f"<td{css}{value}>{escaped(cell.text)}</td>"
+    text = escaped(cell.text)
+    if cell.css == "name":
+        # A path may break after its dots, where a reader would break it, and not within a range.
+        text = _RANGE.sub(r"<b>\g<0></b>", text).replace(".", ".<wbr>")
+    return f"<td{css}{value}>{text}</td>"

@@ -65,6 +65,11 @@
     }
   };
   draw();
+  // Plotly listens to the window only; a chart's box may change by itself.
+  const fit = new ResizeObserver((changes) => {
+    for (const { target } of changes) if (target.data) Plotly.Plots.resize(target);
+  });
+  for (const place of places) fit.observe(place);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
   let opened = [];
   addEventListener("beforeprint", () => {
