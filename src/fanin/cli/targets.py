@@ -98,7 +98,8 @@ def attribute(text: str, *, purpose: str) -> Any:
         return functools.reduce(getattr, name.split("."), module)
     except AttributeError:
         known = [n for n in vars(module) if not n.startswith("_")]
-        raise TargetError(f"{purpose} '{text}': {nearest(name, known, kind=f'name in {place}')}") from None
+        error = nearest(name, known, kind=f"name in {place}")
+        raise TargetError(f"{purpose} '{text}': {error}") from None
 
 
 def source(place: str, *, purpose: str) -> ModuleType:
