@@ -7,12 +7,13 @@ from numpy.typing import NDArray
 
 from fanin.sampling.streams import StreamKey
 
-__all__ = ["philox", "words"]
+__all__ = ["MULTIPLIERS", "ROUNDS", "WEYL", "philox", "words"]
 
 # Salmon et al. 2011, table 2 and Random123 philox.h.
-_MULTIPLIERS = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
-_WEYL = 0x9E3779B9, 0xBB67AE85
-_ROUNDS = 10
+MULTIPLIERS = 0xD2511F53, 0xCD9E8D57
+WEYL = 0x9E3779B9, 0xBB67AE85
+ROUNDS = 10
+
 _LOW = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
 _SECOND = 0xFFFFFFFF
@@ -29,15 +30,15 @@ def philox(
     """
     a, b, c, d = counter
     key0, key1 = key
-    for _ in range(_ROUNDS):
-        first, second = _MULTIPLIERS[0] * a, _MULTIPLIERS[1] * c
+    for _ in range(ROUNDS):
+        first, second = np.uint64(MULTIPLIERS[0]) * a, np.uint64(MULTIPLIERS[1]) * c
         a, b, c, d = (
             (second >> _HALF) ^ b ^ np.uint64(key0),
             second & _LOW,
             (first >> _HALF) ^ d ^ np.uint64(key1),
             first & _LOW,
         )
-        key0, key1 = (key0 + _WEYL[0]) & 0xFFFFFFFF, (key1 + _WEYL[1]) & 0xFFFFFFFF
+        key0, key1 = (key0 + WEYL[0]) & 0xFFFFFFFF, (key1 + WEYL[1]) & 0xFFFFFFFF
     return a, b, c, d
 
 
