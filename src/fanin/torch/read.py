@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 import torch
 from torch import nn
 
@@ -15,6 +17,7 @@ from fanin.torch.inputs import as_call
 from fanin.torch.names import NamedTensor, named_tensors
 from fanin.torch.record import Recording, record, unwrapped
 from fanin.torch.replay import Replay
+from fanin.torch.sandbox import keep_state
 
 __all__ = ["graph_of", "read"]
 
@@ -32,8 +35,10 @@ def read(model: nn.Module, *inputs: object) -> Graph:
     Returns
     -------
     Graph
-        If fake tensors cannot carry the run (control flow that depends on values, an operator
-        without a rule for shapes), the run is repeated on the real tensors and ``engine`` says why.
+        The model runs in the mode it is in. If fake tensors cannot carry that run (control flow that
+        depends on values, as when layers are dropped at random; an operator without a rule for
+        shapes), or it leaves parameters unread (a second head for training only), the other mode is
+        tried; if neither works, the real tensors. ``engine`` says which run it was, and why.
 
     Raises
     ------
@@ -49,10 +54,21 @@ def read(model: nn.Module, *inputs: object) -> Graph:
     'relu'
     """
     args, kwargs = as_call(inputs)
-    try:
-        return graph_of(record(model, args, kwargs, engine="fake"), model)
-    except ModelError as error:
-        reason = _reason(error)
+    found: list[Graph] = []
+    reason = ""
+    for switched in (False, True):
+        try:
+            graph = _read_fake(model, args, kwargs, why=reason if switched else None)
+        except ModelError as error:
+            reason = reason or _reason(error)
+            continue
+        idle = _idle(graph.parameters)
+        if not idle:
+            return graph
+        found.append(graph)
+        reason = reason or f"the {_mode(model)} mode leaves {len(idle)} parameters unread"
+    if found:
+        return min(found, key=lambda graph: len(_idle(graph.parameters)))
     try:
         recording = record(model, args, kwargs, engine="real")
     except ModelError as error:
@@ -95,7 +111,7 @@ def graph_of(recording: Recording, model: nn.Module, *, why: str = "") -> Graph:
     parameters = tuple(
         _parameter(entry, tuple(reading.uses.get(entry.name, ()))) for entry in recording.tensors
     )
-    idle = [p.name for p in parameters if not p.buffer and not p.uses]
+    idle = _idle(parameters)
     notes = (f"took no part in this run: {', '.join(idle[:8])}{', ...' * (len(idle) > 8)}",) if idle else ()
     return Graph(
         model=type(unwrapped(model)).__name__,
@@ -109,6 +125,26 @@ def graph_of(recording: Recording, model: nn.Module, *, why: str = "") -> Graph:
         branches=reading.branches,
         notes=notes,
     )
+
+
+def _read_fake(
+    model: nn.Module, args: tuple[object, ...], kwargs: Mapping[str, object], *, why: str | None
+) -> Graph:
+    """The graph of a run on fake tensors: in the present mode, or in the other one if there is a why."""
+    if why is None:
+        return graph_of(record(model, args, kwargs, engine="fake"), model)
+    with keep_state(model):
+        model.train(not model.training)
+        return graph_of(record(model, args, kwargs, engine="fake"), model, why=f"{_mode(model)} mode: {why}")
+
+
+def _mode(model: nn.Module) -> str:
+    return "train" if model.training else "eval"
+
+
+def _idle(parameters: Iterable[Parameter]) -> list[str]:
+    """Names of the parameters that the run never read."""
+    return [p.name for p in parameters if not p.buffer and not p.uses]
 
 
 def _parameter(entry: NamedTensor, uses: tuple[Use, ...]) -> Parameter:
