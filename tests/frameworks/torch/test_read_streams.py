@@ -220,18 +220,18 @@ def test_control_flow_on_values_falls_back_to_real_tensors_and_says_why() -> Non
 
 
 class OneMode(nn.Module):
-    """Reads `extra` in one mode only, and can make that mode depend on values."""
+    """Reads `more` in one mode only, and can make that mode depend on values."""
 
     def __init__(self, *, train_reads_extra: bool, random_train: bool = False) -> None:
         super().__init__()
-        self.layer, self.extra = nn.Linear(8, 8), nn.Linear(8, 8)
+        self.layer, self.more = nn.Linear(8, 8), nn.Linear(8, 8)
         self.train_reads_extra, self.random_train = train_reads_extra, random_train
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if self.training and self.random_train and torch.rand(()) > 2:
             return x
         y: torch.Tensor = self.layer(x)
-        return self.extra(y) if self.training == self.train_reads_extra else y
+        return self.more(y) if self.training == self.train_reads_extra else y
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -240,17 +240,17 @@ def test_what_one_mode_leaves_unread_the_other_may_read(training: bool, train_re
     model = OneMode(train_reads_extra=train_reads_extra).train(training)
     model.layer.eval()
     graph = read(model, BATCH)
-    assert use(graph, "extra.weight").head
+    assert use(graph, "more.weight").head
     own, other = ("train", "eval") if training else ("eval", "train")
     told = f"fake tensors ({other} mode: the {own} mode leaves 2 parameters unread)"
     assert graph.engine == ("fake tensors" if training == train_reads_extra else told)
-    assert (model.training, model.layer.training, model.extra.training) == (training, False, training)
+    assert (model.training, model.layer.training, model.more.training) == (training, False, training)
 
 
 def test_a_training_mode_that_depends_on_values_is_read_in_the_other() -> None:
     graph = read(OneMode(train_reads_extra=False, random_train=True), BATCH)
     assert graph.engine.startswith("fake tensors (eval mode: fake tensors could not run it: DataDependent")
-    assert use(graph, "extra.weight").head
+    assert use(graph, "more.weight").head
 
 
 def test_control_flow_on_values_has_no_answer_on_meta() -> None:
