@@ -1,0 +1,149 @@
+"""Backward passes through one recorded run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.autograd.graph import GradientEdge
+
+from fanin.errors import FaninError, ModelError, explain
+from fanin.records.graph import Graph
+from fanin.torch.names import NamedTensor
+from fanin.torch.targets import Loss, floating
+from fanin.torch.watch import GradientPowers, Watcher
+
+__all__ = ["Backward"]
+
+
+@dataclass(slots=True)
+class Backward:
+    """Gradients of a run: of the loss at parameters, of a random direction at nodes.
+
+    `gradients` are those of each trainable parameter, `powers` the sums of squares that arrive at
+    each node, `notes` what could not be done.
+    """
+
+    watcher: Watcher
+    tensors: Sequence[NamedTensor]
+    graph: Graph
+    main: torch.Tensor
+    output: Any
+    gradients: dict[str, torch.Tensor | None]
+    powers: dict[int, float]
+    notes: list[str]
+
+    def __init__(
+        self,
+        watcher: Watcher,
+        tensors: Sequence[NamedTensor],
+        graph: Graph,
+        main: torch.Tensor,
+        output: Any,
+    ) -> None:
+        self.watcher, self.tensors, self.graph = watcher, tensors, graph
+        self.main, self.output = main, output
+        self.gradients, self.powers, self.notes = {}, {}, []
+
+    def run(self, loss: Loss | None, seed: int) -> None:
+        """Collect gradients of the loss at parameters, and of a random direction at nodes."""
+        trained = [
+            t
+            for t in self.tensors
+            if not t.buffer and t.tensor.requires_grad and t.tensor.is_floating_point()
+        ]
+        if not self.main.requires_grad:
+            why = "no parameter is trainable" if not trained else "the output has no history"
+            self.notes.append(f"no backward pass: {why}")
+            return
+        variables = [t.tensor for t in trained]
+        if loss is not None and loss.value.requires_grad:
+            found = self._grad([loss.value], variables, None)
+            self.gradients = dict(zip((t.name for t in trained), found, strict=True))
+            variables = []
+        generator = torch.Generator().manual_seed(seed)
+        r = torch.randn(self.main.shape, generator=generator, dtype=torch.float32)
+        found = self._collect([self.main], variables, [r.to(self.main)])
+        if variables:
+            self.gradients = dict(zip((t.name for t in trained), found, strict=True))
+            self._other_outputs(trained, generator)
+        self._past_a_zero_head(generator)
+
+    def _grad(
+        self,
+        outputs: Sequence[torch.Tensor],
+        variables: Sequence[Any],
+        cotangents: Sequence[torch.Tensor] | None,
+    ) -> list[torch.Tensor | None]:
+        if not variables:
+            return []
+        try:
+            return list(
+                torch.autograd.grad(outputs, variables, cotangents, retain_graph=True, allow_unused=True)
+            )
+        except FaninError:
+            raise
+        except RuntimeError as error:
+            raise ModelError(
+                explain(
+                    "The backward pass failed",
+                    received=f"{type(error).__name__}: {error}",
+                    remedy="Check that model(batch).sum().backward() runs by itself",
+                )
+            ) from error
+
+    def _collect(
+        self,
+        outputs: Sequence[torch.Tensor],
+        variables: Sequence[torch.Tensor],
+        cotangents: Sequence[torch.Tensor],
+    ) -> list[torch.Tensor | None]:
+        """One backward pass that notes the gradient's power at every node of the graph."""
+        edges = {
+            node.id: edge for node in self.graph.nodes if (edge := self.watcher.edge(node.id)) is not None
+        }
+        sources = self._sources(edges)
+        powers = GradientPowers()
+        try:
+            powers.watch((id, edge) for id, edge in edges.items() if id not in sources)
+            found = self._grad(outputs, [*variables, *(edges[id] for id in sources)], cotangents)
+        finally:
+            powers.close()
+        for id, gradient in zip(sources, found[len(variables) :], strict=True):
+            if gradient is not None:
+                powers.note(id, gradient)
+        self.powers = powers.sums
+        return found[: len(variables)]
+
+    def _sources(self, edges: Mapping[int, GradientEdge]) -> list[int]:
+        """Nodes with a gradient none of whose inputs has one: where a backward pass may end."""
+        return [n.id for n in self.graph.nodes if n.id in edges and not any(i in edges for i in n.inputs)]
+
+    def _other_outputs(self, trained: Sequence[NamedTensor], generator: torch.Generator) -> None:
+        """Parameters that serve another output than the main one take part as well."""
+        missing = [t for t in trained if self.gradients[t.name] is None]
+        others = [t for t in floating(self.output) if t.requires_grad and t is not self.main]
+        if not missing or not others:
+            return
+        directions = [torch.randn(t.shape, generator=generator).to(t) for t in others]
+        found = self._grad(others, [t.tensor for t in missing], directions)
+        self.gradients.update(zip((t.name for t in missing), found, strict=True))
+
+    def _past_a_zero_head(self, generator: torch.Generator) -> None:
+        """A head of zeros lets no gradient through; put the random direction on its input then."""
+        ends = {use.node for p in self.graph.parameters for use in p.uses if use.head}
+        inner = [id for id in self.graph.path if id not in ends and id in self.powers]
+        if not ends or not inner or any(self.powers[id] > 0.0 for id in inner):
+            return
+        first = min(ends)
+        start = next((i for i in self.graph.node(first).inputs if self.watcher.edge(i) is not None), None)
+        if start is None or start in self.watcher.overwritten:
+            return
+        tensor = self.watcher.kept[start]
+        r = torch.randn(tensor.shape, generator=generator).to(tensor)
+        own = self.powers
+        self._collect([tensor], [], [r])
+        self.powers = {**own, **self.powers}
+        self.notes.append("the head is zero; gradients at nodes are of a random direction at its input")
