@@ -70,7 +70,7 @@ __all__ = [
 
 # Where names that need more than the laws come from; most runs of a tool need neither.
 _LATER = {"Plan": "fanin.records.plan", "sample": "fanin.schemes.sample"}
-_FRONT_ENDS = frozenset({"torch"})
+_FRONT_ENDS = frozenset({"jax", "torch"})
 
 
 def __getattr__(name: str) -> Any:

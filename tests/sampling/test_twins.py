@@ -9,18 +9,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from fanin.records.draw import Draw, Normal, TruncatedNormal, Uniform
-from fanin.sampling._table import NARROW, WIDE
 from fanin.sampling.cast import DTYPES, format_of
 from fanin.sampling.philox import words
 from fanin.sampling.recipe import Kind, Recipe, recipe
 from fanin.sampling.reference import elements, window32, window64
 from fanin.sampling.streams import StreamKey
-from fanin.sampling.twin import Numbers, block_words, numbers, program, transform
+from fanin.sampling.twin import TABLES, Numbers, block_words, numbers, program, transform
 from fanin.sampling.twin_words import philox, place, window
 
 VECTORS = Path(__file__).resolve().parents[2] / "vectors"
@@ -31,11 +30,6 @@ word64 = st.integers(0, 2**64 - 1)
 
 class NumpyOps:
     """Words in uint32; each operation as directly as NumPy has it."""
-
-    tables = {
-        False: np.array([[float.fromhex(v) for v in row] for row in NARROW], np.float32),
-        True: np.array([[float.fromhex(v) for v in row] for row in WIDE]),
-    }
 
     def word(self, value: int) -> Any:
         return np.uint32(value)
@@ -64,7 +58,7 @@ class NumpyOps:
         return pattern.view(np.float64 if wide else np.float32)
 
     def coefficient(self, order: int, octave: Any, *, wide: bool) -> Any:
-        return self.tables[wide][order][octave]
+        return TABLES[wide][order][octave]
 
     def narrowed(self, value: Any) -> Any:
         return value.astype(np.float32)
@@ -84,7 +78,7 @@ def twin(made: Recipe, key: StreamKey, begin: int, end: int, dtype: str) -> NDAr
     """Elements [begin, end) by the twin."""
     what, given = program(made, dtype), numbers(made, key)
     first = begin >> 2
-    blocks = [b for b in range(first, ((end - 1) >> 2) + 1)]
+    blocks = range(first, ((end - 1) >> 2) + 1)
     high = np.array([b >> 32 for b in blocks], np.uint32)
     low = np.array([b & M for b in blocks], np.uint32)
     groups = block_words(OPS, what, given, (high, low))

@@ -14,12 +14,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
+
+from fanin.sampling._table import NARROW, WIDE
 from fanin.sampling.recipe import Kind, Recipe
 from fanin.sampling.streams import StreamKey
-from fanin.sampling.twin_values import clamp, encode, flip, normal, scaled, uniform
+from fanin.sampling.twin_values import clamp, encode, normal, scaled, uniform
 from fanin.sampling.twin_words import philox, window
 
-__all__ = ["Numbers", "Ops", "Program", "block_words", "numbers", "program", "transform"]
+__all__ = ["TABLES", "Numbers", "Ops", "Program", "block_words", "numbers", "program", "transform"]
+
+TABLES = {
+    wide: np.array([[float.fromhex(v) for v in row] for row in table], np.float64 if wide else np.float32)
+    for wide, table in ((False, NARROW), (True, WIDE))
+}
+"""Coefficients of the octave polynomials, by width, order and octave."""
 
 
 class Ops(Protocol):
