@@ -13,6 +13,7 @@ from fanin.checks import registry
 from fanin.checks.rule import Outcome, Passed, Skipped
 from fanin.records.finding import Finding, Severity
 from fanin.records.graph import OpKind, Use, UseKind
+from fanin.records.plan import Status
 from fanin.records.trace import Trace
 
 Build = Callable[..., Any]
@@ -284,6 +285,16 @@ def test_copied_layers(network: Build) -> None:
     finding = found("FAN202", network(edit=edit).case())
     assert finding.where == ("layers.3.weight", "layers.4.weight")
     passed("FAN202", network().case())
+
+
+def test_layers_that_the_plan_keeps_may_be_equal(network: Build) -> None:
+    def edit(weights: list[np.ndarray], _biases: list[np.ndarray]) -> None:
+        weights[4][:] = weights[3]
+
+    case = network(edit=edit).case()
+    kept = tuple(replace(e, draw=None, status=Status.KEPT) for e in case.plan.entries)
+    case.plan = replace(case.plan, entries=kept)
+    passed("FAN202", case)
 
 
 # ---------------------------------------------------------------- FAN203, FAN204

@@ -107,8 +107,7 @@ class LossMeasurement:
 class Trace:
     """One measured pass.
 
-    `source` says where the batch came from; `mode` is "train" or "eval"; `cost` is the time of
-    the measured pass relative to a plain forward and backward pass, when that was timed.
+    `source` says where the batch came from; `mode` is "train" or "eval".
     """
 
     batch: int

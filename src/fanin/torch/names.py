@@ -11,7 +11,7 @@ from torch.nn.parameter import is_lazy
 
 from fanin.errors import ModelError, explain
 
-__all__ = ["NamedTensor", "identity", "named_modules", "named_tensors", "storage_key"]
+__all__ = ["PLAIN", "NamedTensor", "identity", "named_modules", "named_tensors", "storage_key"]
 
 _TRANSPARENT = {"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"}
 """Attributes under which torch.compile, FSDP and activation checkpointing keep the user's module."""
@@ -114,12 +114,16 @@ def named_modules(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
         stack.extend(reversed(children))
 
 
+PLAIN: tuple[type, ...] = (torch.Tensor, nn.Parameter, *filter(None, [getattr(nn, "Buffer", None)]))
+"""Types of tensors that are their own memory; PyTorch has buffers of their own type since 2.5."""
+
+
 def identity(tensor: torch.Tensor) -> tuple[int, ...]:
     """A key that is equal for tensors of one model that are the same piece of memory.
 
     Parts of one flat storage (flattened recurrent weights) have different keys.
     """
-    if tensor.layout is not torch.strided or type(tensor) not in (torch.Tensor, nn.Parameter, nn.Buffer):
+    if tensor.layout is not torch.strided or type(tensor) not in PLAIN:
         return (id(tensor),)
     if tensor.numel() == 0:
         return (id(tensor),)

@@ -9,6 +9,7 @@ from fanin.errors import InputError, explain
 from fanin.records.axes import Axes
 from fanin.records.draw import Draw
 from fanin.sampling.engine import DTYPES, fill, generate
+from fanin.torch.names import PLAIN
 
 __all__ = ["check_writable", "dtype_name", "fill_", "memoryless", "staged"]
 
@@ -61,9 +62,7 @@ def check_writable(tensor: torch.Tensor, name: str) -> None:
 
 
 def _problem(tensor: torch.Tensor) -> str:
-    if type(tensor) not in (torch.Tensor, torch.nn.Parameter, torch.nn.Buffer) and hasattr(
-        type(tensor), "__torch_dispatch__"
-    ):
+    if type(tensor) not in PLAIN and hasattr(type(tensor), "__torch_dispatch__"):
         disabled = torch._C._disabled_torch_dispatch_impl
         if type(tensor).__torch_dispatch__ is not disabled:
             return f"a {type(tensor).__name__}"

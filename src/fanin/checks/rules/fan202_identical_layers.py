@@ -15,12 +15,16 @@ _ENOUGH = 16
 """Numbers below which two random float32 tensors may agree by design (a mask, a small table)."""
 
 
-def _check(graph: Graph, _plan: Plan, trace: Trace) -> Outcome:
+def _check(graph: Graph, plan: Plan, trace: Trace) -> Outcome:
+    # What the plan keeps or sets to a constant (Mamba's decay rates) may be the same everywhere by design.
+    random = {e.name for e in plan.entries if e.draw is not None and e.draw.std > 0}
     measures = {p.name: p for p in trace.parameters}
     groups: dict[tuple[tuple[int, ...], str], list[str]] = {}
     for parameter in graph.parameters:
         m = measures.get(parameter.name)
         if m is None or not m.digest or not parameter.trainable or m.numel < _ENOUGH or m.std == 0.0:
+            continue
+        if parameter.name not in random:
             continue
         groups.setdefault((parameter.shape, m.digest), []).append(parameter.name)
     copies = [names for names in groups.values() if len(names) > 1]
@@ -44,7 +48,8 @@ def _check(graph: Graph, _plan: Plan, trace: Trace) -> Outcome:
 RULE = Rule(
     code="FAN202",
     name="identical layers",
-    definition="trainable tensors of one shape with equal bytes in different memory, constants apart",
+    definition="trainable tensors of one shape with equal bytes in different memory, where the plan draws at "
+    "random",
     threshold="any of at least 16 numbers: two random draws never agree",
     advice="Build every layer anew, or initialise after copying; tie weights that are meant to be one",
     references=("pytorch/pytorch issues 72253 and 86274",),

@@ -32,12 +32,12 @@ def _check(graph: Graph, plan: Plan, trace: Trace) -> Outcome:
         groups.setdefault(w.law or "no usual law", []).append(w.name)
     texts = [f"{law}: {named(names)}" for law, names in sorted(groups.items(), key=lambda g: -len(g[1]))]
     ratios = [w.ratio or 0.0 for w in off]
+    span = f"{min(ratios):.3g}" if len(off) == 1 else f"{min(ratios):.3g} to {max(ratios):.3g}"
     return Finding(
         code=RULE.code,
         name="another scale than planned",
         severity=Severity.INFO,
-        summary=f"{len(off)} of {len(weights)} weights have {min(ratios):.3g} to {max(ratios):.3g} times the "
-        "plan's std",
+        summary=f"{len(off)} of {len(weights)} weights: {span} times the plan's std",
         cause="; ".join(texts[:3]),
         fix=f"Nothing, if that is meant; else {init_verb(graph)}",
         where=tuple(w.name for w in off),
