@@ -1,8 +1,8 @@
-// The AVX2 path: 8 blocks (32 words) at once; the eight commonest octaves are looked up in
-// registers, and a vector that holds a rarer one (1 in 32) gathers from the whole table.
+// The AVX2 path: 12 blocks (48 words) at once; the eight commonest octaves are looked up in registers,
+// and the few elements of a rarer one are computed again, one by one.
 #include <immintrin.h>
 
-#include "fanin/lanes.hpp"
+#include "fanin/batches.hpp"
 
 namespace fanin {
 namespace {
@@ -10,14 +10,18 @@ namespace {
 using Words = __m256i;
 using Floats = __m256;
 
-constexpr std::size_t blocks_at_once = 8;
+#define FANIN_INLINE inline __attribute__((always_inline))
+
+// Groups of 4 blocks that run side by side.
+constexpr int groups = 3;
+constexpr int vectors = 2 * groups;
+constexpr std::size_t blocks_at_once = 4 * groups;
 constexpr std::size_t at_once = 4 * blocks_at_once;
-constexpr int vectors = at_once / 8;
 constexpr int coefficients = narrow_degree + 1;
 // Octaves 23 to 30: all words but 1 in 256.
-constexpr unsigned first_common = 23;
+constexpr int first_common = 23;
+constexpr std::uint32_t first_pattern = static_cast<std::uint32_t>(first_common + 127) << 23;
 
-// Column k holds the octave whose biased exponent is k modulo 8, so the exponent itself is the index.
 struct Common {
     alignas(32) float rows[coefficients][8];
 };
@@ -25,8 +29,7 @@ struct Common {
 constexpr Common make_common() {
     Common common = {};
     for (int j = 0; j < coefficients; ++j)
-        for (unsigned k = 0; k < 8; ++k)
-            common.rows[j][k] = narrow_table[j][first_common + ((k - (first_common + 127)) & 7)];
+        for (int k = 0; k < 8; ++k) common.rows[j][k] = narrow_table[j][first_common + k];
     return common;
 }
 
@@ -38,191 +41,268 @@ bool supported() {
     return __builtin_cpu_supports("avx2");
 }
 
-// The words of 8 blocks in order; see avx512.cpp.
-inline __attribute__((always_inline)) void philox_vectors(const Key& key, std::uint64_t block, Words out[vectors]) {
-    Words a[2], b[2], c[2], d[2];
-    const Words first = _mm256_add_epi64(_mm256_set1_epi64x(static_cast<long long>(block)),
-                                         _mm256_setr_epi64x(0, 1, 2, 3));
-    const Words m0 = _mm256_set1_epi64x(philox_m0), m1 = _mm256_set1_epi64x(philox_m1);
-    for (int h = 0; h < 2; ++h) {
-        a[h] = _mm256_add_epi64(first, _mm256_set1_epi64x(4 * h));
-        b[h] = _mm256_srli_epi64(a[h], 32);
-        c[h] = _mm256_set1_epi64x(key.counter2);
-        d[h] = _mm256_set1_epi64x(key.counter3);
+FANIN_INLINE Words all64(std::uint64_t value) { return _mm256_set1_epi64x(static_cast<long long>(value)); }
+FANIN_INLINE Words all32(std::uint32_t value) { return _mm256_set1_epi32(static_cast<int>(value)); }
+FANIN_INLINE Words xor3(Words a, Words b, Words c) { return _mm256_xor_si256(a, _mm256_xor_si256(b, c)); }
+// Even 32-bit lanes of one, odd lanes of the other from its even or odd lanes.
+FANIN_INLINE Words even_even(Words a, Words b) { return _mm256_blend_epi32(a, _mm256_slli_epi64(b, 32), 0xAA); }
+FANIN_INLINE Words odd_odd(Words a, Words b) { return _mm256_blend_epi32(_mm256_srli_epi64(a, 32), b, 0xAA); }
+
+// See avx512.cpp: words 0 and 2 of a block lie in a lane of x, 1 and 3 in one of y, and unpacking puts
+// the blocks of even lanes before those of odd ones.
+struct State {
+    Words b[groups], d[groups], p[groups], q[groups];
+};
+
+FANIN_INLINE State philox_rounds_of(const Schedule& schedule, Words products) {
+    State state;
+    Words a[groups], c[groups];
+    const Words m0 = all64(philox_m0), m1 = all64(philox_m1);
+    for (int h = 0; h < groups; ++h) {
+        // The first round's product of consecutive blocks is a sum.
+        const Words p = h == 0 ? products
+                               : _mm256_add_epi64(products, all64(static_cast<std::uint64_t>(h) * 4 * philox_m0));
+        const Words first = _mm256_xor_si256(_mm256_srli_epi64(p, 32), all64(schedule.first_c));
+        const Words q = _mm256_mul_epu32(first, m1);
+        a[h] = _mm256_xor_si256(_mm256_srli_epi64(q, 32), all64(schedule.second_a));
+        c[h] = _mm256_xor_si256(p, all64(schedule.second_c));
+        state.b[h] = q;
     }
-    std::uint32_t key0 = key.key0, key1 = key.key1;
+    for (int h = 0; h < groups; ++h) {
+        const Words p = _mm256_mul_epu32(a[h], m0), q = _mm256_mul_epu32(c[h], m1);
+        a[h] = xor3(_mm256_srli_epi64(q, 32), state.b[h], all64(schedule.keys0[2]));
+        c[h] = _mm256_xor_si256(_mm256_srli_epi64(p, 32), all64(schedule.third_c));
+        state.b[h] = q;
+        state.d[h] = p;
+    }
 FANIN_UNROLL
-    for (int round = 0; round < philox_rounds; ++round) {
-        const Words k0 = _mm256_set1_epi64x(key0), k1 = _mm256_set1_epi64x(key1);
-        for (int h = 0; h < 2; ++h) {
+    for (int round = 3; round < philox_rounds - 1; ++round) {
+        for (int h = 0; h < groups; ++h) {
             const Words p = _mm256_mul_epu32(a[h], m0), q = _mm256_mul_epu32(c[h], m1);
-            a[h] = _mm256_xor_si256(_mm256_srli_epi64(q, 32), _mm256_xor_si256(b[h], k0));
-            c[h] = _mm256_xor_si256(_mm256_srli_epi64(p, 32), _mm256_xor_si256(d[h], k1));
-            b[h] = q;
-            d[h] = p;
+            a[h] = xor3(_mm256_srli_epi64(q, 32), state.b[h], all64(schedule.keys0[round]));
+            c[h] = xor3(_mm256_srli_epi64(p, 32), state.d[h], all64(schedule.keys1[round]));
+            state.b[h] = q;
+            state.d[h] = p;
         }
-        key0 += philox_w0;
-        key1 += philox_w1;
     }
-    for (int h = 0; h < 2; ++h) {
-        const Words ab = _mm256_blend_epi32(a[h], _mm256_slli_epi64(b[h], 32), 0xAA);
-        const Words cd = _mm256_blend_epi32(c[h], _mm256_slli_epi64(d[h], 32), 0xAA);
-        const Words even = _mm256_unpacklo_epi64(ab, cd), odd = _mm256_unpackhi_epi64(ab, cd);
-        out[2 * h] = _mm256_permute2x128_si256(even, odd, 0x20);
-        out[2 * h + 1] = _mm256_permute2x128_si256(even, odd, 0x31);
+    for (int h = 0; h < groups; ++h) {
+        state.p[h] = _mm256_mul_epu32(a[h], m0);
+        state.q[h] = _mm256_mul_epu32(c[h], m1);
+    }
+    return state;
+}
+
+FANIN_INLINE void plain_words(const Schedule& schedule, const State& state, Words x[groups], Words y[groups]) {
+    for (int h = 0; h < groups; ++h) {
+        x[h] = xor3(odd_odd(state.q[h], state.p[h]), even_even(state.b[h], state.d[h]), all64(schedule.last_keys));
+        y[h] = even_even(state.q[h], state.p[h]);
     }
 }
 
-template <class Row>
-inline __attribute__((always_inline)) Floats horner(Floats r, const Row& row) {
-    const Words cut = _mm256_set1_epi32(-2);
-    Floats t = row(narrow_degree);
+FANIN_INLINE void window_words(const Schedule& schedule, const State& state, Words width, Words offset,
+                               Words x[groups], Words y[groups]) {
+    const Words k0 = all64(schedule.keys0[philox_rounds - 1]), k1 = all64(schedule.keys1[philox_rounds - 1]);
+    const auto mapped = [&](Words word) { return _mm256_add_epi64(_mm256_mul_epu32(word, width), offset); };
+    for (int h = 0; h < groups; ++h) {
+        const Words a = xor3(_mm256_srli_epi64(state.q[h], 32), state.b[h], k0);
+        const Words c = xor3(_mm256_srli_epi64(state.p[h], 32), state.d[h], k1);
+        x[h] = odd_odd(mapped(a), mapped(c));
+        y[h] = odd_odd(mapped(state.q[h]), mapped(state.p[h]));
+    }
+}
+
+// Elements of octaves that are not common, one by one.
+__attribute__((noinline)) void mend(const Words* word, const Words* octave, Floats* out, int count) {
+    for (int k = 0; k < count; ++k) {
+        const Words rare = _mm256_cmpgt_epi32(_mm256_andnot_si256(all32(7), octave[k]), _mm256_setzero_si256());
+        unsigned lanes = static_cast<unsigned>(_mm256_movemask_ps(_mm256_castsi256_ps(
+            _mm256_or_si256(rare, octave[k]))));
+        if (lanes == 0) continue;
+        alignas(32) std::uint32_t from[8];
+        alignas(32) float to[8];
+        _mm256_store_si256(reinterpret_cast<Words*>(from), word[k]);
+        _mm256_store_ps(to, out[k]);
+        for (; lanes != 0; lanes &= lanes - 1) {
+            const int lane = __builtin_ctz(lanes);
+            to[lane] = normal32(from[lane]);
+        }
+        out[k] = _mm256_load_ps(to);
+    }
+}
+
+// Normals of several vectors in step, so that their long chains overlap.
+template <int count>
+FANIN_INLINE void normals_of(const Words* word, Floats* out) {
+    const Words cut = all32(0xFFFFFFFEu);
+    Words octave[count], seen = _mm256_setzero_si256();
+    Floats r[count], t[count];
+    for (int k = 0; k < count; ++k) {
+        // The size of w | 1 is v.
+        const Words v = _mm256_abs_epi32(_mm256_or_si256(word[k], all32(1)));
+        const Words bits = _mm256_castps_si256(_mm256_cvtepi32_ps(v));
+        // 0 to 7 where the octave is common; else negative or more.
+        octave[k] = _mm256_srai_epi32(_mm256_sub_epi32(bits, all32(first_pattern)), 23);
+        seen = _mm256_or_si256(seen, octave[k]);
+        const Words mantissa = _mm256_or_si256(_mm256_and_si256(bits, all32(0x007FFFFFu)), all32(0x3F800000u));
+        r[k] = _mm256_sub_ps(_mm256_castsi256_ps(mantissa), _mm256_set1_ps(1.5f));
+    }
+    const auto row = [&](int j, int k) {
+        return _mm256_permutevar8x32_ps(_mm256_load_ps(common.rows[j]), octave[k]);
+    };
+    for (int k = 0; k < count; ++k) t[k] = row(narrow_degree, k);
 FANIN_UNROLL
     for (int j = narrow_degree - 1; j >= 0; --j) {
-        const Words product = _mm256_and_si256(_mm256_castps_si256(_mm256_mul_ps(t, r)), cut);
-        t = _mm256_add_ps(row(j), _mm256_castsi256_ps(product));
+        for (int k = 0; k < count; ++k) {
+            const Words product = _mm256_and_si256(_mm256_castps_si256(_mm256_mul_ps(t[k], r[k])), cut);
+            t[k] = _mm256_add_ps(row(j, k), _mm256_castsi256_ps(product));
+        }
     }
-    return t;
-}
-
-// Out of line, so that the common case keeps its registers.
-__attribute__((noinline)) Floats horner_any(Floats r, Words exponent) {
-    const Words octave = _mm256_sub_epi32(exponent, _mm256_set1_epi32(127));
-    return horner(r, [&](int j) { return _mm256_i32gather_ps(narrow_table[j], octave, 4); });
-}
-
-inline __attribute__((always_inline)) Floats normal(Words word) {
-    const Words upper = _mm256_srai_epi32(word, 31);
-    const Words v = _mm256_or_si256(_mm256_xor_si256(word, upper), _mm256_set1_epi32(1));
-    const Floats f = _mm256_cvtepi32_ps(v);
-    const Words bits = _mm256_castps_si256(f);
-    const Words exponent = _mm256_srli_epi32(bits, 23);
-    const Words mantissa = _mm256_or_si256(_mm256_and_si256(bits, _mm256_set1_epi32(0x007FFFFF)),
-                                           _mm256_set1_epi32(0x3F800000));
-    const Floats r = _mm256_sub_ps(_mm256_castsi256_ps(mantissa), _mm256_set1_ps(1.5f));
-    const Floats rare = _mm256_or_ps(_mm256_cmp_ps(f, _mm256_set1_ps(0x1p23f), _CMP_LT_OQ),
-                                     _mm256_cmp_ps(f, _mm256_set1_ps(0x1p31f), _CMP_GE_OQ));
-    Floats t;
-    if (__builtin_expect(_mm256_movemask_ps(rare) != 0, 0)) {
-        t = horner_any(r, exponent);
-    } else {
-        t = horner(r, [&](int j) { return _mm256_permutevar8x32_ps(_mm256_load_ps(common.rows[j]), exponent); });
+    for (int k = 0; k < count; ++k) {
+        const Words sign = _mm256_and_si256(word[k], all32(0x80000000u));
+        out[k] = _mm256_castsi256_ps(_mm256_xor_si256(_mm256_castps_si256(t[k]), sign));
     }
-    const Words sign = _mm256_and_si256(word, _mm256_set1_epi32(INT32_MIN));
-    return _mm256_castsi256_ps(_mm256_xor_si256(_mm256_castps_si256(t), sign));
-}
-
-inline __attribute__((always_inline)) Floats uniform(Words word) {
-    const Words odd = _mm256_or_si256(_mm256_srai_epi32(word, 7), _mm256_set1_epi32(1));
-    return _mm256_mul_ps(_mm256_cvtepi32_ps(odd), _mm256_set1_ps(0x1p-24f));
-}
-
-// start + floor((word + 1/2) width / 2^32), for width < 2^32, in even and odd lanes.
-inline __attribute__((always_inline)) Words window(Words word, Words start, Words width, Words half) {
-    const Words even = _mm256_add_epi64(_mm256_mul_epu32(word, width), half);
-    const Words odd = _mm256_add_epi64(_mm256_mul_epu32(_mm256_srli_epi64(word, 32), width), half);
-    return _mm256_add_epi32(start, _mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xAA));
+    if (__builtin_expect(!_mm256_testz_si256(seen, all32(~7u)), 0)) {
+        Floats mended[count];
+        for (int k = 0; k < count; ++k) mended[k] = out[k];
+        mend(word, octave, mended, count);
+        for (int k = 0; k < count; ++k) out[k] = mended[k];
+    }
 }
 
 // Where one side equals the other the base (the second operand) is kept, as in element.hpp.
-inline __attribute__((always_inline)) Floats clamped(Floats base, Floats low, Floats high) {
+FANIN_INLINE Floats clamped(Floats base, Floats low, Floats high) {
     return _mm256_min_ps(high, _mm256_max_ps(low, base));
 }
 
-template <Kind kind, bool shifted>
-void whole_vectors(const Recipe& recipe, const Key& key, std::uint64_t block, std::size_t rounds, float* out) {
-    const Floats scale = _mm256_set1_ps(static_cast<float>(recipe.scale));
+// Rounding the pattern is all there is to bfloat16: draws hold no NaN (recipes are checked).
+FANIN_INLINE Words rounded_up(Floats value) {
+    const Words bits = _mm256_castps_si256(value);
+    const Words odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), all32(1));
+    return _mm256_add_epi32(_mm256_add_epi32(bits, all32(0x7FFF)), odd);
+}
+
+FANIN_INLINE __m128i to_float16(Floats value) {
+    return _mm256_cvtps_ph(value, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+
+// One group's 16 elements, in order.
+FANIN_INLINE void store(float* out, Floats x, Floats y) {
+    _mm256_storeu_ps(out, _mm256_unpacklo_ps(x, y));
+    _mm256_storeu_ps(out + 8, _mm256_unpackhi_ps(x, y));
+}
+
+FANIN_INLINE void store(Bfloat16* out, Floats x, Floats y) {
+    // Neighbours' upper halves side by side; blocks of lanes 0 to 3 are in order.
+    const Words pairs = _mm256_blend_epi16(_mm256_srli_epi32(rounded_up(x), 16), rounded_up(y), 0xAA);
+    _mm256_storeu_si256(reinterpret_cast<Words*>(out), pairs);
+}
+
+FANIN_INLINE void store(Float16* out, Floats x, Floats y) {
+    __m128i* const to = reinterpret_cast<__m128i*>(out);
+    _mm_storeu_si128(to, to_float16(_mm256_unpacklo_ps(x, y)));
+    _mm_storeu_si128(to + 1, to_float16(_mm256_unpackhi_ps(x, y)));
+}
+
+FANIN_INLINE void store(std::uint32_t* out, Words x, Words y) {
+    _mm256_storeu_si256(reinterpret_cast<Words*>(out), _mm256_unpacklo_epi32(x, y));
+    _mm256_storeu_si256(reinterpret_cast<Words*>(out) + 1, _mm256_unpackhi_epi32(x, y));
+}
+
+// The first round's products, for the lanes of blocks as each kind of item is stored.
+template <class Item>
+FANIN_INLINE Words first_products(std::uint64_t block) {
+    const Words lanes =
+        std::is_same_v<Item, Bfloat16> ? _mm256_setr_epi64x(0, 1, 2, 3) : _mm256_setr_epi64x(0, 2, 1, 3);
+    return _mm256_mul_epu32(_mm256_add_epi64(all64(block & 0xFFFFFFFFu), lanes), all64(philox_m0));
+}
+
+// Whole batches from the block on; none may cross a multiple of 2^32 blocks.
+template <Kind kind, bool clamp_base, bool shifted, class Item>
+__attribute__((noinline)) void batches(const Recipe& recipe, const Key& key, std::uint64_t block, std::size_t count,
+                                       Item* out) {
+    const Schedule schedule = schedule_of(key, static_cast<std::uint32_t>(block >> 32));
+    // A uniform's two multiplications are one: the factors 2^-31 and 2^7 are exact.
+    const Floats scale = _mm256_set1_ps(static_cast<float>(recipe.scale) * (kind == Kind::uniform ? 0x1p-31f : 1.0f));
     const Floats shift = _mm256_set1_ps(static_cast<float>(recipe.shift));
     const Floats low = _mm256_set1_ps(static_cast<float>(recipe.low));
     const Floats high = _mm256_set1_ps(static_cast<float>(recipe.high));
-    const Words start = _mm256_set1_epi32(static_cast<int>(static_cast<std::uint32_t>(recipe.start)));
-    const Words width = _mm256_set1_epi64x(static_cast<long long>(recipe.width));
-    const Words half = _mm256_set1_epi64x(static_cast<long long>(recipe.width >> 1));
-    for (std::size_t i = 0; i < rounds; ++i, block += blocks_at_once, out += at_once) {
+    const Words width = all64(recipe.width), offset = all64((recipe.start << 32) + (recipe.width >> 1));
+    Words products = first_products<Item>(block);
+    for (std::size_t i = 0; i < count; ++i, out += at_once) {
         Words word[vectors];
-        philox_vectors(key, block, word);
-FANIN_UNROLL
-        for (int j = 0; j < vectors; ++j) {
-            Floats base;
-            if constexpr (kind == Kind::uniform) {
-                base = uniform(word[j]);
-            } else if constexpr (kind == Kind::normal) {
-                base = normal(word[j]);
-            } else {
-                base = clamped(normal(window(word[j], start, width, half)), low, high);
-            }
-            Floats value = _mm256_mul_ps(base, scale);
-            if constexpr (shifted) value = _mm256_add_ps(value, shift);
-            if constexpr (shifted && kind == Kind::uniform) value = clamped(value, low, high);
-            _mm256_storeu_ps(out + 8 * j, value);
+        Floats value[vectors];
+        const State state = philox_rounds_of(schedule, products);
+        products = _mm256_add_epi64(products, all64(std::uint64_t{blocks_at_once} * philox_m0));
+        if constexpr (kind == Kind::truncated) {
+            window_words(schedule, state, width, offset, word, word + groups);
+        } else {
+            plain_words(schedule, state, word, word + groups);
         }
+        if constexpr (kind == Kind::uniform) {
+            for (int k = 0; k < vectors; ++k) {  // (w & ~127) | 128 = ((w >> 7) | 1) << 7
+                const Words odd = _mm256_or_si256(_mm256_and_si256(word[k], all32(0xFFFFFF80u)), all32(0x80u));
+                value[k] = _mm256_cvtepi32_ps(odd);
+            }
+        } else {
+            for (int k = 0; k < vectors; k += 2) normals_of<2>(word + k, value + k);
+        }
+        for (int k = 0; k < vectors; ++k) {
+            if constexpr (clamp_base) value[k] = clamped(value[k], low, high);
+            value[k] = _mm256_mul_ps(value[k], scale);
+            if constexpr (shifted) value[k] = _mm256_add_ps(value[k], shift);
+            if constexpr (shifted && kind == Kind::uniform) value[k] = clamped(value[k], low, high);
+        }
+        for (int h = 0; h < groups; ++h) store(out + 16 * h, value[h], value[groups + h]);
     }
 }
 
-void narrow(const Recipe& recipe, const Key& key, std::uint64_t begin, std::size_t count, float* out) {
-    // Up to the first whole block, then whole vectors, then the rest.
-    std::size_t head = static_cast<std::size_t>(-begin & 3);
-    head = head < count ? head : count;
-    narrow_elements(recipe, key, begin, head, out);
-    const std::size_t rounds = (count - head) / at_once;
-    const std::uint64_t block = (begin + head) >> 2;
-    const bool shifted = recipe.shift != 0.0;
-    switch (recipe.kind) {
-        case Kind::uniform:
-            (shifted ? whole_vectors<Kind::uniform, true> : whole_vectors<Kind::uniform, false>)(
-                recipe, key, block, rounds, out + head);
-            break;
-        case Kind::normal:
-            (shifted ? whole_vectors<Kind::normal, true> : whole_vectors<Kind::normal, false>)(
-                recipe, key, block, rounds, out + head);
-            break;
-        case Kind::truncated:
-            (shifted ? whole_vectors<Kind::truncated, true> : whole_vectors<Kind::truncated, false>)(
-                recipe, key, block, rounds, out + head);
-            break;
+// The words themselves.
+void word_batches(const Key& key, std::uint64_t block, std::size_t count, std::uint32_t* out) {
+    const Schedule schedule = schedule_of(key, static_cast<std::uint32_t>(block >> 32));
+    Words products = first_products<std::uint32_t>(block);
+    for (std::size_t i = 0; i < count; ++i, out += at_once) {
+        Words x[groups], y[groups];
+        plain_words(schedule, philox_rounds_of(schedule, products), x, y);
+        products = _mm256_add_epi64(products, all64(std::uint64_t{blocks_at_once} * philox_m0));
+        for (int h = 0; h < groups; ++h) store(out + 16 * h, x[h], y[h]);
     }
-    const std::size_t done = head + rounds * at_once;
-    narrow_elements(recipe, key, begin + done, count - done, out + done);
 }
 
-void words(const Key& key, std::uint64_t begin, std::size_t count, std::uint32_t* out) {
-    std::size_t head = static_cast<std::size_t>(-begin & 3);
-    head = head < count ? head : count;
-    philox_words(key, begin, head, out);
-    std::size_t done = head;
-    for (; done + at_once <= count; done += at_once) {
-        Words word[vectors];
-        philox_vectors(key, (begin + done) >> 2, word);
-        for (int j = 0; j < vectors; ++j)
-            _mm256_storeu_si256(reinterpret_cast<Words*>(out + done) + j, word[j]);
+// What Ranges needs of this path.
+struct Here {
+    static constexpr std::size_t batch = at_once;
+
+    template <Kind kind, bool clamp_base, bool shifted, class Item>
+    static void draw(const Recipe& recipe, const Key& key, std::uint64_t block, std::size_t count, Item* out) {
+        batches<kind, clamp_base, shifted>(recipe, key, block, count, out);
     }
-    philox_words(key, begin + done, count - done, out + done);
-}
+
+    static void draw_words(const Key& key, std::uint64_t block, std::size_t count, std::uint32_t* out) {
+        word_batches(key, block, count, out);
+    }
+};
 
 void normals(const std::uint32_t* word, std::size_t count, float* out) {
     std::size_t done = 0;
-    for (; done + 8 <= count; done += 8)
-        _mm256_storeu_ps(out + done, normal(_mm256_loadu_si256(reinterpret_cast<const Words*>(word + done))));
+    for (; done + 8 <= count; done += 8) {
+        const Words loaded = _mm256_loadu_si256(reinterpret_cast<const Words*>(word + done));
+        Floats value;
+        normals_of<1>(&loaded, &value);
+        _mm256_storeu_ps(out + done, value);
+    }
     for (; done < count; ++done) out[done] = normal32(word[done]);
 }
 
-// Draws hold no NaN (recipes are checked), so rounding the pattern is all there is to bfloat16.
 void cast(const float* in, std::size_t count, Dtype dtype, void* out) {
     std::size_t done = 0;
     if (dtype == Dtype::bfloat16 || dtype == Dtype::float16) {
         std::uint16_t* to = static_cast<std::uint16_t*>(out);
         for (; done + 8 <= count; done += 8) {
             const Floats value = _mm256_loadu_ps(in + done);
-            __m128i narrow;
-            if (dtype == Dtype::float16) {
-                narrow = _mm256_cvtps_ph(value, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-            } else {
-                const Words bits = _mm256_castps_si256(value);
-                const Words odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
-                const Words up = _mm256_add_epi32(_mm256_add_epi32(bits, _mm256_set1_epi32(0x7FFF)), odd);
-                const Words high = _mm256_srli_epi32(up, 16);
-                narrow = _mm_packus_epi32(_mm256_castsi256_si128(high), _mm256_extracti128_si256(high, 1));
-            }
+            const Words high = _mm256_srli_epi32(rounded_up(value), 16);
+            const __m128i narrow = dtype == Dtype::float16 ? to_float16(value)
+                                                           : _mm_packus_epi32(_mm256_castsi256_si128(high),
+                                                                              _mm256_extracti128_si256(high, 1));
             _mm_storeu_si128(reinterpret_cast<__m128i*>(to + done), narrow);
         }
     }
@@ -232,6 +312,6 @@ void cast(const float* in, std::size_t count, Dtype dtype, void* out) {
 }  // namespace
 
 extern const Path avx2_path;
-const Path avx2_path = {"avx2", supported, words, normals, narrow, wide_bases, cast};
+const Path avx2_path = {"avx2", supported, Ranges<Here>::words, normals, Ranges<Here>::narrow, wide_bases, cast};
 
 }  // namespace fanin

@@ -1,7 +1,7 @@
 // The AVX-512 path: 32 blocks (128 words) at once, octave rows looked up in registers.
 #include <immintrin.h>
 
-#include "fanin/lanes.hpp"
+#include "fanin/batches.hpp"
 
 namespace fanin {
 namespace {
@@ -9,9 +9,13 @@ namespace {
 using Words = __m512i;
 using Floats = __m512;
 
-constexpr std::size_t blocks_at_once = 32;
+#define FANIN_INLINE inline __attribute__((always_inline))
+
+// Groups of 8 blocks that run side by side: one more hides the multiplication's latency no better,
+// one less does not hide it.
+constexpr int groups = 4;
+constexpr std::size_t blocks_at_once = 8 * groups;
 constexpr std::size_t at_once = 4 * blocks_at_once;
-constexpr int vectors = at_once / 16;
 
 bool supported() {
     __builtin_cpu_init();
@@ -19,160 +23,249 @@ bool supported() {
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
 
-// The words of 32 blocks in order. A block's four words live in 64-bit lanes of four vectors,
-// because the multiplication takes the lower and gives all 64 bits; what stands in the upper half
-// of a lane is never read by it.
-inline __attribute__((always_inline)) void philox_vectors(const Key& key, std::uint64_t block, Words out[vectors]) {
-    Words a[4], b[4], c[4], d[4];
-    const Words first = _mm512_add_epi64(_mm512_set1_epi64(static_cast<long long>(block)),
-                                         _mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7));
-    const Words m0 = _mm512_set1_epi64(philox_m0), m1 = _mm512_set1_epi64(philox_m1);
-    for (int h = 0; h < 4; ++h) {
-        a[h] = _mm512_add_epi64(first, _mm512_set1_epi64(8 * h));
-        b[h] = _mm512_srli_epi64(a[h], 32);
-        c[h] = _mm512_set1_epi64(key.counter2);
-        d[h] = _mm512_set1_epi64(key.counter3);
+FANIN_INLINE Words all64(std::uint64_t value) { return _mm512_set1_epi64(static_cast<long long>(value)); }
+FANIN_INLINE Words all32(std::uint32_t value) { return _mm512_set1_epi32(static_cast<int>(value)); }
+FANIN_INLINE Words xor3(Words a, Words b, Words c) { return _mm512_ternarylogic_epi64(a, b, c, 0x96); }
+// Even 32-bit lanes of one, odd lanes of the other from its even or odd lanes.
+FANIN_INLINE Words even_even(Words a, Words b) { return _mm512_mask_shuffle_epi32(a, 0xAAAA, b, _MM_PERM_CCAA); }
+FANIN_INLINE Words odd_odd(Words a, Words b) { return _mm512_mask_shuffle_epi32(b, 0x5555, a, _MM_PERM_DDBB); }
+
+// Where a block's lane is: so that floats need two unpacking instructions a group to lie in order, and
+// 16-bit numbers, whose pairs a shift and an or put together, none.
+enum class Order { unpacked, packed };
+
+template <Order order>
+FANIN_INLINE Words lane_numbers() {
+    return order == Order::packed ? _mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7)
+                                  : _mm512_setr_epi64(0, 4, 1, 5, 2, 6, 3, 7);
+}
+
+// Nine rounds of each group and the products of the tenth. A block's four words live in 64-bit lanes
+// of four vectors, because the multiplication takes the lower and gives all 64 bits; what stands in the
+// upper half of a lane is never read by it.
+struct State {
+    Words b[groups], d[groups], p[groups], q[groups];
+};
+
+FANIN_INLINE State philox_rounds_of(const Schedule& schedule, Words products) {
+    State state;
+    Words a[groups], c[groups];
+    const Words m0 = all64(philox_m0), m1 = all64(philox_m1);
+    for (int h = 0; h < groups; ++h) {
+        // The first round's product of consecutive blocks is a sum.
+        const Words p = h == 0 ? products
+                               : _mm512_add_epi64(products, all64(static_cast<std::uint64_t>(h) * 8 * philox_m0));
+        const Words first = _mm512_xor_si512(_mm512_srli_epi64(p, 32), all64(schedule.first_c));
+        const Words q = _mm512_mul_epu32(first, m1);
+        a[h] = _mm512_xor_si512(_mm512_srli_epi64(q, 32), all64(schedule.second_a));
+        c[h] = _mm512_xor_si512(p, all64(schedule.second_c));
+        state.b[h] = q;
     }
-    std::uint32_t key0 = key.key0, key1 = key.key1;
+    for (int h = 0; h < groups; ++h) {
+        const Words p = _mm512_mul_epu32(a[h], m0), q = _mm512_mul_epu32(c[h], m1);
+        a[h] = xor3(_mm512_srli_epi64(q, 32), state.b[h], all64(schedule.keys0[2]));
+        c[h] = _mm512_xor_si512(_mm512_srli_epi64(p, 32), all64(schedule.third_c));
+        state.b[h] = q;
+        state.d[h] = p;
+    }
 FANIN_UNROLL
-    for (int round = 0; round < philox_rounds; ++round) {
-        const Words k0 = _mm512_set1_epi64(key0), k1 = _mm512_set1_epi64(key1);
-        for (int h = 0; h < 4; ++h) {
+    for (int round = 3; round < philox_rounds - 1; ++round) {
+        for (int h = 0; h < groups; ++h) {
             const Words p = _mm512_mul_epu32(a[h], m0), q = _mm512_mul_epu32(c[h], m1);
-            a[h] = _mm512_ternarylogic_epi64(_mm512_srli_epi64(q, 32), b[h], k0, 0x96);  // xor of three
-            c[h] = _mm512_ternarylogic_epi64(_mm512_srli_epi64(p, 32), d[h], k1, 0x96);
-            b[h] = q;
-            d[h] = p;
+            a[h] = xor3(_mm512_srli_epi64(q, 32), state.b[h], all64(schedule.keys0[round]));
+            c[h] = xor3(_mm512_srli_epi64(p, 32), state.d[h], all64(schedule.keys1[round]));
+            state.b[h] = q;
+            state.d[h] = p;
         }
-        key0 += philox_w0;
-        key1 += philox_w1;
     }
-    const Words low = _mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11);
-    const Words high = _mm512_setr_epi64(4, 12, 5, 13, 6, 14, 7, 15);
-    for (int h = 0; h < 4; ++h) {
-        const Words ab = _mm512_mask_blend_epi32(0xAAAA, a[h], _mm512_slli_epi64(b[h], 32));
-        const Words cd = _mm512_mask_blend_epi32(0xAAAA, c[h], _mm512_slli_epi64(d[h], 32));
-        out[2 * h] = _mm512_permutex2var_epi64(ab, low, cd);
-        out[2 * h + 1] = _mm512_permutex2var_epi64(ab, high, cd);
+    for (int h = 0; h < groups; ++h) {
+        state.p[h] = _mm512_mul_epu32(a[h], m0);
+        state.q[h] = _mm512_mul_epu32(c[h], m1);
+    }
+    return state;
+}
+
+// Words 0 and 2 of each block in x, 1 and 3 in y.
+FANIN_INLINE void plain_words(const Schedule& schedule, const State& state, Words x[groups], Words y[groups]) {
+    for (int h = 0; h < groups; ++h) {
+        x[h] = xor3(odd_odd(state.q[h], state.p[h]), even_even(state.b[h], state.d[h]), all64(schedule.last_keys));
+        y[h] = even_even(state.q[h], state.p[h]);
     }
 }
 
-inline __attribute__((always_inline)) Floats normal(Words word) {
-    const Words one = _mm512_set1_epi32(1);
-    const Words upper = _mm512_srai_epi32(word, 31);
-    const Words v = _mm512_ternarylogic_epi32(word, upper, one, 0x3C | 0xAA);  // (word ^ upper) | 1
-    const Words bits = _mm512_castps_si512(_mm512_cvtepi32_ps(v));
-    // The table index is taken modulo 32, and exponent - 127 = exponent + 1 there.
-    const Words octave = _mm512_add_epi32(_mm512_srli_epi32(bits, 23), one);
-    const Words mantissa = _mm512_ternarylogic_epi32(bits, _mm512_set1_epi32(0x007FFFFF),
-                                                     _mm512_set1_epi32(0x3F800000), 0xEA);  // (a & b) | c
-    const Floats r = _mm512_sub_ps(_mm512_castsi512_ps(mantissa), _mm512_set1_ps(1.5f));
-    const Words cut = _mm512_set1_epi32(-2);
-    const auto row = [&](int j) {
-        return _mm512_permutex2var_ps(_mm512_load_ps(narrow_table[j]), octave,
-                                      _mm512_load_ps(narrow_table[j] + 16));
+// The same, mapped to start + floor((word + 1/2) width / 2^32) for width < 2^32: `offset` is the start in
+// the upper half and half the width in the lower.
+FANIN_INLINE void window_words(const Schedule& schedule, const State& state, Words width, Words offset,
+                               Words x[groups], Words y[groups]) {
+    const Words k0 = all64(schedule.keys0[philox_rounds - 1]), k1 = all64(schedule.keys1[philox_rounds - 1]);
+    const auto mapped = [&](Words word) { return _mm512_add_epi64(_mm512_mul_epu32(word, width), offset); };
+    for (int h = 0; h < groups; ++h) {
+        const Words a = xor3(_mm512_srli_epi64(state.q[h], 32), state.b[h], k0);
+        const Words c = xor3(_mm512_srli_epi64(state.p[h], 32), state.d[h], k1);
+        x[h] = odd_odd(mapped(a), mapped(c));
+        y[h] = odd_odd(mapped(state.q[h]), mapped(state.p[h]));
+    }
+}
+
+// Column k holds the octave whose biased exponent is k modulo 32, so the exponent itself is the index.
+struct Octaves {
+    alignas(64) float rows[narrow_degree + 1][32];
+};
+
+constexpr Octaves make_octaves() {
+    Octaves made = {};
+    for (int j = 0; j <= narrow_degree; ++j)
+        for (unsigned k = 0; k < 32; ++k) made.rows[j][k] = narrow_table[j][(k + 1) & 31];
+    return made;
+}
+
+constexpr Octaves octaves = make_octaves();
+
+// Normals of several vectors in step, so that their long chains overlap.
+template <int count>
+FANIN_INLINE void normals_of(const Words* word, Floats* out) {
+    const Words one = all32(1), cut = all32(0xFFFFFFFEu), mantissas = all32(0x007FFFFFu), ones = all32(0x3F800000u);
+    Words octave[count];
+    Floats r[count], t[count];
+    for (int k = 0; k < count; ++k) {
+        // The float of w | 1 is that of v with the sign of w: neither index nor mantissa reads a sign.
+        const Words bits = _mm512_castps_si512(_mm512_cvtepi32_ps(_mm512_or_si512(word[k], one)));
+        octave[k] = _mm512_srli_epi32(bits, 23);
+        const Words mantissa = _mm512_ternarylogic_epi32(bits, mantissas, ones, 0xEA);  // (a & b) | c
+        r[k] = _mm512_sub_ps(_mm512_castsi512_ps(mantissa), _mm512_set1_ps(1.5f));
+    }
+    const auto row = [&](int j, int k) {
+        return _mm512_permutex2var_ps(_mm512_load_ps(octaves.rows[j]), octave[k], _mm512_load_ps(octaves.rows[j] + 16));
     };
-    Floats t = row(narrow_degree);
+    for (int k = 0; k < count; ++k) t[k] = row(narrow_degree, k);
 FANIN_UNROLL
     for (int j = narrow_degree - 1; j >= 0; --j) {
-        const Words product = _mm512_and_si512(_mm512_castps_si512(_mm512_mul_ps(t, r)), cut);
-        t = _mm512_add_ps(row(j), _mm512_castsi512_ps(product));
+        for (int k = 0; k < count; ++k) {
+            const Words product = _mm512_and_si512(_mm512_castps_si512(_mm512_mul_ps(t[k], r[k])), cut);
+            t[k] = _mm512_add_ps(row(j, k), _mm512_castsi512_ps(product));
+        }
     }
-    // t ^ (word & sign bit)
-    return _mm512_castsi512_ps(_mm512_ternarylogic_epi32(_mm512_castps_si512(t), word,
-                                                         _mm512_set1_epi32(INT32_MIN), 0x78));
-}
-
-inline __attribute__((always_inline)) Floats uniform(Words word) {
-    const Words odd = _mm512_or_si512(_mm512_srai_epi32(word, 7), _mm512_set1_epi32(1));
-    return _mm512_mul_ps(_mm512_cvtepi32_ps(odd), _mm512_set1_ps(0x1p-24f));
-}
-
-// start + floor((word + 1/2) width / 2^32), for width < 2^32, in even and odd lanes.
-inline __attribute__((always_inline)) Words window(Words word, Words start, Words width, Words half) {
-    const Words even = _mm512_add_epi64(_mm512_mul_epu32(word, width), half);
-    const Words odd = _mm512_add_epi64(_mm512_mul_epu32(_mm512_srli_epi64(word, 32), width), half);
-    return _mm512_add_epi32(start, _mm512_mask_blend_epi32(0xAAAA, _mm512_srli_epi64(even, 32), odd));
+    for (int k = 0; k < count; ++k)  // t ^ (word & sign bit)
+        out[k] = _mm512_castsi512_ps(
+            _mm512_ternarylogic_epi32(_mm512_castps_si512(t[k]), word[k], all32(0x80000000u), 0x78));
 }
 
 // Where one side equals the other the base (the second operand) is kept, as in element.hpp.
-inline __attribute__((always_inline)) Floats clamped(Floats base, Floats low, Floats high) {
+FANIN_INLINE Floats clamped(Floats base, Floats low, Floats high) {
     return _mm512_min_ps(high, _mm512_max_ps(low, base));
 }
 
-template <Kind kind, bool shifted>
-void whole_vectors(const Recipe& recipe, const Key& key, std::uint64_t block, std::size_t rounds, float* out) {
-    const Floats scale = _mm512_set1_ps(static_cast<float>(recipe.scale));
+// Rounding the pattern is all there is to bfloat16: draws hold no NaN (recipes are checked).
+FANIN_INLINE Words rounded_up(Floats value) {
+    const Words bits = _mm512_castps_si512(value);
+    const Words up = _mm512_add_epi32(bits, all32(0x7FFF));
+    return _mm512_mask_sub_epi32(up, _mm512_test_epi32_mask(bits, all32(0x10000)), up, all32(0xFFFFFFFFu));
+}
+
+FANIN_INLINE __m256i to_float16(Floats value) {
+    return _mm512_cvtps_ph(value, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+
+// One group's 32 elements, in order.
+FANIN_INLINE void store(float* out, Floats x, Floats y) {
+    _mm512_storeu_ps(out, _mm512_unpacklo_ps(x, y));
+    _mm512_storeu_ps(out + 16, _mm512_unpackhi_ps(x, y));
+}
+
+FANIN_INLINE void store(Bfloat16* out, Floats x, Floats y) {
+    const Words high = _mm512_srli_epi32(rounded_up(x), 16);
+    const Words pairs = _mm512_ternarylogic_epi32(high, rounded_up(y), all32(0xFFFF0000u), 0xF8);  // a | (b & c)
+    _mm512_storeu_si512(out, pairs);
+}
+
+FANIN_INLINE void store(Float16* out, Floats x, Floats y) {
+    const __m256i first = to_float16(_mm512_unpacklo_ps(x, y)), second = to_float16(_mm512_unpackhi_ps(x, y));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), first);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out) + 1, second);
+}
+
+FANIN_INLINE void store(std::uint32_t* out, Words x, Words y) {
+    _mm512_storeu_si512(out, _mm512_unpacklo_epi32(x, y));
+    _mm512_storeu_si512(out + 16, _mm512_unpackhi_epi32(x, y));
+}
+
+template <class Item>
+constexpr Order order_of = sizeof(Item) == 2 && !std::is_same_v<Item, Float16> ? Order::packed : Order::unpacked;
+
+// Whole batches from the block on; none may cross a multiple of 2^32 blocks.
+template <Kind kind, bool clamp_base, bool shifted, class Item>
+__attribute__((noinline)) void batches(const Recipe& recipe, const Key& key, std::uint64_t block, std::size_t count, Item* out) {
+    const Schedule schedule = schedule_of(key, static_cast<std::uint32_t>(block >> 32));
+    // A uniform's two multiplications are one: the factors 2^-31 and 2^7 are exact.
+    const Floats scale = _mm512_set1_ps(static_cast<float>(recipe.scale) * (kind == Kind::uniform ? 0x1p-31f : 1.0f));
     const Floats shift = _mm512_set1_ps(static_cast<float>(recipe.shift));
     const Floats low = _mm512_set1_ps(static_cast<float>(recipe.low));
     const Floats high = _mm512_set1_ps(static_cast<float>(recipe.high));
-    const Words start = _mm512_set1_epi32(static_cast<int>(static_cast<std::uint32_t>(recipe.start)));
-    const Words width = _mm512_set1_epi64(static_cast<long long>(recipe.width));
-    const Words half = _mm512_set1_epi64(static_cast<long long>(recipe.width >> 1));
-    for (std::size_t i = 0; i < rounds; ++i, block += blocks_at_once, out += at_once) {
-        Words word[vectors];
-        philox_vectors(key, block, word);
-FANIN_UNROLL
-        for (int j = 0; j < vectors; ++j) {
-            Floats base;
-            if constexpr (kind == Kind::uniform) {
-                base = uniform(word[j]);
-            } else if constexpr (kind == Kind::normal) {
-                base = normal(word[j]);
-            } else {
-                base = clamped(normal(window(word[j], start, width, half)), low, high);
-            }
-            Floats value = _mm512_mul_ps(base, scale);
-            if constexpr (shifted) value = _mm512_add_ps(value, shift);
-            if constexpr (shifted && kind == Kind::uniform) value = clamped(value, low, high);
-            _mm512_storeu_ps(out + 16 * j, value);
+    const Words width = all64(recipe.width), offset = all64((recipe.start << 32) + (recipe.width >> 1));
+    const Words numbers = _mm512_add_epi64(all64(block & 0xFFFFFFFFu), lane_numbers<order_of<Item>>());
+    Words products = _mm512_mul_epu32(numbers, all64(philox_m0));
+    for (std::size_t i = 0; i < count; ++i, out += at_once) {
+        Words word[2 * groups];
+        Floats value[2 * groups];
+        const State state = philox_rounds_of(schedule, products);
+        products = _mm512_add_epi64(products, all64(std::uint64_t{blocks_at_once} * philox_m0));
+        if constexpr (kind == Kind::truncated) {
+            window_words(schedule, state, width, offset, word, word + groups);
+        } else {
+            plain_words(schedule, state, word, word + groups);
         }
+        if constexpr (kind == Kind::uniform) {
+            for (int k = 0; k < 2 * groups; ++k)  // (w & ~127) | 128 = ((w >> 7) | 1) << 7
+                value[k] = _mm512_cvtepi32_ps(_mm512_ternarylogic_epi32(word[k], all32(0xFFFFFF80u), all32(0x80u), 0xEA));
+        } else {
+            normals_of<2 * groups>(word, value);
+        }
+        for (int k = 0; k < 2 * groups; ++k) {
+            if constexpr (clamp_base) value[k] = clamped(value[k], low, high);
+            value[k] = _mm512_mul_ps(value[k], scale);
+            if constexpr (shifted) value[k] = _mm512_add_ps(value[k], shift);
+            if constexpr (shifted && kind == Kind::uniform) value[k] = clamped(value[k], low, high);
+        }
+        for (int h = 0; h < groups; ++h) store(out + 32 * h, value[h], value[groups + h]);
     }
 }
 
-void narrow(const Recipe& recipe, const Key& key, std::uint64_t begin, std::size_t count, float* out) {
-    // Up to the first whole block, then whole vectors, then the rest.
-    std::size_t head = static_cast<std::size_t>(-begin & 3);
-    head = head < count ? head : count;
-    narrow_elements(recipe, key, begin, head, out);
-    const std::size_t rounds = (count - head) / at_once;
-    const std::uint64_t block = (begin + head) >> 2;
-    const bool shifted = recipe.shift != 0.0;
-    switch (recipe.kind) {
-        case Kind::uniform:
-            (shifted ? whole_vectors<Kind::uniform, true> : whole_vectors<Kind::uniform, false>)(
-                recipe, key, block, rounds, out + head);
-            break;
-        case Kind::normal:
-            (shifted ? whole_vectors<Kind::normal, true> : whole_vectors<Kind::normal, false>)(
-                recipe, key, block, rounds, out + head);
-            break;
-        case Kind::truncated:
-            (shifted ? whole_vectors<Kind::truncated, true> : whole_vectors<Kind::truncated, false>)(
-                recipe, key, block, rounds, out + head);
-            break;
+// The words themselves.
+void word_batches(const Key& key, std::uint64_t block, std::size_t count, std::uint32_t* out) {
+    const Schedule schedule = schedule_of(key, static_cast<std::uint32_t>(block >> 32));
+    const Words numbers = _mm512_add_epi64(all64(block & 0xFFFFFFFFu), lane_numbers<Order::unpacked>());
+    Words products = _mm512_mul_epu32(numbers, all64(philox_m0));
+    for (std::size_t i = 0; i < count; ++i, out += at_once) {
+        Words x[groups], y[groups];
+        plain_words(schedule, philox_rounds_of(schedule, products), x, y);
+        products = _mm512_add_epi64(products, all64(std::uint64_t{blocks_at_once} * philox_m0));
+        for (int h = 0; h < groups; ++h) store(out + 32 * h, x[h], y[h]);
     }
-    const std::size_t done = head + rounds * at_once;
-    narrow_elements(recipe, key, begin + done, count - done, out + done);
 }
 
-void words(const Key& key, std::uint64_t begin, std::size_t count, std::uint32_t* out) {
-    std::size_t head = static_cast<std::size_t>(-begin & 3);
-    head = head < count ? head : count;
-    philox_words(key, begin, head, out);
-    std::size_t done = head;
-    for (; done + at_once <= count; done += at_once) {
-        Words word[vectors];
-        philox_vectors(key, (begin + done) >> 2, word);
-        for (int j = 0; j < vectors; ++j) _mm512_storeu_si512(out + done + 16 * static_cast<std::size_t>(j), word[j]);
+// What Ranges needs of this path.
+struct Here {
+    static constexpr std::size_t batch = at_once;
+
+    template <Kind kind, bool clamp_base, bool shifted, class Item>
+    static void draw(const Recipe& recipe, const Key& key, std::uint64_t block, std::size_t count, Item* out) {
+        batches<kind, clamp_base, shifted>(recipe, key, block, count, out);
     }
-    philox_words(key, begin + done, count - done, out + done);
-}
+
+    static void draw_words(const Key& key, std::uint64_t block, std::size_t count, std::uint32_t* out) {
+        word_batches(key, block, count, out);
+    }
+};
 
 void normals(const std::uint32_t* word, std::size_t count, float* out) {
     std::size_t done = 0;
-    for (; done + 16 <= count; done += 16)
-        _mm512_storeu_ps(out + done, normal(_mm512_loadu_si512(word + done)));
+    for (; done + 16 * groups <= count; done += 16 * groups) {
+        Words loaded[groups];
+        Floats value[groups];
+        for (int k = 0; k < groups; ++k) loaded[k] = _mm512_loadu_si512(word + done + 16 * k);
+        normals_of<groups>(loaded, value);
+        for (int k = 0; k < groups; ++k) _mm512_storeu_ps(out + done + 16 * k, value[k]);
+    }
     for (; done < count; ++done) out[done] = normal32(word[done]);
 }
 
@@ -195,7 +288,7 @@ constexpr Common make_common() {
 constexpr Common common = make_common();
 
 template <class Row>
-inline __attribute__((always_inline)) __m512d wide_horner(__m512d r, const Row& row) {
+FANIN_INLINE __m512d wide_horner(__m512d r, const Row& row) {
     const Words cut = _mm512_set1_epi64(-2);
     __m512d t = row(wide_degree);
 FANIN_UNROLL
@@ -211,7 +304,7 @@ __attribute__((noinline)) __m512d wide_horner_any(__m512d r, Words exponent) {
     return wide_horner(r, [&](int j) { return _mm512_i64gather_pd(octave, wide_table[j], 8); });
 }
 
-inline __attribute__((always_inline)) __m512d wide_normal(Words word) {
+FANIN_INLINE __m512d wide_normal(Words word) {
     const Words upper = _mm512_srai_epi64(word, 63);
     const Words v = _mm512_or_si512(_mm512_xor_si512(word, upper), _mm512_set1_epi64(1));
     const __m512d f = _mm512_cvtepi64_pd(v);
@@ -236,17 +329,16 @@ inline __attribute__((always_inline)) __m512d wide_normal(Words word) {
 }
 
 // start + floor((word + 1/2) width / 2^64); see window64.
-inline __attribute__((always_inline)) Words wide_window(Words word, const Recipe& recipe) {
+FANIN_INLINE Words wide_window(Words word, const Recipe& recipe) {
     const std::uint64_t half_width = recipe.width >> 1;
-    const auto all = [](std::uint64_t value) { return _mm512_set1_epi64(static_cast<long long>(value)); };
-    const Words low_half = all(0xFFFFFFFFu), width = all(recipe.width), width_high = all(recipe.width >> 32);
+    const Words low_half = all64(0xFFFFFFFFu), width = all64(recipe.width), width_high = all64(recipe.width >> 32);
     const Words high = _mm512_srli_epi64(word, 32);
-    const Words limb = _mm512_add_epi64(_mm512_mul_epu32(word, width), all(half_width & 0xFFFFFFFFu));
+    const Words limb = _mm512_add_epi64(_mm512_mul_epu32(word, width), all64(half_width & 0xFFFFFFFFu));
     const Words middle = _mm512_mul_epu32(high, width), cross = _mm512_mul_epu32(word, width_high);
     const Words inner = _mm512_add_epi64(
         _mm512_add_epi64(_mm512_srli_epi64(limb, 32), _mm512_and_si512(middle, low_half)),
-        _mm512_add_epi64(_mm512_and_si512(cross, low_half), all(half_width >> 32)));
-    const Words top = _mm512_add_epi64(_mm512_add_epi64(all(recipe.start), _mm512_mul_epu32(high, width_high)),
+        _mm512_add_epi64(_mm512_and_si512(cross, low_half), all64(half_width >> 32)));
+    const Words top = _mm512_add_epi64(_mm512_add_epi64(all64(recipe.start), _mm512_mul_epu32(high, width_high)),
                                        _mm512_add_epi64(_mm512_srli_epi64(middle, 32), _mm512_srli_epi64(cross, 32)));
     return _mm512_add_epi64(top, _mm512_srli_epi64(inner, 32));
 }
@@ -265,22 +357,15 @@ void wide(const Recipe& recipe, const std::uint32_t* first, const std::uint32_t*
     for (; done < count; ++done) out[done] = wide_base(recipe, first[done], second[done]);
 }
 
-// Draws hold no NaN (recipes are checked), so rounding the pattern is all there is to bfloat16.
 void cast(const float* in, std::size_t count, Dtype dtype, void* out) {
     std::size_t done = 0;
     if (dtype == Dtype::bfloat16 || dtype == Dtype::float16) {
         std::uint16_t* to = static_cast<std::uint16_t*>(out);
         for (; done + 16 <= count; done += 16) {
             const Floats value = _mm512_loadu_ps(in + done);
-            __m256i narrow;
-            if (dtype == Dtype::float16) {
-                narrow = _mm512_cvtps_ph(value, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-            } else {
-                const Words bits = _mm512_castps_si512(value);
-                const Words odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
-                const Words up = _mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7FFF)), odd);
-                narrow = _mm512_cvtepi32_epi16(_mm512_srli_epi32(up, 16));
-            }
+            const __m256i narrow = dtype == Dtype::float16
+                                       ? to_float16(value)
+                                       : _mm512_cvtepi32_epi16(_mm512_srli_epi32(rounded_up(value), 16));
             _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + done), narrow);
         }
     }
@@ -290,6 +375,6 @@ void cast(const float* in, std::size_t count, Dtype dtype, void* out) {
 }  // namespace
 
 extern const Path avx512_path;
-const Path avx512_path = {"avx512", supported, words, normals, narrow, wide, cast};
+const Path avx512_path = {"avx512", supported, Ranges<Here>::words, normals, Ranges<Here>::narrow, wide, cast};
 
 }  // namespace fanin

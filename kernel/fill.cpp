@@ -49,14 +49,14 @@ void fill_wide(const Path& path, void* out, Dtype dtype, std::uint64_t begin, st
 
 void fill_narrow(const Path& path, void* out, Dtype dtype, std::uint64_t begin, std::size_t count,
                  const Key& key, const Recipe& recipe) {
-    if (dtype == Dtype::float32) {
-        path.narrow(recipe, key, begin, count, static_cast<float*>(out));
+    if (item_size(dtype) > 1) {
+        path.narrow(recipe, key, begin, count, dtype, out);
         return;
     }
     alignas(64) float values[chunk];
     for (std::size_t done = 0; done < count; done += chunk) {
         const std::size_t now = std::min(chunk, count - done);
-        path.narrow(recipe, key, begin + done, now, values);
+        path.narrow(recipe, key, begin + done, now, Dtype::float32, values);
         path.cast(values, now, dtype, static_cast<unsigned char*>(out) + done * item_size(dtype));
     }
 }

@@ -20,18 +20,9 @@ void normals(const std::uint32_t* word, std::size_t count, float* out) {
     for (; done < count; ++done) out[done] = normal32(word[done]);
 }
 
-void narrow(const Recipe& recipe, const Key& key, std::uint64_t begin, std::size_t count, float* out) {
-    std::size_t done = static_cast<std::size_t>(-begin & 3);
-    done = done < count ? done : count;
-    narrow_elements(recipe, key, begin, done, out);
-    for (; done + lane_count <= count; done += lane_count)
-        narrow_lanes(recipe, key, (begin + done) >> 2, out + done);
-    narrow_elements(recipe, key, begin + done, count - done, out + done);
-}
-
 }  // namespace
 
 extern const Path portable_path;
-const Path portable_path = {"portable", supported, words, normals, narrow, wide_bases, cast_elements};
+const Path portable_path = {"portable", supported, words, normals, portable_narrow, wide_bases, cast_elements};
 
 }  // namespace fanin

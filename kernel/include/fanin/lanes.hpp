@@ -67,6 +67,32 @@ static inline void narrow_lanes(const Recipe& recipe, const Key& key, std::uint6
     affine_all(recipe, lane_count, out);
 }
 
+// Any range in plain C++.
+static inline void portable_range(const Recipe& recipe, const Key& key, std::uint64_t begin, std::size_t count,
+                                  float* out) {
+    std::size_t done = static_cast<std::size_t>(-begin & 3);
+    done = done < count ? done : count;
+    narrow_elements(recipe, key, begin, done, out);
+    for (; done + lane_count <= count; done += lane_count)
+        narrow_lanes(recipe, key, (begin + done) >> 2, out + done);
+    narrow_elements(recipe, key, begin + done, count - done, out + done);
+}
+
+static inline void portable_narrow(const Recipe& recipe, const Key& key, std::uint64_t begin, std::size_t count,
+                                   Dtype dtype, void* out) {
+    if (dtype == Dtype::float32) {
+        portable_range(recipe, key, begin, count, static_cast<float*>(out));
+        return;
+    }
+    constexpr std::size_t chunk = 1024;
+    float values[chunk];
+    for (std::size_t done = 0; done < count; done += chunk) {
+        const std::size_t now = count - done < chunk ? count - done : chunk;
+        portable_range(recipe, key, begin + done, now, values);
+        cast_elements(values, now, dtype, static_cast<std::uint16_t*>(out) + done);
+    }
+}
+
 // Float64 bases from two words each.
 static inline void wide_bases(const Recipe& recipe, const std::uint32_t* first, const std::uint32_t* second,
                               std::size_t count, double* out) {

@@ -55,6 +55,33 @@ static inline void philox_block(const Key& key, std::uint64_t block, std::uint32
     philox(out, key.key0, key.key1);
 }
 
+// What the blocks of one high counter word share. Their first round multiplies one word that differs
+// and one that does not, the second likewise: half of their work is done here, once.
+struct Schedule {
+    std::uint64_t keys0[philox_rounds], keys1[philox_rounds];
+    std::uint64_t last_keys;
+    std::uint64_t first_c, second_a, second_c, third_c;
+};
+
+static inline Schedule schedule_of(const Key& key, std::uint32_t high) {
+    Schedule made;
+    std::uint32_t key0 = key.key0, key1 = key.key1;
+    for (int round = 0; round < philox_rounds; ++round) {
+        made.keys0[round] = key0;
+        made.keys1[round] = key1;
+        key0 += philox_w0;
+        key1 += philox_w1;
+    }
+    made.last_keys = made.keys0[philox_rounds - 1] | (made.keys1[philox_rounds - 1] << 32);
+    const std::uint64_t q = std::uint64_t{philox_m1} * key.counter2;
+    const std::uint64_t p = philox_m0 * ((q >> 32) ^ high ^ made.keys0[0]);
+    made.first_c = key.counter3 ^ made.keys1[0];
+    made.second_a = (q & 0xFFFFFFFFu) ^ made.keys0[1];
+    made.second_c = (p >> 32) ^ made.keys1[1];
+    made.third_c = (p & 0xFFFFFFFFu) ^ made.keys1[2];
+    return made;
+}
+
 // Words of elements [begin, begin + count), whatever their place in a block.
 static inline void philox_words(const Key& key, std::uint64_t begin, std::size_t count, std::uint32_t* out) {
     std::uint32_t block[4];
