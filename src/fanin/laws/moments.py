@@ -15,7 +15,18 @@ from functools import lru_cache
 import numpy as np
 
 from fanin.errors import InputError, explain
-from fanin.records.draw import Constant, Draw, Normal, Orthogonal, TruncatedNormal, Uniform
+from fanin.records.draw import (
+    Constant,
+    DeltaOrthogonal,
+    Draw,
+    Identity,
+    Normal,
+    Orthogonal,
+    OrthogonalConvolution,
+    Sparse,
+    TruncatedNormal,
+    Uniform,
+)
 
 __all__ = [
     "CutMoments",
@@ -237,7 +248,9 @@ def kurtosis(draw: Draw) -> float:
     The sample variance of n draws has the standard error ``Var sqrt((kurtosis - 1) / n)``.
     A constant gives 1, the smallest value of any distribution, so that this error is zero. An
     entry of a Haar orthogonal matrix of larger side n has ``3 n / (n + 2)``: its square is
-    Beta(1/2, (n - 1)/2).
+    Beta(1/2, (n - 1)/2). Zeros in a share 1 - q of all places divide the kurtosis of the others by q.
+    Of an orthogonal convolution it is the limit of many outputs, where tap t of k has the share
+    ``C(k - 1, t) / 2^(k - 1)`` of the power.
 
     Examples
     --------
@@ -256,8 +269,29 @@ def kurtosis(draw: Draw) -> float:
         case Orthogonal():
             if draw.std == 0.0:
                 return 1.0
-            side = (draw.gain / draw.std) ** 2
-            return 3.0 * side / (side + 2.0)
+            return _haar(_places(draw.gain, draw.std))
+        case DeltaOrthogonal():
+            return draw.taps * _haar(_places(draw.gain, draw.std) / draw.taps)
+        case OrthogonalConvolution():
+            taps = math.prod(draw.sizes)
+            alike = math.prod(n * math.comb(2 * n - 2, n - 1) / 4.0 ** (n - 1) for n in draw.sizes)
+            return alike * _haar(_places(draw.gain, draw.std) / taps)
+        case Identity():
+            # p of the entries are 1, the others 0.
+            p = draw.mean / draw.gain
+            return 1.0 if p in (0.0, 1.0) else (1.0 - 3.0 * p * (1.0 - p)) / (p * (1.0 - p))
+        case Sparse():
+            return 3.0 * (draw.parent_std / draw.std) ** 2
+
+
+def _places(gain: float, std: float) -> float:
+    """Entries that share one unit of power: ``gain^2 / std^2``."""
+    return (gain / std) ** 2
+
+
+def _haar(side: float) -> float:
+    """Kurtosis of an entry of a Haar matrix of this longer side."""
+    return 3.0 * side / (side + 2.0)
 
 
 def cdf(draw: Constant | Uniform | Normal | TruncatedNormal, x: float) -> float:

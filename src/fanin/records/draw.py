@@ -10,7 +10,19 @@ import math
 from dataclasses import dataclass
 from typing import TypeAlias
 
-__all__ = ["Constant", "Draw", "Normal", "Orthogonal", "TruncatedNormal", "Uniform"]
+__all__ = [
+    "Constant",
+    "DeltaOrthogonal",
+    "Draw",
+    "Identity",
+    "Normal",
+    "Orthogonal",
+    "OrthogonalConvolution",
+    "Sparse",
+    "Structured",
+    "TruncatedNormal",
+    "Uniform",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,12 +102,90 @@ class TruncatedNormal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Orthogonal:
-    """Haar-distributed semi-orthogonal matrix (out x the rest) times `gain`.
+    """Haar-distributed semi-orthogonal matrices (out x the rest) times `gain`.
 
-    `std` is the standard deviation of one entry, ``gain / sqrt(max(rows, columns))``.
+    Every one of `blocks` equal parts of the out dimension (gates, heads) is a matrix of its own. `std` is
+    the standard deviation of one entry, ``gain / sqrt(max(rows, columns))`` of one block.
     """
 
     gain: float = 1.0
+    std: float
+    blocks: int = 1
+
+    @property
+    def mean(self) -> float:
+        """Mean of the samples."""
+        return 0.0
+
+    def __str__(self) -> str:
+        blocks = f" in {self.blocks} blocks" if self.blocks > 1 else ""
+        return f"orthogonal × {self.gain:.4g}{blocks}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeltaOrthogonal:
+    """A kernel that is zero but for its centre, where it has orthonormal columns times `gain`.
+
+    `std` is that of all entries, zeros too: ``gain / sqrt(outputs * taps)``.
+    """
+
+    gain: float = 1.0
+    std: float
+    taps: int = 1
+
+    @property
+    def mean(self) -> float:
+        """Mean of the samples."""
+        return 0.0
+
+    def __str__(self) -> str:
+        return f"delta-orthogonal × {self.gain:.4g}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrthogonalConvolution:
+    """A kernel of the given sizes whose convolution keeps every length, times `gain`.
+
+    `std` is that of all entries, ``gain / sqrt(outputs * taps)``.
+    """
+
+    gain: float = 1.0
+    std: float
+    sizes: tuple[int, ...] = ()
+
+    @property
+    def mean(self) -> float:
+        """Mean of the samples."""
+        return 0.0
+
+    def __str__(self) -> str:
+        return f"orthogonal convolution × {self.gain:.4g}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """`gain` where an output meets the input of its number (at the centre of a kernel), else zero.
+
+    Nothing is random: `mean` and `std` are those of the entries of the weight.
+    """
+
+    gain: float = 1.0
+    mean: float
+    std: float
+
+    def __str__(self) -> str:
+        return "identity" if self.gain == 1.0 else f"identity × {self.gain:.4g}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sparse:
+    """Normal with the standard deviation `parent_std` at `kept` places of each unit's inputs, else zero.
+
+    `std` is that of all entries, ``parent_std * sqrt(kept / columns)``.
+    """
+
+    parent_std: float
+    kept: int
     std: float
 
     @property
@@ -104,7 +194,10 @@ class Orthogonal:
         return 0.0
 
     def __str__(self) -> str:
-        return f"orthogonal × {self.gain:.4g}"
+        return f"N(0, {self.parent_std:.4g}²) at {self.kept} inputs a unit"
 
 
-Draw: TypeAlias = Constant | Uniform | Normal | TruncatedNormal | Orthogonal
+Structured: TypeAlias = Orthogonal | DeltaOrthogonal | OrthogonalConvolution | Identity | Sparse
+"""Draws whose elements depend on their neighbours or on their place."""
+
+Draw: TypeAlias = Constant | Uniform | Normal | TruncatedNormal | Structured

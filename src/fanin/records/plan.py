@@ -17,7 +17,7 @@ from typing import Protocol
 from fanin.errors import InputError, explain, nearest
 from fanin.records import codec
 from fanin.records.axes import Axes
-from fanin.records.draw import Constant, Draw, Normal, Orthogonal, TruncatedNormal, Uniform
+from fanin.records.draw import Draw
 from fanin.records.table import Row, folded, render
 
 __all__ = ["Change", "Difference", "Entry", "Plan", "Scheme", "Status"]
@@ -158,8 +158,9 @@ class Plan:
         """One line: the model, the policy, and how many tensors are claimed, kept, unrecognised."""
         tensors = {s: [e for e in self.entries if e.status == s] for s in Status}
         counts = [f"{len(found)} {s}" for s, found in tensors.items() if found]
+        told = f" ({', '.join(counts)})" if counts else ""
         return (
-            f"{self.model}: {len(self.entries)} tensors ({', '.join(counts)}); "
+            f"{self.model}: {len(self.entries)} tensors{told}; "
             f"policy {self.policy}, seed {self.seed}, stream {self.stream}"
         )
 
@@ -258,7 +259,7 @@ class Plan:
 
 
 def _overridden(entry: Entry, pattern: str, scheme: Scheme | Draw) -> Entry:
-    if isinstance(scheme, Constant | Normal | Orthogonal | TruncatedNormal | Uniform):
+    if isinstance(scheme, Draw):
         drawn: Draw = scheme
         name = type(scheme).__name__
     elif callable(getattr(scheme, "draw", None)):

@@ -1,105 +1,90 @@
-"""Draws that couple the elements of a matrix: orthogonal.
+"""Draws whose elements depend on each other or on their place: one door for all of them.
 
-The one exception to bit-exactness: the QR factorization is LAPACK's, so values agree between
-machines to about 1e-12 before the last rounding, not to the last bit.
+Orthogonal ones are the exception to equality in the last bit: matrix products come from the
+machine's BLAS, so values agree to a stated tolerance (see `TOLERANCE`).
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from fanin.errors import InputError, explain
-from fanin.records.axes import Axes, Role, as_axes
-from fanin.records.draw import Orthogonal
-from fanin.sampling.recipe import check_reach
+from fanin.laws.sides import Sides, sides
+from fanin.records.axes import Axes, as_axes
+from fanin.records.draw import (
+    DeltaOrthogonal,
+    Identity,
+    Orthogonal,
+    OrthogonalConvolution,
+    Sparse,
+    Structured,
+)
+from fanin.sampling.structured_conv import convolution, delta
+from fanin.sampling.structured_haar import TOLERANCE
+from fanin.sampling.structured_matrix import matrices
+from fanin.sampling.structured_places import identity
+from fanin.sampling.structured_sparse import sparse
+from fanin.sampling.structured_target import Source, Target
 
-__all__ = ["haar", "orthogonal"]
-
-
-def haar(normals: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Haar-distributed (semi-)orthogonal matrix from a matrix of standard normals.
-
-    Law: ``G = Q R`` with a positive diagonal of R makes Q unique, hence Haar-distributed; a wide
-    matrix is the transpose of a tall one, so rows (wide) or columns (tall) are orthonormal.
-
-    Examples
-    --------
-    >>> q = haar(np.array([[3.0, 1.0], [4.0, 2.0]]))
-    >>> bool(np.allclose(q.T @ q, np.eye(2)))
-    True
-
-    References
-    ----------
-    Mezzadri, "How to generate random matrices from the classical compact groups", Notices of the
-    AMS 54, 2007, section 4.
-    """
-    rows, columns = normals.shape
-    q, r = np.linalg.qr(normals if rows >= columns else normals.T)
-    # Never sign(0) = 0, which would erase a column.
-    q *= np.where(np.diagonal(r) < 0.0, -1.0, 1.0)
-    return q if rows >= columns else q.T
+__all__ = ["TOLERANCE", "fill_structured"]
 
 
-def orthogonal(
+def fill_structured(
     out: NDArray[Any],
-    draw: Orthogonal,
+    draw: Structured,
+    *,
+    seed: int,
+    name: str | tuple[str, ...],
     axes: Axes | None,
     dtype: str,
-    normals: Callable[[int, int], NDArray[np.float32]],
-    rounded: Callable[[NDArray[np.float64]], NDArray[Any]],
+    threads: int | None,
 ) -> None:
-    """Fill a stored tensor with one Haar matrix (out x the rest) for each batch index and group.
+    """Fill a stored tensor with a structured draw.
 
     Parameters
     ----------
     out
-        The stored tensor; None for `axes` means ``out in receptive ...``.
+        The tensor as stored, in the storage type of `dtype`.
     draw
-        The gain that multiplies the orthonormal matrix.
-    dtype
-        What `out` stores.
-    normals
-        ``normals(begin, end)``: elements of the parameter's standard normal stream.
-    rounded
-        Rounds float64 values once to what `out` stores.
+        What to draw.
+    seed, name
+        Select the streams.
+    axes
+        Roles of the stored dimensions; None means ``out in receptive ...``.
+    dtype, threads
+        As in `fanin.sampling.engine.fill`; threads are those of the normals (BLAS has its own).
 
     Raises
     ------
     InputError
-        A tensor without two dimensions or without elements; a gain that is not positive or does not fit.
+        A tensor without such a structure; a gain that is not positive or does not fit.
     """
-    roles = as_axes(axes, out.shape)
-    if roles is None or out.size == 0:
+    source = Source(seed=seed, name=name, threads=threads)
+    target = Target.of(out, as_axes(axes, out.shape), _sides(out, draw, axes), dtype)
+    match draw:
+        case Orthogonal():
+            matrices(target, draw, source)
+        case DeltaOrthogonal():
+            delta(target, draw, source)
+        case OrthogonalConvolution():
+            convolution(target, draw, source)
+        case Identity():
+            identity(target, draw)
+        case Sparse():
+            sparse(target, draw, source)
+
+
+def _sides(out: NDArray[Any], draw: Structured, axes: Axes | None) -> Sides:
+    if out.size == 0 or (axes is None and out.ndim < 2):
+        label = "An orthogonal" if isinstance(draw, Orthogonal) else f"A {type(draw).__name__}"
         raise InputError(
             explain(
-                "An orthogonal draw needs a matrix",
+                f"{label} draw needs a matrix",
                 received=f"shape {out.shape}",
                 rule="The tensor has two or more dimensions and at least one element",
                 remedy="Use Normal or Constant for vectors",
             )
         )
-    if not (math.isfinite(draw.gain) and draw.gain > 0.0):
-        raise InputError(
-            explain(
-                "The gain of an orthogonal draw must be positive",
-                received=f"gain={draw.gain!r}",
-                rule="0 < gain < infinity",
-            )
-        )
-    check_reach(draw, draw.gain, dtype)
-    logical = out.transpose(roles.logical_order)
-    leading = sum(role in (Role.BATCH, Role.GROUP) for role in roles.roles)
-    rows = roles.size(out.shape, Role.OUT)
-    size = math.prod(logical.shape[leading:])
-    for place, index in enumerate(np.ndindex(logical.shape[:leading])):
-        values = normals(place * size, (place + 1) * size).astype(np.float64).reshape(rows, -1)
-        # Groups share the out dimension, or the in dimension of a transposed convolution.
-        axis = 1 if roles.transposed else 0
-        matrix = np.concatenate([haar(v) for v in np.split(values, roles.groups, axis)], axis)
-        part = logical[index]
-        part[...] = rounded(draw.gain * matrix).reshape(part.shape)
+    return sides(out.shape, axes)

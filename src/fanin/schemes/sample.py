@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fanin.errors import InputError, explain
 from fanin.records.axes import Axes, as_axes
-from fanin.records.draw import Constant, Draw, Normal, Orthogonal, TruncatedNormal, Uniform
+from fanin.records.draw import Draw
 from fanin.sampling.engine import DTYPES, generate
 from fanin.schemes import registry
 from fanin.schemes.base import Scheme
@@ -83,12 +83,9 @@ def sample(
     if math.prod(sizes) == 0:
         # An empty weight has no law to break.
         return np.empty(sizes, dtype=storage)
-    draw = scheme if isinstance(scheme, _DRAWS) else _draw(scheme, sizes, roles)
+    draw = scheme if isinstance(scheme, Draw) else _draw(scheme, sizes, roles)
     bits: NDArray[Any] = generate(draw, sizes, seed=seed, name=name, axes=roles, dtype=kind)
     return bits if bits.dtype == storage else bits.view(storage)
-
-
-_DRAWS = (Constant, Uniform, Normal, TruncatedNormal, Orthogonal)
 
 
 def _draw(scheme: object, sizes: tuple[int, ...], roles: Axes | None) -> Draw:
