@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 
 from fanin.errors import InputError, explain
 from fanin.records.axes import Axes
-from fanin.records.draw import Constant, Draw, Normal, Orthogonal
+from fanin.records.draw import Constant, Draw, Structured
 from fanin.sampling.backends import backend, fill_flat, fill_turned
 from fanin.sampling.cast import DTYPES, encode, format_of
 from fanin.sampling.layout import blocks, flat_view, logical_view, turned_view
 from fanin.sampling.recipe import Recipe, constant, recipe
 from fanin.sampling.streams import StreamKey, stream_key
-from fanin.sampling.structured import orthogonal
+from fanin.sampling.structured import fill_structured
 
 __all__ = ["DTYPES", "backend", "fill", "fill_range", "generate"]
 
@@ -58,6 +58,7 @@ def fill(
 
     Examples
     --------
+    >>> from fanin.records.draw import Normal
     >>> weight = np.empty((2, 3), np.float32)
     >>> fill(weight, Normal(std=0.5), seed=0, name="layer.weight")
     >>> bool(np.isfinite(weight).all())
@@ -70,8 +71,8 @@ def fill(
     logical = logical_view(out, axes)
     if isinstance(draw, Constant):
         out[...] = _rounded(np.array(constant(draw, dtype)), dtype)
-    elif isinstance(draw, Orthogonal):
-        _fill_orthogonal(out, draw, axes, key, dtype, threads)
+    elif isinstance(draw, Structured):
+        fill_structured(out, draw, seed=seed, name=name, axes=axes, dtype=dtype, threads=threads)
     else:
         _fill_elementwise(logical, recipe(draw, dtype), key, dtype, threads)
 
@@ -95,7 +96,7 @@ def fill_range(
     out
         One-dimensional, contiguous; types as in `fill`.
     draw
-        An elementwise draw (all but Orthogonal).
+        An elementwise draw (none of `fanin.records.draw.Structured`).
     begin
         Logical index of the first element, in [0, 2**64).
     seed, name, dtype, threads
@@ -108,6 +109,7 @@ def fill_range(
 
     Examples
     --------
+    >>> from fanin.records.draw import Normal
     >>> whole, part = np.empty(10, np.float32), np.empty(3, np.float32)
     >>> fill(whole, Normal(std=1.0), seed=0, name="w")
     >>> fill_range(part, Normal(std=1.0), seed=0, name="w", begin=4)
@@ -117,7 +119,7 @@ def fill_range(
     dtype = _checked_output(out, dtype)
     key = stream_key(seed, name)
     _check_threads(threads)
-    if out.ndim != 1 or flat_view(out) is None or isinstance(draw, Orthogonal):
+    if out.ndim != 1 or flat_view(out) is None or isinstance(draw, Structured):
         raise InputError(
             explain(
                 "A range is drawn element by element into a contiguous vector",
@@ -181,19 +183,6 @@ def _fill_elementwise(
         values = np.empty(part.shape, part.dtype)
         fill_flat(values.reshape(-1), made, key, begin, dtype, threads)
         part[...] = values
-
-
-def _fill_orthogonal(
-    out: NDArray[Any], draw: Orthogonal, axes: Axes | None, key: StreamKey, dtype: str, threads: int | None
-) -> None:
-    standard = recipe(Normal(std=1.0), "float32")
-
-    def normals(begin: int, end: int) -> NDArray[np.float32]:
-        values = np.empty(end - begin, np.float32)
-        fill_flat(values, standard, key, begin, "float32", threads)
-        return values
-
-    orthogonal(out, draw, axes, dtype, normals, lambda values: _rounded(values, dtype))
 
 
 def _rounded(values: NDArray[np.float64], dtype: str) -> NDArray[Any]:
