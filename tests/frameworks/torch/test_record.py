@@ -54,7 +54,7 @@ def snapshot(model: Restless) -> dict[str, Any]:
         "plain": (model.count, model.kept, list(model.log), model.training),
         "hooks": [len(m._forward_hooks) + len(m._forward_pre_hooks) for m in model.modules()],
         "torch": torch.get_rng_state().numpy().tobytes(),
-        "numpy": np.random.get_state()[1].tobytes(),  # type: ignore[index]  # noqa: NPY002
+        "numpy": str(np.random.get_state(legacy=False)["state"]),  # noqa: NPY002
         "python": random.getstate(),
     }
 
