@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
@@ -12,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.sharding import Sharding
+from jax.sharding import AxisType, NamedSharding, Sharding
 
 from fanin.errors import InputError, explain
 from fanin.jax.twin import JaxOps
@@ -24,8 +23,8 @@ from fanin.sampling.recipe import Recipe, recipe
 from fanin.sampling.streams import StreamKey, stream_key
 from fanin.sampling.twin import Numbers, Program, block_words, numbers, program, transform
 from fanin.sampling.twin_words import place
-from fanin.schemes import registry
 from fanin.schemes.base import Scheme
+from fanin.schemes.sample import draw_of, sizes_of
 
 __all__ = ["sample"]
 
@@ -36,7 +35,7 @@ _ONE_WORD = 1 << 32
 
 def sample(
     scheme: Scheme | Draw | str,
-    shape: Sequence[int],
+    shape: Sequence[int] | int,
     *,
     seed: int,
     name: str | tuple[str, ...],
@@ -86,29 +85,24 @@ def sample(
     >>> bool((draw() == fanin.sample("he_normal", (8, 4), seed=0, name="fc1.weight")).all())
     True
     """
-    sizes = tuple(int(n) for n in shape)
+    sizes = sizes_of(shape)
     kind = _dtype(dtype)
     roles = as_axes(axes, sizes)
     key = stream_key(seed, name)
-    draw = _draw(scheme, sizes, roles)
-    if math.prod(sizes) == 0 or isinstance(draw, Constant):
-        value = generate(draw, (), seed=seed, name=name, dtype=kind) if isinstance(draw, Constant) else 0
-        return _handed(
-            np.full(sizes, np.asarray(value).view(kind) if math.prod(sizes) else 0, kind), sharding
-        )
+    if math.prod(sizes) == 0:
+        # An empty weight has no law to break.
+        return jnp.zeros(sizes, kind, device=sharding)
+    draw = draw_of(scheme, sizes, roles)
+    if isinstance(draw, Constant):
+        value = generate(draw, (), seed=seed, name=name, dtype=kind).view(jnp.dtype(kind))
+        return jnp.full(sizes, value, device=sharding)
     made = recipe(draw, kind) if isinstance(draw, Uniform | Normal | TruncatedNormal) else None
     if made is None or made.far is not None:
         bits = generate(draw, sizes, seed=seed, name=name, axes=roles, dtype=kind)
-        return _handed(bits.view(jnp.dtype(kind)), sharding)
+        return jnp.asarray(bits.view(jnp.dtype(kind)), device=sharding)
     order = tuple(range(len(sizes))) if roles is None else roles.logical_order
     out: jax.Array = _compiled(program(made, kind), sizes, order, sharding)(*_arrays(made, key, kind))
     return out
-
-
-def _draw(scheme: Scheme | Draw | str, sizes: tuple[int, ...], roles: Axes | None) -> Draw:
-    if isinstance(scheme, str):
-        scheme = registry.get(scheme)
-    return scheme.draw(sizes, roles) if isinstance(scheme, Scheme) else scheme
 
 
 def _dtype(dtype: Any) -> str:
@@ -123,10 +117,6 @@ def _dtype(dtype: Any) -> str:
             )
         )
     return name
-
-
-def _handed(values: np.ndarray[Any, Any], sharding: Sharding | None) -> jax.Array:
-    return jnp.asarray(values) if sharding is None else jax.device_put(values, sharding)
 
 
 def _arrays(made: Recipe, key: StreamKey, dtype: str) -> tuple[np.ndarray[Any, Any], ...]:
@@ -155,44 +145,48 @@ def _compiled(
             low=reals[2],
             high=reals[3],
         )
-        # Draws from two words need float64 inside, whatever the user's arrays are.
-        with jax.enable_x64(True) if what.wide else contextlib.nullcontext():
+        # Inside there are products of 64 bits, whatever the user's arrays are.
+        with jax.enable_x64(True):
             return _elements(what, given, shape, order)
 
-    return jax.jit(drawn) if sharding is None else jax.jit(drawn, out_shardings=sharding)
+    if sharding is None:
+        return jax.jit(drawn)
+    if isinstance(sharding, NamedSharding) and AxisType.Explicit in sharding.mesh.axis_types:
+        # Explicit axes would have every operation whole on each device; the compiler cuts better.
+        return jax.jit(jax.sharding.auto_axes(drawn, out_sharding=sharding), out_shardings=sharding)
+    return jax.jit(drawn, out_shardings=sharding)
 
 
 def _elements(what: Program, given: Numbers, shape: tuple[int, ...], order: tuple[int, ...]) -> jax.Array:
-    """All elements, computed at their stored places."""
-    last = order[-1] if order else 0
-    if order and shape[last] % 4 == 0:
-        # Four neighbours make a block, which one run of the generator serves.
-        index = _index(tuple(n // 4 if d == last else n for d, n in enumerate(shape)), order)
-        groups = block_words(_OPS, what, given, index)
-        first, second = (g if g is None else jnp.stack(g, last + 1).reshape(shape) for g in groups)
-    else:
-        high, low = _index(shape, order)
-        block = high >> jnp.uint32(2), (low >> jnp.uint32(2)) | (high << jnp.uint32(30))
-        groups = block_words(_OPS, what, given, block)
-        first, second = (g if g is None else _picked(g, low & jnp.uint32(3)) for g in groups)
+    """All elements, each computed alone at its stored place.
+
+    Sharing a block's four words among neighbours would be no faster (XLA fuses the generator into
+    each use) and would move data where a shard cuts a block.
+    """
+    places = [lax.broadcasted_iota(jnp.uint32, shape, d) for d in range(len(shape))]
+    high, low = _index(places, shape, order)
+    block = high >> jnp.uint32(2), (low >> jnp.uint32(2)) | (high << jnp.uint32(30))
+    groups = block_words(_OPS, what, given, block)
+    first, second = (g if g is None else _picked(g, low & jnp.uint32(3)) for g in groups)
     out: jax.Array = transform(_OPS, what, given, first, second)
     return out
 
 
-def _index(grid: tuple[int, ...], order: tuple[int, ...]) -> tuple[jax.Array, jax.Array]:
-    """High and low word of each place's row-major index in logical order."""
-    high = low = jnp.zeros(grid, jnp.uint32)
+def _index(
+    places: Sequence[jax.Array], shape: tuple[int, ...], order: tuple[int, ...]
+) -> tuple[jax.Array, jax.Array]:
+    """High and low word of the row-major index, in logical order, of places in a stored tensor."""
+    high = low = jnp.uint32(0)
     stride = 1
-    narrow = math.prod(grid) <= _ONE_WORD
+    narrow = math.prod(shape) <= _ONE_WORD
     for d in reversed(order):
-        here = lax.broadcasted_iota(jnp.uint32, grid, d)
         if narrow:
-            low = low + here * jnp.uint32(stride % _ONE_WORD)
+            low = low + places[d] * jnp.uint32(stride % _ONE_WORD)
         else:
-            top, bottom = place(_OPS, here, stride)
+            top, bottom = place(_OPS, places[d], stride)
             low, carry = _OPS.add(low, bottom)
             high = high + top + carry
-        stride *= grid[d]
+        stride *= shape[d]
     return high, low
 
 

@@ -1,30 +1,16 @@
-"""What a twin asks of JAX: words in uint32, and 64-bit numbers where `jax.enable_x64` is on."""
+"""What a twin asks of JAX. Products have 64 bits, so all of it runs under ``jax.enable_x64``."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
 from fanin.sampling.twin import TABLES
 
-__all__ = ["JaxOps", "multiply_high"]
-
-
-def multiply_high(word: Any, factor: Any) -> jax.Array:
-    """High word of a product of two words, by 16-bit limbs: for a JAX without `lax.mulhi`."""
-    low, high = jnp.uint32(0xFFFF), jnp.uint32(16)
-    cross = (word & low) * (factor >> high)
-    middle = (((word & low) * (factor & low)) >> high) + (cross & low) + (word >> high) * (factor & low)
-    product: jax.Array = (word >> high) * (factor >> high) + (cross >> high) + (middle >> high)
-    return product
-
-
-_high: Callable[[Any, Any], jax.Array] = getattr(lax, "mulhi", multiply_high)
+__all__ = ["JaxOps"]
 
 
 class JaxOps:
@@ -36,8 +22,9 @@ class JaxOps:
 
     def multiply(self, word: Any, factor: Any) -> tuple[Any, Any]:
         """High and low word of a product."""
-        word, factor = jnp.broadcast_arrays(jnp.asarray(word), jnp.asarray(factor))
-        return _high(word, factor), word * factor
+        # Not lax.mulhi, which JAX 0.10 cannot compile for more than one device.
+        product = jnp.asarray(word, jnp.uint64) * jnp.asarray(factor, jnp.uint64)
+        return (product >> 32).astype(jnp.uint32), product.astype(jnp.uint32)
 
     def add(self, word: Any, other: Any) -> tuple[Any, Any]:
         """Sum and carry."""

@@ -18,7 +18,7 @@ from fanin.sampling.engine import DTYPES, generate
 from fanin.schemes import registry
 from fanin.schemes.base import Scheme
 
-__all__ = ["sample"]
+__all__ = ["draw_of", "sample", "sizes_of"]
 
 
 def sample(
@@ -74,21 +74,24 @@ def sample(
     >>> bool((twin.T == weight).all())
     True
     """
-    sizes = _shape(shape)
+    sizes = sizes_of(shape)
     kind = _dtype(dtype)
     roles = as_axes(axes, sizes)
     storage = _storage(kind)
-    if isinstance(scheme, str):
-        scheme = registry.get(scheme)
     if math.prod(sizes) == 0:
         # An empty weight has no law to break.
         return np.empty(sizes, dtype=storage)
-    draw = scheme if isinstance(scheme, Draw) else _draw(scheme, sizes, roles)
+    draw = draw_of(scheme, sizes, roles)
     bits: NDArray[Any] = generate(draw, sizes, seed=seed, name=name, axes=roles, dtype=kind)
     return bits if bits.dtype == storage else bits.view(storage)
 
 
-def _draw(scheme: object, sizes: tuple[int, ...], roles: Axes | None) -> Draw:
+def draw_of(scheme: Scheme | Draw | str, sizes: tuple[int, ...], roles: Axes | None) -> Draw:
+    """What a scheme, its name, or a draw that is one already gives for a weight."""
+    if isinstance(scheme, str):
+        scheme = registry.get(scheme)
+    if isinstance(scheme, Draw):
+        return scheme
     if not isinstance(scheme, Scheme):
         raise InputError(
             explain(
@@ -101,7 +104,8 @@ def _draw(scheme: object, sizes: tuple[int, ...], roles: Axes | None) -> Draw:
     return scheme.draw(sizes, roles)
 
 
-def _shape(shape: Sequence[int] | int) -> tuple[int, ...]:
+def sizes_of(shape: Sequence[int] | int) -> tuple[int, ...]:
+    """A shape as a tuple of whole numbers, checked."""
     try:
         sizes = tuple(int(n) for n in ([shape] if isinstance(shape, (int, np.integer)) else shape))
     except (TypeError, ValueError):
