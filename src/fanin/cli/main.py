@@ -15,6 +15,7 @@ from collections.abc import Sequence
 import click
 
 from fanin._version import __version__
+from fanin.cli.commands.bits import bits
 from fanin.cli.commands.check import check
 from fanin.cli.commands.demo import demo
 from fanin.cli.commands.init import init
@@ -37,7 +38,7 @@ def fanin() -> None:
     """
 
 
-for _command in (plan, init, check, demo, list_):
+for _command in (plan, init, check, demo, list_, bits):
     fanin.add_command(_command)
 
 

@@ -20,25 +20,28 @@ _SECOND = 0xFFFFFFFF
 
 
 def philox(
-    counter: tuple[NDArray[np.uint64], ...], key: tuple[int, int]
+    counter: tuple[NDArray[np.uint64], ...],
+    key: tuple[int, int] | tuple[NDArray[np.uint64], NDArray[np.uint64]],
 ) -> tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint64]]:
     """Apply the ten rounds to four arrays of counter words (uint32 values held in uint64).
+
+    The two words of the key may be arrays too, that broadcast with the counter.
 
     References
     ----------
     Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
     """
     a, b, c, d = counter
-    key0, key1 = key
+    key0, key1 = np.asarray(key[0], np.uint64), np.asarray(key[1], np.uint64)
     for _ in range(ROUNDS):
         first, second = np.uint64(MULTIPLIERS[0]) * a, np.uint64(MULTIPLIERS[1]) * c
         a, b, c, d = (
-            (second >> _HALF) ^ b ^ np.uint64(key0),
+            (second >> _HALF) ^ b ^ key0,
             second & _LOW,
-            (first >> _HALF) ^ d ^ np.uint64(key1),
+            (first >> _HALF) ^ d ^ key1,
             first & _LOW,
         )
-        key0, key1 = (key0 + WEYL[0]) & 0xFFFFFFFF, (key1 + WEYL[1]) & 0xFFFFFFFF
+        key0, key1 = (key0 + np.uint64(WEYL[0])) & _LOW, (key1 + np.uint64(WEYL[1])) & _LOW
     return a, b, c, d
 
 
