@@ -23,11 +23,15 @@ from fanin.errors import (
 from fanin.records.axes import Axes, Role
 from fanin.schemes.base import Scheme
 from fanin.schemes.constant import constant, ones, zeros
+from fanin.schemes.delta_orthogonal import delta_orthogonal
 from fanin.schemes.glorot import glorot_normal, glorot_truncated_normal, glorot_uniform
 from fanin.schemes.he import he_normal, he_truncated_normal, he_uniform
+from fanin.schemes.identity import dirac, identity
 from fanin.schemes.lecun import lecun_normal, lecun_truncated_normal, lecun_uniform
 from fanin.schemes.normal import normal
 from fanin.schemes.orthogonal import orthogonal
+from fanin.schemes.orthogonal_convolution import orthogonal_convolution
+from fanin.schemes.sparse import sparse
 from fanin.schemes.truncated_normal import truncated_normal
 from fanin.schemes.uniform import uniform
 from fanin.schemes.variance_scaling import variance_scaling
@@ -49,19 +53,24 @@ __all__ = [
     "UnknownNameError",
     "__version__",
     "constant",
+    "delta_orthogonal",
+    "dirac",
     "glorot_normal",
     "glorot_truncated_normal",
     "glorot_uniform",
     "he_normal",
     "he_truncated_normal",
     "he_uniform",
+    "identity",
     "lecun_normal",
     "lecun_truncated_normal",
     "lecun_uniform",
     "normal",
     "ones",
     "orthogonal",
+    "orthogonal_convolution",
     "sample",
+    "sparse",
     "truncated_normal",
     "uniform",
     "variance_scaling",

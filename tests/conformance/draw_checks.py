@@ -8,9 +8,23 @@ import numpy as np
 import scipy.stats
 
 from fanin.laws import moments
-from fanin.records.draw import Constant, Draw, Normal, Orthogonal, TruncatedNormal, Uniform
+from fanin.records.draw import (
+    Constant,
+    DeltaOrthogonal,
+    Draw,
+    Identity,
+    Normal,
+    Orthogonal,
+    OrthogonalConvolution,
+    Sparse,
+    TruncatedNormal,
+    Uniform,
+)
 
 __all__ = ["FALSE_ALARM", "Z", "check_bounds", "check_family", "check_mean", "check_variance", "half_ulps"]
+
+EXACT = (Orthogonal, DeltaOrthogonal, OrthogonalConvolution, Identity)
+"""Draws whose mean square is a fact, not an expectation."""
 
 FALSE_ALARM = 1e-9
 Z = float(scipy.stats.norm.isf(FALSE_ALARM / 2))
@@ -19,6 +33,16 @@ Z = float(scipy.stats.norm.isf(FALSE_ALARM / 2))
 def half_ulps(values: np.ndarray, eps: float, smallest: float) -> np.ndarray:
     """Largest error of rounding to a format, for each value."""
     return np.maximum(0.5 * eps * np.abs(values), 0.5 * smallest)
+
+
+def _occupied(values: np.ndarray, share: float, draw: Draw) -> np.ndarray:
+    """The values that are not zero, whose number must be exact."""
+    kept = values[values != 0.0]
+    if kept.size != round(share * values.size):
+        raise AssertionError(
+            f"{kept.size} of {values.size} values are not zero, expected {share:.6g} ({draw})"
+        )
+    return kept
 
 
 def check_mean(values: np.ndarray, draw: Draw, rounding: np.ndarray) -> None:
@@ -33,8 +57,8 @@ def check_variance(values: np.ndarray, draw: Draw, rounding: np.ndarray) -> None
     """Variance against the draw's, with the standard error of its kurtosis."""
     got = math.sqrt(float(np.square(values - draw.mean).mean()))
     share = math.sqrt((moments.kurtosis(draw) - 1.0) / values.size)
-    if isinstance(draw, Orthogonal):
-        # All singular values are the gain, so the mean square is exact.
+    if isinstance(draw, EXACT):
+        # All singular values are the gain (and an identity is not random), so the mean square is exact.
         share = 1e-6
     low = draw.std * math.sqrt(max(1.0 - Z * share, 0.0))
     high = draw.std * math.sqrt(1.0 + Z * share)
@@ -54,8 +78,10 @@ def check_bounds(values: np.ndarray, draw: Draw, rounding: np.ndarray) -> None:
         case TruncatedNormal():
             low = draw.parent_mean + draw.lower * draw.parent_std
             high = draw.parent_mean + draw.upper * draw.parent_std
-        case Orthogonal():
+        case Orthogonal() | DeltaOrthogonal() | OrthogonalConvolution():
             low, high = -draw.gain, draw.gain
+        case Identity():
+            low, high = 0.0, draw.gain
     if not np.isfinite(values).all():
         raise AssertionError(f"{int((~np.isfinite(values)).sum())} samples are not finite ({draw})")
     beyond = np.maximum(low - values, values - high) - 1.001 * rounding
@@ -80,6 +106,30 @@ def check_family(values: np.ndarray, draw: Draw) -> None:
             side = round((draw.gain / draw.std) ** 2)
             part = values.ravel()[:: max(1, values.size // 10_000) | 1]
             values, peer = np.square(part / draw.gain), scipy.stats.beta(0.5, 0.5 * (side - 1))
+        case DeltaOrthogonal():
+            values = _occupied(values, 1.0 / draw.taps, draw)
+            side = round((draw.gain / draw.std) ** 2 / draw.taps)
+            part = values[:: max(1, values.size // 10_000) | 1]
+            values, peer = np.square(part / draw.gain), scipy.stats.beta(0.5, 0.5 * (side - 1))
+        case OrthogonalConvolution():
+            # A mixture over taps without closed form, but for its fourth moment in the limit of many outputs.
+            # Each of the projections moves a row's power at a tap by some 1/outputs (its rank and its rows;
+            # to first order nothing, since a projection and its complement weigh alike). The isometry
+            # itself is tested in tests/sampling.
+            got = float(np.square(np.square(values)).mean()) / draw.std**4
+            allowed = Z * math.sqrt(96.0 / values.size) * moments.kurtosis(draw) ** 2 / 9.0
+            outputs = (draw.gain / draw.std) ** 2 / math.prod(draw.sizes)
+            allowed += 3.0 * moments.kurtosis(draw) * sum(n - 1 for n in draw.sizes) / outputs
+            if abs(got - moments.kurtosis(draw)) > allowed:
+                raise AssertionError(f"kurtosis is {got:.4g}, allowed ±{allowed:.3g} ({draw})")
+            return
+        case Identity():
+            if not np.isin(values, (0.0, np.float32(draw.gain))).all():
+                raise AssertionError(f"values other than 0 and {draw.gain}")
+            return
+        case Sparse():
+            values = _occupied(values, (draw.std / draw.parent_std) ** 2, draw)
+            peer = scipy.stats.norm(0.0, draw.parent_std)
         case Constant():
             if (values != draw.value).any():
                 raise AssertionError(f"values differ from {draw.value}")

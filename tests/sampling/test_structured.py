@@ -77,7 +77,7 @@ def test_it_is_haar_of_the_normal_stream() -> None:
 def test_values_do_not_depend_on_memory(rows: int, columns: int, dtype: str) -> None:
     plain = made((rows, columns), dtype=dtype)
     turned = made((columns, rows), Axes(roles=(I, O)), dtype=dtype)
-    assert (turned.T == plain).all()
+    assert (plain == turned.T).all()
     wide = np.zeros((rows, 2 * columns), dtype)
     fill(wide[:, ::2], DRAW, seed=1, name="w")
     assert (wide[:, ::2] == plain).all()

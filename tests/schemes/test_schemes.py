@@ -12,7 +12,7 @@ import fanin
 from fanin.errors import InputError
 from fanin.laws.gains import gain
 from fanin.records.axes import Axes, Role
-from fanin.records.draw import Constant, Normal, Orthogonal, TruncatedNormal, Uniform
+from fanin.records.draw import Constant, Normal, Orthogonal, Sparse, TruncatedNormal, Uniform
 from fanin.schemes.base import Scheme
 
 SHAPE = (300, 100)  # fan_in 100, fan_out 300
@@ -118,12 +118,98 @@ def test_orthogonal_entries(shape: tuple[int, ...], axes: Axes | str | None, sid
     assert np.sqrt((weight**2).mean()) == pytest.approx(draw.std, rel=1e-6)
 
 
+CONV = ((36, 9, 3, 3), None, 1)
+GROUPED = ((36, 9, 3, 3), Axes(roles=(Role.OUT, Role.IN, Role.RECEPTIVE, Role.RECEPTIVE), groups=3), 3)
+EXPERTS = ((5, 36, 9), "batch out in", 5)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "case", "std"),
+    [
+        (fanin.orthogonal(1.5, blocks=4), ((36, 25), None, 1), 1.5 / 5),
+        (fanin.orthogonal(1.5, blocks=2), GROUPED, 1.5 / 9),
+        (fanin.delta_orthogonal(1.5), CONV, 1.5 / 18),
+        (fanin.delta_orthogonal(1.5), GROUPED, 1.5 / math.sqrt(12 * 9)),
+        (fanin.delta_orthogonal(1.5), EXPERTS, 1.5 / 6),
+        (fanin.orthogonal_convolution(1.5), CONV, 1.5 / 18),
+        (fanin.orthogonal_convolution(1.5), GROUPED, 1.5 / math.sqrt(12 * 9)),
+        (fanin.identity(1.5), EXPERTS, 1.5 * math.sqrt(1 / 36 * 35 / 36)),
+        (fanin.dirac(1.5), CONV, 1.5 * math.sqrt(1 / 324 * 323 / 324)),
+        (fanin.dirac(1.5), GROUPED, 1.5 * math.sqrt(1 / 108 * 107 / 108)),
+    ],
+    ids=repr,
+)
+def test_root_mean_squares_that_are_exact(
+    scheme: Scheme, case: tuple[tuple[int, ...], Axes | str | None, int], std: float
+) -> None:
+    shape, axes, _ = case
+    draw = scheme.draw(shape, axes)
+    assert draw.std == pytest.approx(std, rel=1e-14)
+    weight = fanin.sample(scheme, shape, seed=3, name="w", axes=axes, dtype="float64")
+    assert np.sqrt(np.square(weight - draw.mean).mean()) == pytest.approx(std, rel=1e-12)
+
+
+def test_identities() -> None:
+    draw = fanin.identity(2.0).draw((4, 8))
+    assert (draw.mean, draw.std) == pytest.approx((2 / 8, 2 * math.sqrt(7) / 8), rel=1e-14)
+    assert fanin.identity().draw((1, 1)).std == 0.0
+
+
+def test_connections() -> None:
+    assert fanin.sparse(15, std=2.0).draw((7, 60)) == Sparse(parent_std=2.0, kept=15, std=1.0)
+    assert fanin.sparse(15).draw((60, 7), "in out") == Sparse(parent_std=1.0, kept=15, std=0.5)
+    assert fanin.sparse(15).draw((8, 20, 3, 1)).std == 0.5  # 15 of 60
+    # As PyTorch does, the number of zeros is rounded up.
+    assert fanin.sparse(sparsity=0.5).draw((3, 5)).kept == 2
+    assert fanin.sparse(sparsity=0.0).draw((3, 5)).kept == 5
+
+
+@pytest.mark.parametrize(
+    ("scheme", "formula"),
+    [
+        (fanin.orthogonal(1.5), "1.5 / sqrt(max(out, in × receptive))"),
+        (fanin.delta_orthogonal(1.5), "1.5 / sqrt(out × receptive)"),
+        (fanin.orthogonal_convolution(), "1 / sqrt(out × receptive)"),
+        (fanin.dirac(), "1 × sqrt(p (1 - p)), p = 1 / (max(out, in) × receptive)"),
+        (fanin.sparse(9), "3 / sqrt(in × receptive)"),
+        (fanin.sparse(sparsity=0.75, std=0.5), "0.25"),
+    ],
+    ids=repr,
+)
+def test_formulas(scheme: Scheme, formula: str) -> None:
+    assert getattr(scheme, "formula", None) == formula
+
+
 NAN, INF = math.nan, math.inf
 
 
 @pytest.mark.parametrize(
     ("call", "text"),
     [
+        (lambda: fanin.orthogonal(blocks=0), "at least one block.*blocks=0"),
+        (lambda: fanin.orthogonal(blocks=1.5), "at least one block.*blocks=1.5"),
+        (lambda: fanin.orthogonal(blocks=3).draw((8, 8)), "do not divide.*blocks=3, 8 outputs"),
+        (lambda: fanin.delta_orthogonal(0.0), r"delta_orthogonal needs a gain.*gain=0.0.*zeros\(\)"),
+        (lambda: fanin.delta_orthogonal().draw((8, 9, 3)), "an output for each input.*8 outputs, 9 inputs"),
+        (lambda: fanin.orthogonal_convolution(NAN), "orthogonal_convolution needs a gain.*gain=nan"),
+        (
+            lambda: fanin.orthogonal_convolution().draw((8, 9, 3)),
+            "an output for each input.*8 outputs, 9 inputs",
+        ),
+        (lambda: fanin.identity(INF), "identity needs a gain.*gain=inf"),
+        (lambda: fanin.identity().draw((8, 8, 3)), r"identity is a matrix.*3 taps.*Use dirac\(\)"),
+        (lambda: fanin.dirac(-1.0), "dirac needs a gain.*gain=-1.0"),
+        (lambda: fanin.dirac().draw((8,)), "fewer than two dimensions"),
+        (lambda: fanin.dirac().draw((0, 8, 8), "batch out in"), "without elements"),
+        (fanin.sparse, r"number of connections, or a share.*Say sparse\(15\)"),
+        (lambda: fanin.sparse(3, sparsity=0.5), "number of connections, or a share"),
+        (lambda: fanin.sparse(0), "needs a connection.*connections=0"),
+        (lambda: fanin.sparse(True), "needs a connection.*connections=True"),
+        (lambda: fanin.sparse(sparsity=1.0), "no share.*sparsity=1.0"),
+        (lambda: fanin.sparse(sparsity=NAN), "no share.*sparsity=nan"),
+        (lambda: fanin.sparse(1, std=0.0), "positive and finite.*std=0.0"),
+        (lambda: fanin.sparse(15).draw((100, 14)), "so many connections.*15 of 14 inputs.*normal"),
+        (lambda: fanin.sparse(sparsity=0.99).draw((100, 14)), "so many connections.*0 of 14 inputs.*zeros"),
         (lambda: fanin.normal(std=0.0), r"std=0.0.*Use constant\(mean\)"),
         (lambda: fanin.normal(std=-1.0), "positive and finite.*std=-1.0"),
         (lambda: fanin.normal(std=NAN), "std=nan"),

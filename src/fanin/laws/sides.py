@@ -9,7 +9,7 @@ from fanin.errors import InputError, explain
 from fanin.laws.fans import fans
 from fanin.records.axes import Axes, Role, as_axes
 
-__all__ = ["Sides", "sides"]
+__all__ = ["Sides", "check_room", "sides"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,3 +68,22 @@ def sides(shape: Sequence[int], axes: Axes | str | Iterable[str] | None = None) 
         outputs //= roles.groups
     taps = roles.size(sizes, Role.RECEPTIVE)
     return Sides(count=copies * roles.groups, outputs=outputs, inputs=inputs, taps=taps)
+
+
+def check_room(what: str, found: Sides) -> None:
+    """Refuse more inputs than outputs, for maps that keep the length of every input.
+
+    Raises
+    ------
+    InputError
+        Fewer outputs than inputs.
+    """
+    if found.outputs < found.inputs:
+        raise InputError(
+            explain(
+                f"{what} keeps the length of its input, so it needs an output for each input",
+                received=f"{found.outputs} outputs, {found.inputs} inputs (of each group)",
+                rule="outputs >= inputs",
+                remedy="Use orthogonal(), or a layer with more outputs",
+            )
+        )

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fanin.laws.sides import check_room
 from fanin.records.draw import DeltaOrthogonal, OrthogonalConvolution
 from fanin.sampling.structured_matrix import frames
-from fanin.sampling.structured_target import Source, Target, check_gain, check_wide_enough
+from fanin.sampling.structured_target import Source, Target, check_gain
 
 __all__ = ["convolution", "delta"]
 
@@ -23,7 +24,7 @@ def delta(target: Target, draw: DeltaOrthogonal, source: Source) -> None:
     L. Xiao et al., Dynamical isometry and a mean field theory of CNNs, ICML 2018, algorithm 2.
     """
     check_gain(draw, target.dtype)
-    check_wide_enough(target, "A delta-orthogonal kernel")
+    check_room("A delta-orthogonal kernel", target.sides)
     sides = target.sides
     for place, part in enumerate(target.slices()):
         made = np.empty((target.maps, sides.inputs, sides.outputs), target.precise)
@@ -44,7 +45,7 @@ def convolution(target: Target, draw: OrthogonalConvolution, source: Source) -> 
     L. Xiao et al., Dynamical isometry and a mean field theory of CNNs, ICML 2018, algorithm 1.
     """
     check_gain(draw, target.dtype)
-    check_wide_enough(target, "An orthogonal convolution")
+    check_room("An orthogonal convolution", target.sides)
     sides = target.sides
     for place, part in enumerate(target.slices()):
         kernels = [_kernel(target, source, place * target.maps + j) for j in range(target.maps)]

@@ -147,7 +147,7 @@ def _inverse(upper: NDArray[np.float64]) -> NDArray[np.float64]:
     """Inverse of upper triangular matrices, by halves."""
     size = upper.shape[-1]
     if size <= _LEAST_INVERSE:
-        whole: NDArray[np.float64] = np.linalg.inv(upper)
+        whole: NDArray[Any] = np.linalg.inv(upper)
         return whole
     half = size // 2
     out = np.zeros_like(upper)

@@ -20,7 +20,7 @@ from fanin.sampling.layout import flat_view
 from fanin.sampling.recipe import check_reach, recipe
 from fanin.sampling.streams import stream_key
 
-__all__ = ["Source", "Target", "check_gain", "check_wide_enough"]
+__all__ = ["Source", "Target", "check_gain"]
 
 _LABELS = {
     Orthogonal: "orthogonal",
@@ -157,17 +157,3 @@ def check_gain(draw: Orthogonal | DeltaOrthogonal | OrthogonalConvolution | Iden
             )
         )
     check_reach(draw, draw.gain, dtype)
-
-
-def check_wide_enough(target: Target, what: str) -> None:
-    """Refuse more inputs than outputs where columns must be orthonormal."""
-    sides = target.sides
-    if sides.outputs < sides.inputs:
-        raise InputError(
-            explain(
-                f"{what} keeps the length of its input, so it needs an output for each input",
-                received=f"{sides.outputs} outputs, {sides.inputs} inputs (of each group)",
-                rule="outputs >= inputs",
-                remedy="Use orthogonal(), or a layer with more outputs",
-            )
-        )

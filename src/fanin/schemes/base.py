@@ -18,7 +18,7 @@ from fanin.laws.fans import fans
 from fanin.records.axes import Axes
 from fanin.records.draw import Constant, Draw, Normal
 
-__all__ = ["DISTRIBUTIONS", "MODES", "Entry", "FanScaled", "Fixed", "Scheme"]
+__all__ = ["DISTRIBUTIONS", "MODES", "Entry", "FanScaled", "Fixed", "Scheme", "checked_gain"]
 
 MODES = ("fan_in", "fan_out", "fan_avg", "fan_geo_avg")
 DISTRIBUTIONS = ("uniform", "normal", "truncated_normal")
@@ -149,3 +149,16 @@ class Entry:
     def signature(self) -> inspect.Signature:
         """Parameters of the factory."""
         return inspect.signature(self.factory)
+
+
+def checked_gain(name: str, gain: float) -> float:
+    """A gain as a float, or an error that names the scheme."""
+    if not (math.isfinite(gain) and gain > 0):
+        raise InputError(
+            explain(
+                f"{name} needs a gain that is positive and finite",
+                received=f"gain={gain}",
+                remedy="Use zeros() for weights that do not vary" if gain == 0 else "",
+            )
+        )
+    return float(gain)

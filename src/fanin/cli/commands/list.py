@@ -11,7 +11,6 @@ from fanin.cli.options import form
 from fanin.records.table import render
 from fanin.schemes import registry
 from fanin.schemes.base import Entry, FanScaled, Fixed, Scheme
-from fanin.schemes.orthogonal import OrthogonalScheme
 
 __all__ = ["list_"]
 
@@ -49,6 +48,4 @@ def _std(scheme: Scheme) -> str:
         return f"sqrt({scheme.variance:.6g} / {scheme.mode})"
     if isinstance(scheme, Fixed):
         return f"{scheme.spec.std:.6g}"
-    if isinstance(scheme, OrthogonalScheme):
-        return f"{scheme.gain:.6g} / sqrt(max(out, in × receptive))"
-    return f"that of {scheme.law}"
+    return str(getattr(scheme, "formula", f"that of {scheme.law}"))
