@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 __all__ = ["TOLERANCE", "haar", "haar_from"]
 
-TOLERANCE = {"float32": 1e-6, "float64": 1e-14}
+TOLERANCE = {"float32": 1e-6, "float64": 3e-14}
 """Most that an entry of ``W / gain``, or of ``W W' - I``, differs between machines or from the exact one."""
 
 PANEL = 256

@@ -23,10 +23,10 @@ from fanin.sampling.streams import stream_key
 __all__ = ["Source", "Target", "check_gain"]
 
 _LABELS = {
-    Orthogonal: "orthogonal",
-    DeltaOrthogonal: "orthogonal",
-    OrthogonalConvolution: "orthogonal",
-    Identity: "identity",
+    Orthogonal: "an orthogonal draw",
+    DeltaOrthogonal: "a delta-orthogonal draw",
+    OrthogonalConvolution: "an orthogonal convolution",
+    Identity: "an identity draw",
 }
 
 _ROWS = 256
@@ -151,7 +151,7 @@ def check_gain(draw: Orthogonal | DeltaOrthogonal | OrthogonalConvolution | Iden
     if not (math.isfinite(draw.gain) and draw.gain > 0.0):
         raise InputError(
             explain(
-                f"The gain of an {_LABELS[type(draw)]} draw must be positive",
+                f"The gain of {_LABELS[type(draw)]} must be positive",
                 received=f"gain={draw.gain!r}",
                 rule="0 < gain < infinity",
             )
