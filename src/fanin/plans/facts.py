@@ -7,6 +7,7 @@ Rules ask these questions of one parameter at a time; the answers that belong to
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +16,7 @@ import numpy as np
 
 from fanin.errors import InputError
 from fanin.laws import quadrature
+from fanin.laws.chain import ChainGain, chain_gain
 from fanin.records.graph import Activation, Branch, Graph, Node, OpKind, Parameter, Use, UseKind
 
 __all__ = ["Facts", "Power"]
@@ -25,6 +27,19 @@ _STREAM = frozenset(
     {OpKind.ADD, OpKind.DROPOUT, OpKind.NORM, OpKind.POINTWISE, OpKind.POOL, OpKind.ACTIVATION}
 )
 """Operations between two branches of one residual stream."""
+_WEIGHTED = frozenset({OpKind.CONTRACTION, OpKind.CONVOLUTION})
+_BREAKS = frozenset(
+    {
+        OpKind.NORM,
+        OpKind.ADD,
+        OpKind.PRODUCT,
+        OpKind.SOFTMAX,
+        OpKind.ATTENTION,
+        OpKind.RECURRENCE,
+        OpKind.CONCAT,
+    }
+)
+"""Operations that end a plain chain of weights and activations."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,14 +181,44 @@ class Facts:
 
     def read(self, use: Use) -> Power | None:
         """The activation whose output a weight reads, if it reads one."""
-        node = self.nodes.get(use.node)
+        place = self._read(use.node)
+        return None if place is None else self.powers[place]
+
+    @cached_property
+    def chains(self) -> Mapping[int, tuple[int, ChainGain]]:
+        """For nodes on a plain chain: how many weights read the same activation, and what they ask.
+
+        A chain is a stretch of the graph's path without norms, joins, products or attention: nothing
+        but weights and activations decides how the powers travel.
+        """
+        stretches: list[list[int]] = [[]]
+        for id in self.graph.path:
+            kind = self.nodes[id].kind
+            if kind in _WEIGHTED:
+                stretches[-1].append(id)
+            elif kind in _BREAKS:
+                stretches.append([])
+        found: dict[int, tuple[int, ChainGain]] = {}
+        for stretch in stretches:
+            reads = {id: place for id in stretch if (place := self._read(id)) is not None}
+            for place, depth in Counter(reads.values()).items():
+                power = self.powers[place]
+                if power.second_moment is None or power.scale_free or power.input_power != 1.0:
+                    continue
+                asked = chain_gain(self.graph.activations[place].values, depth)
+                found |= {id: (depth, asked) for id in reads if reads[id] == place}
+        return found
+
+    def _read(self, reader: int) -> int | None:
+        """Place of the activation that a node reads, through what leaves it clear which."""
+        node = self.nodes.get(reader)
         while node is not None:
             sources = [self.nodes[i] for i in node.inputs if i in self.nodes]
             if not sources:
                 return None
             node = sources[0]
             if node.kind == OpKind.ACTIVATION and node.activation is not None:
-                return self.powers[node.activation]
+                return node.activation
             if node.kind not in _PASSING:
                 return None
         return None

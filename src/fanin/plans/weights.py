@@ -37,6 +37,10 @@ class _Factor:
 
 
 _LECUN = "Y. LeCun et al., Efficient BackProp, 1998, equation 16"
+_GLOROT = (
+    "X. Glorot and Y. Bengio, Understanding the difficulty of training deep feedforward neural networks, "
+    "2010, equations 8 and 9"
+)
 _HE = "K. He et al., Delving Deep into Rectifiers, 2015, equations 10 and 15"
 _SIREN = "V. Sitzmann et al., Implicit Neural Representations with Periodic Activations, 2020, section 3.2"
 _DEPTH = "A. Radford et al., Language Models are Unsupervised Multitask Learners, 2019, section 2.3"
@@ -47,6 +51,10 @@ def _power_text(power: Power) -> str:
     if power.second_moment is None:
         return f"{power.name}, whose power is not finite: no gain is applied"
     return f"{power.name}: E f(z)² = {power.second_moment:.4g} for E z² = {power.input_power:.4g}"
+
+
+def _decades(log: float) -> str:
+    return f"{log / math.log(10.0):+.1f} decades"
 
 
 def _share(power: Power) -> str:
@@ -71,6 +79,16 @@ def _activation(case: Case) -> _Factor | None:
         factor *= read.gain
         reasons.append(f"reads {_share(read)}")
         evidence.append(f"reads {_power_text(read)}")
+        depth, chain = facts.chains.get(use.node, (0, None))
+        if chain is not None and chain.gain < read.gain:
+            factor *= chain.gain / read.gain
+            reasons.append(f"one of {depth} such layers: gain {chain.gain:.4g} for the gradient's sake")
+            evidence.append(
+                f"over {depth} layers the signal's power changes by {_decades(chain.forward)} and the "
+                f"gradient's by {_decades(chain.backward)}; with the gain {read.gain:.4g}, which keeps the "
+                f"signal, the gradient's would change by {_decades(chain.alone)}"
+            )
+            references = (_GLOROT,)
     if use.gated:
         reasons.append("one factor of a gated product, at power 1")
         evidence.append("its output is multiplied with a sibling of the same input")

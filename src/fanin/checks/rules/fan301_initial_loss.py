@@ -89,7 +89,7 @@ def _finding(
         where = tuple(w.name for w in head)
     predicted = (
         ""
-        if s is None or loss.classes is None
+        if s is None or loss.classes is None or not math.isfinite(s)
         else f"; ln C + s²/2 predicts {initial_loss(loss.classes, s):.4g}"
     )
     return Finding(
