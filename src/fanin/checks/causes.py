@@ -212,8 +212,8 @@ def _activation(graph: Graph, drift: Drift) -> Cause | None:
     if not 0.0 < gain.chi < _LOSSY or 2 * count < drift.layers:
         return None
     return Cause(
-        cause=f"{count} times {function.name}: at the scale that keeps the signal each passes on {gain.chi:.2g} of "
-        f"the gradient's power (E f'^2 / E f^2), because most of its output is a constant",
+        cause=f"{count} times {function.name}: at the scale that keeps the signal each passes on "
+        f"{gain.chi:.2g} of the gradient's power (E f'^2 / E f^2), because most of its output is a constant",
         fix="No scale of the weights cures this: use an activation that is zero at zero (tanh, ReLU), norms "
         "with skip connections, or fewer layers",
         where=(drift.first.label, drift.last.label),
