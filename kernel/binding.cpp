@@ -1,16 +1,21 @@
 // fanin._kernel: converts arguments, releases the GIL, nothing else.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include <chrono>
+#include <cstdlib>
+#include <optional>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <tuple>
-#include <utility>
 #include <vector>
 
+#include "fanin/blake2b.hpp"
 #include "fanin/fill.hpp"
 
 namespace nb = nanobind;
@@ -20,68 +25,130 @@ namespace {
 
 using Bytes = nb::ndarray<std::uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using KeyWords = std::tuple<std::uint32_t, std::uint32_t, std::uint32_t, std::uint32_t>;
-using Numbers = std::tuple<double, double, double, double>;
 
-const fanin::Path& path_named(const std::string& name) {
+const fanin::Path& path_named(std::string_view name) {
     for (const fanin::Path* const* path = fanin::available_paths(); *path; ++path)
         if (name == "auto" || name == (*path)->name) return **path;
-    throw std::invalid_argument("no such kernel path here: " + name);
+    throw std::invalid_argument("no such kernel path here: " + std::string(name));
 }
 
 fanin::Key key_of(const KeyWords& words) {
     return {std::get<0>(words), std::get<1>(words), std::get<2>(words), std::get<3>(words)};
 }
 
-// What both fills take, checked.
-struct Job {
-    fanin::Dtype format;
-    std::size_t items;
-    fanin::Key key;
-    fanin::Recipe recipe;
+// fanin.sampling.recipe.Recipe for one dtype.
+struct Recipe {
+    fanin::Dtype dtype;
+    fanin::Recipe numbers;
 };
 
-Job job_of(const Bytes& out, int dtype, const KeyWords& key, int kind, bool wide, const Numbers& numbers,
-           std::uint64_t start, std::uint64_t width) {
+void make_recipe(Recipe* made, int dtype, int kind, bool wide, double scale, double shift, double low, double high,
+                 std::uint64_t start, std::uint64_t width) {
     if (dtype < 0 || dtype >= fanin::dtype_count || kind < 0 || kind > 2)
         throw std::invalid_argument("unknown dtype or kind");
     const auto format = static_cast<fanin::Dtype>(dtype);
-    const std::size_t size = fanin::item_size(format);
-    if (out.size() % size != 0 || reinterpret_cast<std::uintptr_t>(out.data()) % size != 0)
-        throw std::invalid_argument("output is not aligned or not a whole number of items");
     if (format == fanin::Dtype::float64 && !wide) throw std::invalid_argument("float64 needs two words");
-    const fanin::Recipe recipe = {static_cast<fanin::Kind>(kind), wide,
-                                  std::get<0>(numbers),           std::get<1>(numbers),
-                                  std::get<2>(numbers),           std::get<3>(numbers),
-                                  start,                          width};
-    return {format, out.size() / size, key_of(key), recipe};
+    new (made) Recipe{format, {static_cast<fanin::Kind>(kind), wide, scale, shift, low, high, start, width}};
 }
 
-void fill(Bytes out, int dtype, std::uint64_t begin, KeyWords key, int kind, bool wide, Numbers numbers,
-          std::uint64_t start, std::uint64_t width, unsigned threads, const std::string& path) {
-    const Job job = job_of(out, dtype, key, kind, wide, numbers, start, width);
-    const fanin::Path& chosen = path_named(path);
-    const nb::gil_scoped_release unlocked;
-    fanin::fill(chosen, out.data(), job.format, begin, job.items, job.key, job.recipe, threads);
-}
-
-void fill_turned(Bytes out, int dtype, std::uint64_t begin, KeyWords key, int kind, bool wide, Numbers numbers,
-                 std::uint64_t start, std::uint64_t width, unsigned threads, const std::string& path,
-                 std::size_t origin, std::size_t rows, std::vector<std::size_t> shape,
-                 std::vector<std::size_t> strides) {
-    const Job job = job_of(out, dtype, key, kind, wide, numbers, start, width);
-    if (rows == 0 || shape.size() != strides.size() || shape.size() > 16)
-        throw std::invalid_argument("a turned tensor has rows and one stride a dimension, 16 at most");
-    std::size_t last = origin + rows - 1;
-    for (std::size_t k = 0; k < shape.size(); ++k) {
-        if (shape[k] == 0) throw std::invalid_argument("a turned tensor has elements");
-        last += (shape[k] - 1) * strides[k];
+// A writable array's memory, held while it is filled.
+class Memory {
+  public:
+    explicit Memory(nb::handle array) {
+        if (PyObject_GetBuffer(array.ptr(), &view_, PyBUF_WRITABLE | PyBUF_STRIDED) != 0) throw nb::python_error();
     }
-    if (last >= job.items) throw std::invalid_argument("a turned tensor leaves its memory");
-    const fanin::Path& chosen = path_named(path);
-    const fanin::Turn turn = {rows, std::move(shape), std::move(strides)};
-    const nb::gil_scoped_release unlocked;
-    fanin::fill_turned(chosen, out.data() + origin * fanin::item_size(job.format), job.format, begin, turn, job.key,
-                       job.recipe, threads);
+    ~Memory() { PyBuffer_Release(&view_); }
+    Memory(const Memory&) = delete;
+    Memory& operator=(const Memory&) = delete;
+    const Py_buffer& operator*() const { return view_; }
+
+  private:
+    Py_buffer view_;
+};
+
+// Ask Python for signals such as Ctrl-C, but not so often that it costs anything.
+class Signals {
+  public:
+    bool operator()() {
+        const auto now = std::chrono::steady_clock::now();
+        if (now - asked_ < std::chrono::milliseconds(20)) return false;
+        asked_ = now;
+        const nb::gil_scoped_acquire locked;
+        return PyErr_CheckSignals() != 0;
+    }
+
+  private:
+    std::chrono::steady_clock::time_point asked_ = std::chrono::steady_clock::now();
+};
+
+void check_item(const Py_buffer& view, const Recipe& recipe) {
+    if (view.itemsize != static_cast<Py_ssize_t>(fanin::item_size(recipe.dtype)))
+        throw std::invalid_argument("the output's items have another size than the dtype's");
+}
+
+void run(const Py_buffer& view, const Recipe& recipe, std::uint64_t begin, const std::vector<fanin::Dimension>& shape,
+         const fanin::Key& key, unsigned threads, const fanin::Path& path) {
+    bool finished;
+    {
+        const nb::gil_scoped_release unlocked;
+        finished = fanin::fill_region(path, view.buf, recipe.dtype, begin, shape, key, recipe.numbers, threads, Signals());
+    }
+    // The handler of a signal has set the exception.
+    if (!finished) throw nb::python_error();
+}
+
+// Fill an array of any strides; its neighbours along dimension k are steps[k] elements of the stream
+// apart, one after the other in row-major order where there are no steps.
+void fill(nb::handle out, const Recipe& recipe, const KeyWords& key, std::uint64_t begin,
+          const std::optional<std::vector<std::int64_t>>& steps, unsigned threads, const std::string& path) {
+    const Memory memory(out);
+    const Py_buffer& view = *memory;
+    check_item(view, recipe);
+    const std::size_t depth = static_cast<std::size_t>(view.ndim);
+    if (steps && steps->size() != depth) throw std::invalid_argument("there is one step a dimension");
+    std::vector<fanin::Dimension> shape(depth);
+    std::uint64_t inner = 1;
+    for (std::size_t k = depth; k-- > 0;) {
+        const std::size_t extent = static_cast<std::size_t>(view.shape[k]);
+        shape[k] = {extent, steps ? static_cast<std::uint64_t>((*steps)[k]) : inner, view.strides[k]};
+        inner *= extent;
+    }
+    run(view, recipe, begin, shape, key_of(key), threads, path_named(path));
+}
+
+std::string_view utf8(nb::handle text) {
+    Py_ssize_t size = 0;
+    const char* const bytes = PyUnicode_AsUTF8AndSize(text.ptr(), &size);
+    if (bytes == nullptr) throw nb::python_error();
+    return {bytes, static_cast<std::size_t>(size)};
+}
+
+// The short way for the commonest case, a whole array of one run of memory and a name of one text: key and
+// all. False where it is anything else, with nothing written.
+bool draw(nb::handle out, const Recipe& recipe, std::uint64_t seed, nb::handle name, unsigned threads) {
+    if (!PyUnicode_CheckExact(name.ptr())) return false;
+    const std::string_view text = utf8(name);
+    const Memory memory(out);
+    const Py_buffer& view = *memory;
+    if (text.empty() || !PyBuffer_IsContiguous(&view, 'C')) return false;
+    check_item(view, recipe);
+    const std::size_t count = static_cast<std::size_t>(view.len / view.itemsize);
+    const fanin::Key key = fanin::stream_key(seed, {text}, "weight");
+    const fanin::Path& path = **fanin::available_paths();
+    // Too little to be worth a change of hands.
+    constexpr std::size_t small = 4096;
+    if (count <= small && reinterpret_cast<std::uintptr_t>(view.buf) % fanin::item_size(recipe.dtype) == 0) {
+        fanin::fill(path, view.buf, recipe.dtype, 0, count, key, recipe.numbers, 1);
+    } else {
+        run(view, recipe, 0, {{count, 1, view.itemsize}}, key, threads, path);
+    }
+    return true;
+}
+
+// What FANIN_KERNEL says now; os.environ keeps the process's environment up to date.
+std::string forced() {
+    const char* const value = std::getenv("FANIN_KERNEL");
+    return value == nullptr ? "" : value;
 }
 
 void words(Bytes out, std::uint64_t begin, KeyWords key, const std::string& path) {
@@ -114,12 +181,13 @@ std::vector<std::string> paths() {
 }  // namespace
 
 NB_MODULE(_kernel, module) {
+    nb::class_<Recipe>(module, "Recipe")
+        .def("__init__", &make_recipe, "dtype"_a, "kind"_a, "wide"_a, "scale"_a, "shift"_a, "low"_a, "high"_a,
+             "start"_a, "width"_a);
+    module.def("fill", &fill, "out"_a, "recipe"_a, "key"_a, "begin"_a, "steps"_a.none(), "threads"_a, "path"_a);
+    module.def("draw", &draw, "out"_a, "recipe"_a, "seed"_a, "name"_a, "threads"_a);
+    module.def("forced", &forced);
     // noconvert: nanobind would otherwise fill a converted copy in silence.
-    module.def("fill", &fill, "out"_a.noconvert(), "dtype"_a, "begin"_a, "key"_a, "kind"_a, "wide"_a,
-               "numbers"_a, "start"_a, "width"_a, "threads"_a, "path"_a);
-    module.def("fill_turned", &fill_turned, "out"_a.noconvert(), "dtype"_a, "begin"_a, "key"_a, "kind"_a,
-               "wide"_a, "numbers"_a, "start"_a, "width"_a, "threads"_a, "path"_a, "origin"_a, "rows"_a,
-               "shape"_a, "strides"_a);
     module.def("words", &words, "out"_a.noconvert(), "begin"_a, "key"_a, "path"_a);
     module.def("normals", &normals, "words"_a.noconvert(), "out"_a.noconvert(), "path"_a);
     module.def("paths", &paths);

@@ -1,12 +1,13 @@
-// Ranges, chunks and threads; the same for every path.
+// Ranges, regions and chunks; the same for every path.
 #include "fanin/fill.hpp"
 
 #include <algorithm>
-#include <system_error>
-#include <thread>
+#include <cstdint>
+#include <cstring>
 #include <vector>
 
-#include "fanin/element.hpp"
+#include "fanin/lanes.hpp"
+#include "fanin/parallel.hpp"
 
 namespace fanin {
 
@@ -20,9 +21,8 @@ namespace {
 
 // Elements of a temporary buffer: they stay in a first-level cache.
 constexpr std::size_t chunk = 1024;
-// Threads begin at whole vectors of every path.
-constexpr std::size_t grain = 4096;
-
+// Shorter runs are drawn element by element.
+constexpr std::size_t least_run = 24;
 void fill_wide(const Path& path, void* out, Dtype dtype, std::uint64_t begin, std::size_t count,
                const Key& key, const Recipe& recipe) {
     const Key further = second_key(key);
@@ -66,6 +66,200 @@ void fill_part(const Path& path, void* out, Dtype dtype, std::uint64_t begin, st
     (recipe.wide ? fill_wide : fill_narrow)(path, out, dtype, begin, count, key, recipe);
 }
 
+// A few elements, for which no vector is worth filling.
+void single_part(const Path& path, void* out, Dtype dtype, std::uint64_t begin, std::size_t count, const Key& key,
+                 const Recipe& recipe) {
+    if (recipe.wide) {
+        fill_wide(path, out, dtype, begin, count, key, recipe);
+    } else if (dtype == Dtype::float32) {
+        narrow_elements(recipe, key, begin, count, static_cast<float*>(out));
+    } else {
+        float values[least_run];
+        narrow_elements(recipe, key, begin, count, values);
+        cast_elements(values, count, dtype, out);
+    }
+}
+
+// Elements that a thread draws before it asks for more.
+constexpr std::size_t share = 32768;
+
+// Tiles of a region whose elements do not lie in memory as they count: a row of a tile is a run of the
+// stream that begins at a whole block, so up to three elements before it are drawn and not used.
+constexpr std::size_t tile_rows = 32;
+constexpr std::size_t tile_drawn = 256;
+constexpr std::size_t tile_reach = tile_drawn - 3;
+// Rows a little apart, so that a column does not lie in one set of a cache.
+constexpr std::size_t tile_stride = tile_drawn + 16;
+// Elements further apart than this are drawn one by one.
+constexpr std::size_t most_step = 8;
+
+// What is left of a region after dimensions of one are dropped and those that continue each other, in the
+// stream and in memory, are one: the line, innermost, whose elements are evenly spaced in the stream;
+// the rows, the dimension whose neighbours lie nearest in memory; and the rest.
+struct Plan {
+    std::vector<Dimension> line, rest;
+    Dimension rows = {1, 0, 0};
+    std::uint64_t step = 1;
+    std::size_t length = 1;
+};
+
+bool continues(const Dimension& outer, const Dimension& inner) { return outer.step == inner.step * inner.extent; }
+
+std::size_t distance(const Dimension& dimension) {
+    return static_cast<std::size_t>(dimension.stride < 0 ? -dimension.stride : dimension.stride);
+}
+
+Plan plan_of(const std::vector<Dimension>& shape) {
+    std::vector<Dimension> merged;
+    for (const Dimension& next : shape) {
+        if (next.extent == 1) continue;
+        if (!merged.empty() && continues(merged.back(), next) &&
+            merged.back().stride == next.stride * static_cast<std::ptrdiff_t>(next.extent)) {
+            merged.back() = {merged.back().extent * next.extent, next.step, next.stride};
+        } else {
+            merged.push_back(next);
+        }
+    }
+    Plan plan;
+    if (merged.empty()) merged.push_back({1, 1, 0});
+    std::size_t first = merged.size() - 1;
+    while (first > 0 && continues(merged[first - 1], merged[first])) --first;
+    const auto from = merged.begin() + static_cast<std::ptrdiff_t>(first);
+    plan.line.assign(from, merged.end());
+    plan.rest.assign(merged.begin(), from);
+    plan.step = merged.back().step;
+    for (const Dimension& dimension : plan.line) plan.length *= dimension.extent;
+    if (plan.rest.empty()) {
+        // A line of several dimensions: its first may hold the rows.
+        if (plan.line.size() > 1) {
+            plan.rows = plan.line.front();
+            plan.line.erase(plan.line.begin());
+            plan.length /= plan.rows.extent;
+        }
+        return plan;
+    }
+    const auto nearest = std::min_element(plan.rest.begin(), plan.rest.end(), [](const auto& a, const auto& b) {
+        return distance(a) < distance(b);
+    });
+    plan.rows = *nearest;
+    plan.rest.erase(nearest);
+    return plan;
+}
+
+struct Job {
+    const Path& path;
+    unsigned char* out;
+    Dtype dtype;
+    std::size_t size;
+    const Key& key;
+    const Recipe& recipe;
+};
+
+struct Place {
+    std::uint64_t element;
+    std::ptrdiff_t byte;
+};
+
+// The place of the index-th item of some dimensions, counted row-major.
+void advance(Place& place, const std::vector<Dimension>& dimensions, std::size_t index) {
+    for (std::size_t k = dimensions.size(); k-- > 0;) {
+        const std::size_t at = index % dimensions[k].extent;
+        index /= dimensions[k].extent;
+        place.element += at * dimensions[k].step;
+        place.byte += static_cast<std::ptrdiff_t>(at) * dimensions[k].stride;
+    }
+}
+
+template <std::size_t size>
+void draw_tile(const Job& job, const Plan& plan, Place place, std::size_t rows, std::size_t first_column,
+               std::size_t columns) {
+    alignas(64) unsigned char drawn[tile_rows * tile_stride * size];
+    const unsigned char* from[tile_rows];
+    const bool apart = plan.step > most_step;
+    // Counted as unsigned, so a step backwards is a long step.
+    for (std::size_t row = 0; row < rows; ++row) {
+        const std::uint64_t element = place.element + row * plan.rows.step + first_column * plan.step;
+        unsigned char* const to = drawn + row * tile_stride * size;
+        from[row] = to;
+        if (apart) {
+            for (std::size_t column = 0; column < columns; ++column)
+                single_part(job.path, to + column * size, job.dtype, element + column * plan.step, 1, job.key, job.recipe);
+            continue;
+        }
+        const std::size_t run = (columns - 1) * plan.step + 1, before = element & 3, needed = before + run;
+        if (run < least_run) {
+            single_part(job.path, to, job.dtype, element, run, job.key, job.recipe);
+        } else {
+            // Nearly whole rows are drawn whole: a part of a vector costs as much.
+            fill_part(job.path, to, job.dtype, element - before, needed > tile_drawn / 2 ? tile_drawn : needed, job.key,
+                      job.recipe);
+            from[row] += before * size;
+        }
+    }
+    const std::size_t hop = (apart ? 1 : static_cast<std::size_t>(plan.step)) * size;
+    // Indices of the first column, then counting.
+    const std::size_t depth = plan.line.size();
+    std::vector<std::size_t> index(depth);
+    Place at = place;
+    advance(at, plan.line, first_column);
+    for (std::size_t k = depth, rest = first_column; k-- > 0; rest /= plan.line[k].extent)
+        index[k] = rest % plan.line[k].extent;
+    for (std::size_t column = 0; column < columns; ++column) {
+        unsigned char* to = job.out + at.byte;
+        for (std::size_t row = 0; row < rows; ++row, to += plan.rows.stride)
+            std::memcpy(to, from[row] + column * hop, size);
+        for (std::size_t k = depth; k-- > 0;) {
+            at.byte += plan.line[k].stride;
+            if (++index[k] < plan.line[k].extent) break;
+            at.byte -= plan.line[k].stride * static_cast<std::ptrdiff_t>(index[k]);
+            index[k] = 0;
+        }
+    }
+}
+
+bool fill_tiles(const Job& job, const Plan& plan, std::uint64_t begin, std::size_t others, unsigned threads,
+                const Stop& stop) {
+    const std::size_t step = plan.step > most_step ? 1 : static_cast<std::size_t>(plan.step);
+    const std::size_t columns = (tile_reach - 1) / step + 1;
+    const std::size_t down = (plan.rows.extent - 1) / tile_rows + 1, across = (plan.length - 1) / columns + 1;
+    const std::size_t small = std::min(tile_rows, plan.rows.extent) * std::min(columns, plan.length);
+    return in_parallel(threads, others * down * across, std::max<std::size_t>(1, share / small), stop, [&](std::size_t tile) {
+        const std::size_t column = tile % across * columns, row = tile / across % down * tile_rows;
+        Place place = {begin + row * plan.rows.step, static_cast<std::ptrdiff_t>(row) * plan.rows.stride};
+        advance(place, plan.rest, tile / across / down);
+        const std::size_t rows = std::min(tile_rows, plan.rows.extent - row);
+        const std::size_t wide = std::min(columns, plan.length - column);
+        switch (job.size) {
+            case 8:
+                return draw_tile<8>(job, plan, place, rows, column, wide);
+            case 4:
+                return draw_tile<4>(job, plan, place, rows, column, wide);
+            case 2:
+                return draw_tile<2>(job, plan, place, rows, column, wide);
+            default:
+                return draw_tile<1>(job, plan, place, rows, column, wide);
+        }
+    });
+}
+
+// Lines that lie in memory as they count are drawn in place.
+bool fill_lines(const Job& job, const Plan& plan, std::uint64_t begin, std::size_t others, unsigned threads,
+                const Stop& stop) {
+    const std::size_t pieces = (plan.length - 1) / share + 1;
+    return in_parallel(
+        threads, others * plan.rows.extent * pieces, std::max<std::size_t>(1, share / plan.length), stop,
+        [&](std::size_t piece) {
+            const std::size_t line = piece / pieces, first = piece % pieces * share, row = line % plan.rows.extent;
+            Place place = {begin + row * plan.rows.step + first,
+                           static_cast<std::ptrdiff_t>(row) * plan.rows.stride +
+                               static_cast<std::ptrdiff_t>(first * job.size)};
+            advance(place, plan.rest, line / plan.rows.extent);
+            const std::size_t count = std::min(share, plan.length - first);
+            (count < least_run ? single_part : fill_part)(job.path, job.out + place.byte, job.dtype, place.element,
+                                                          count, job.key, job.recipe);
+        });
+}
+
 }  // namespace
 
 std::size_t item_size(Dtype dtype) {
@@ -103,117 +297,27 @@ const Path* const* available_paths() {
     return found;
 }
 
-namespace {
-
-// Run part(worker) for every worker, the first one in the calling thread.
-template <class Part>
-void in_parallel(std::size_t workers, const Part& part) {
-    std::vector<std::thread> started;
-    started.reserve(workers);
-    std::size_t next = 1;
-    try {
-        for (; next < workers; ++next) started.emplace_back(part, next);
-    } catch (const std::system_error&) {
-        // The system gives no more threads: the caller does their share.
+bool fill_region(const Path& path, void* out, Dtype dtype, std::uint64_t begin, const std::vector<Dimension>& shape,
+                 const Key& key, const Recipe& recipe, unsigned threads, const Stop& stop) {
+    for (const Dimension& dimension : shape)
+        if (dimension.extent == 0) return true;
+    const Plan plan = plan_of(shape);
+    const Job job = {path, static_cast<unsigned char*>(out), dtype, item_size(dtype), key, recipe};
+    std::size_t others = 1;
+    bool aligned = reinterpret_cast<std::uintptr_t>(out) % job.size == 0 && distance(plan.rows) % job.size == 0;
+    for (const Dimension& dimension : plan.rest) {
+        others *= dimension.extent;
+        aligned = aligned && distance(dimension) % job.size == 0;
     }
-    part(0);
-    for (; next < workers; ++next) part(next);
-    for (std::thread& thread : started) thread.join();
+    const bool plain = plan.line.size() == 1 && plan.step == 1 &&
+                       (plan.length == 1 || plan.line[0].stride == static_cast<std::ptrdiff_t>(job.size));
+    return (aligned && plain ? fill_lines : fill_tiles)(job, plan, begin, others, threads, stop);
 }
 
-std::size_t clamp_workers(unsigned threads, std::size_t most) {
-    return std::max<std::size_t>(1, std::min<std::size_t>(threads, most));
-}
-
-// Tiles of a turned tensor. A row of a tile begins at a whole block and has whole vectors of every
-// path, so up to three elements before the tile and some after it are drawn and not used.
-constexpr std::size_t tile_rows = 32;
-constexpr std::size_t tile_columns = 252;
-constexpr std::size_t tile_drawn = 256;
-// Rows a little apart, so that a column does not lie in one set of a cache.
-constexpr std::size_t tile_stride = tile_drawn + 16;
-
-template <class Item>
-void turn_tile(const Path& path, Item* out, Dtype dtype, std::uint64_t begin, const Turn& turn, const Key& key,
-               const Recipe& recipe, std::size_t first_row, std::size_t rows, std::size_t first_column,
-               std::size_t columns, std::size_t all_columns) {
-    alignas(64) Item drawn[tile_rows * tile_stride];
-    const Item* from[tile_rows];
-    for (std::size_t row = 0; row < rows; ++row) {
-        const std::uint64_t element = begin + (first_row + row) * all_columns + first_column;
-        const std::size_t before = element & 3;
-        Item* const line = drawn + row * tile_stride;
-        // Short rows are not worth whole vectors.
-        const std::size_t needed = before + columns;
-        fill_part(path, line, dtype, element - before, needed > tile_drawn / 2 ? tile_drawn : needed, key, recipe);
-        from[row] = line + before;
-    }
-    // Indices of the first column, then counting.
-    std::size_t index[16] = {}, offset = 0, rest = first_column;
-    const std::size_t depth = turn.shape.size();
-    for (std::size_t k = depth; k-- > 0; rest /= turn.shape[k]) {
-        index[k] = rest % turn.shape[k];
-        offset += index[k] * turn.strides[k];
-    }
-    for (std::size_t column = 0; column < columns; ++column) {
-        Item* const to = out + offset + first_row;
-        for (std::size_t row = 0; row < rows; ++row) to[row] = from[row][column];
-        for (std::size_t k = depth; k-- > 0;) {
-            offset += turn.strides[k];
-            if (++index[k] < turn.shape[k]) break;
-            offset -= index[k] * turn.strides[k];
-            index[k] = 0;
-        }
-    }
-}
-
-template <class Item>
-void turn_all(const Path& path, Item* out, Dtype dtype, std::uint64_t begin, const Turn& turn, const Key& key,
-              const Recipe& recipe, unsigned threads) {
-    std::size_t all_columns = 1;
-    for (std::size_t extent : turn.shape) all_columns *= extent;
-    const std::size_t down = (turn.rows + tile_rows - 1) / tile_rows;
-    const std::size_t across = (all_columns + tile_columns - 1) / tile_columns;
-    const std::size_t workers = clamp_workers(threads, down * across);
-    in_parallel(workers, [&](std::size_t worker) {
-        const std::size_t last = down * across * (worker + 1) / workers;
-        for (std::size_t tile = down * across * worker / workers; tile < last; ++tile) {
-            const std::size_t row = tile / across * tile_rows, column = tile % across * tile_columns;
-            turn_tile(path, out, dtype, begin, turn, key, recipe, row, std::min(tile_rows, turn.rows - row), column,
-                      std::min(tile_columns, all_columns - column), all_columns);
-        }
-    });
-}
-
-}  // namespace
-
-void fill(const Path& path, void* out, Dtype dtype, std::uint64_t begin, std::size_t count, const Key& key,
-          const Recipe& recipe, unsigned threads) {
-    const std::size_t grains = (count + grain - 1) / grain;
-    const std::size_t workers = clamp_workers(threads, grains);
-    in_parallel(workers, [&](std::size_t worker) {
-        const std::size_t first = grains * worker / workers * grain;
-        const std::size_t last = std::min(count, grains * (worker + 1) / workers * grain);
-        fill_part(path, static_cast<unsigned char*>(out) + first * item_size(dtype), dtype, begin + first,
-                  last - first, key, recipe);
-    });
-}
-
-void fill_turned(const Path& path, void* out, Dtype dtype, std::uint64_t begin, const Turn& turn, const Key& key,
-                 const Recipe& recipe, unsigned threads) {
-    switch (item_size(dtype)) {
-        case 8:
-            turn_all(path, static_cast<std::uint64_t*>(out), dtype, begin, turn, key, recipe, threads);
-            break;
-        case 4:
-            turn_all(path, static_cast<std::uint32_t*>(out), dtype, begin, turn, key, recipe, threads);
-            break;
-        case 2:
-            turn_all(path, static_cast<std::uint16_t*>(out), dtype, begin, turn, key, recipe, threads);
-            break;
-        default:
-            turn_all(path, static_cast<std::uint8_t*>(out), dtype, begin, turn, key, recipe, threads);
-    }
+bool fill(const Path& path, void* out, Dtype dtype, std::uint64_t begin, std::size_t count, const Key& key,
+          const Recipe& recipe, unsigned threads, const Stop& stop) {
+    return fill_region(path, out, dtype, begin, {{count, 1, static_cast<std::ptrdiff_t>(item_size(dtype))}}, key, recipe,
+                       threads, stop);
 }
 
 }  // namespace fanin

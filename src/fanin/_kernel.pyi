@@ -4,36 +4,31 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+class Recipe:
+    def __init__(
+        self,
+        dtype: int,
+        kind: int,
+        wide: bool,
+        scale: float,
+        shift: float,
+        low: float,
+        high: float,
+        start: int,
+        width: int,
+    ) -> None: ...
+
 def fill(
     out: NDArray[Any],
-    dtype: int,
-    begin: int,
+    recipe: Recipe,
     key: tuple[int, int, int, int],
-    kind: int,
-    wide: bool,
-    numbers: tuple[float, float, float, float],
-    start: int,
-    width: int,
+    begin: int,
+    steps: list[int] | None,
     threads: int,
     path: str,
 ) -> None: ...
-def fill_turned(
-    out: NDArray[Any],
-    dtype: int,
-    begin: int,
-    key: tuple[int, int, int, int],
-    kind: int,
-    wide: bool,
-    numbers: tuple[float, float, float, float],
-    start: int,
-    width: int,
-    threads: int,
-    path: str,
-    origin: int,
-    rows: int,
-    shape: list[int],
-    strides: list[int],
-) -> None: ...
+def draw(out: NDArray[Any], recipe: Recipe, seed: int, name: object, threads: int) -> bool: ...
+def forced() -> str: ...
 def words(out: NDArray[Any], begin: int, key: tuple[int, int, int, int], path: str) -> None: ...
 def normals(words: NDArray[Any], out: NDArray[Any], path: str) -> None: ...
 def paths() -> list[str]: ...

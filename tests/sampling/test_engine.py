@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import Any
 
 import ml_dtypes
@@ -16,12 +15,11 @@ from numpy.typing import NDArray
 from fanin.errors import InputError
 from fanin.records.axes import Axes, Role
 from fanin.records.draw import Constant, Draw, Normal, Orthogonal, TruncatedNormal, Uniform
-from fanin.sampling import backends, layout
+from fanin.sampling import backends
 from fanin.sampling.backends import VARIABLE
 from fanin.sampling.cast import DTYPES, decode, encode, format_of
 from fanin.sampling.engine import fill, fill_range, generate
 from fanin.sampling.recipe import recipe
-from fanin.sampling.streams import stream_key
 
 NORMAL = Normal(std=1.0)
 TRUNCATED = TruncatedNormal(std=1.0, parent_mean=0.0, parent_std=1.0, lower=-2.0, upper=2.0)
@@ -80,39 +78,10 @@ def test_turned_tiles_hold_the_same_connection(
     monkeypatch.setattr(backends, "_PER_THREAD", 1)
     axes = Axes(roles=roles)
     out = np.zeros(shape, format_of(dtype).storage)
-    assert layout.turned_view(layout.logical_view(out, axes)) is not None
     fill(out, TRUNCATED, seed=1, name="w", axes=axes, dtype=dtype, threads=threads)
     order = axes.logical_order
     logical = made(TRUNCATED, tuple(shape[k] for k in order), dtype=dtype)
     assert (out.transpose(order) == logical).all()
-
-
-def test_a_turned_fill_stays_in_its_memory() -> None:
-    memory = np.zeros(10_000, np.float32)
-    turned = layout.turned_view(np.zeros((100, 100), np.float32).T)
-    assert turned is not None
-    inside = replace(turned, memory=memory[:9_999])
-    with pytest.raises(ValueError, match="leaves its memory"):
-        backends.fill_turned(inside, recipe(NORMAL, "float32"), stream_key(0, "w"), "float32", 1)
-
-
-@pytest.mark.parametrize(
-    "logical",
-    [np.zeros((100, 100)), np.zeros((200, 100))[::2].T, np.zeros((100, 100))[::-1].T, np.zeros((0, 9)).T],
-    ids=["plain", "holes", "backwards", "empty"],
-)
-def test_what_is_not_turned(logical: NDArray[Any]) -> None:
-    assert layout.turned_view(logical) is None
-
-
-@pytest.mark.parametrize("block", [1, 2, 5, 7, 30, 31, 1000])
-def test_blocks_cover_a_view_in_order(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(layout, "_BLOCK", block)
-    for shape in [(6,), (2, 3, 5), (5, 1, 6), (1, 1), ()]:
-        stored = made(NORMAL, shape[::-1])
-        out = np.zeros_like(stored)
-        fill(out.T, NORMAL, seed=1, name="w")
-        assert (made(NORMAL, shape) == out.T).all()
 
 
 def test_any_strides_and_only_the_view() -> None:

@@ -1,8 +1,9 @@
-// The kernel's interface: fill memory with a range of a stream.
+// The kernel's interface: fill memory with a part of a stream.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "fanin/philox.hpp"
@@ -44,20 +45,25 @@ struct Path {
 // Paths that this build has and this processor runs, best first; null after the last.
 const Path* const* available_paths();
 
-// Write elements [begin, begin + count) to `out`; threads split the range and change no value.
-void fill(const Path& path, void* out, Dtype dtype, std::uint64_t begin, std::size_t count, const Key& key,
-          const Recipe& recipe, unsigned threads);
-
-// How a stored tensor turns its logical order: logical element (row, q), q running row-major over
-// `shape`, lies at item row + sum of q's indices times `strides`. So rows are neighbours in memory
-// and columns are not, as where (out, in) is stored as (in, out).
-struct Turn {
-    std::size_t rows;
-    std::vector<std::size_t> shape, strides;
+// A dimension of the part that is filled: neighbours are `step` elements of the stream (modulo 2^64)
+// and `stride` bytes of memory apart.
+struct Dimension {
+    std::size_t extent;
+    std::uint64_t step;
+    std::ptrdiff_t stride;
 };
 
-// The same as fill for the elements [begin, begin + rows * columns), in tiles that stay in the caches.
-void fill_turned(const Path& path, void* out, Dtype dtype, std::uint64_t begin, const Turn& turn,
-                 const Key& key, const Recipe& recipe, unsigned threads);
+// Asked by the calling thread now and then; true ends the work early.
+using Stop = std::function<bool()>;
+
+// Write the elements `begin + sum of index * step` to `out + sum of index * stride`, whatever the
+// alignment; dimensions are in logical order, outermost first. Threads share the work and change no
+// value. Returns false if stopped; what was written until then is right.
+bool fill_region(const Path& path, void* out, Dtype dtype, std::uint64_t begin, const std::vector<Dimension>& shape,
+                 const Key& key, const Recipe& recipe, unsigned threads, const Stop& stop = {});
+
+// The elements [begin, begin + count) in one run of memory.
+bool fill(const Path& path, void* out, Dtype dtype, std::uint64_t begin, std::size_t count, const Key& key,
+          const Recipe& recipe, unsigned threads, const Stop& stop = {});
 
 }  // namespace fanin

@@ -2,32 +2,42 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
+from functools import lru_cache
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from fanin.errors import InputError, explain, nearest
-from fanin.sampling.cast import DTYPES
-from fanin.sampling.layout import Turned
-from fanin.sampling.recipe import Recipe
+from fanin.records.draw import Draw, Normal, TruncatedNormal, Uniform
+from fanin.sampling.cast import DTYPES, format_of
+from fanin.sampling.recipe import Recipe, recipe
 from fanin.sampling.reference import elements
 from fanin.sampling.streams import StreamKey
 
-__all__ = ["VARIABLE", "backend", "fill_flat", "fill_turned"]
+__all__ = ["VARIABLE", "backend", "draw_whole", "fill_flat", "fill_region"]
 
 VARIABLE = "FANIN_KERNEL"
-"""Environment variable that forces a path: off, portable, avx2 or avx512 (unset or auto: the best)."""
+"""Environment variable that forces a path: off, portable, avx2, avx512 or neon (unset or auto: the best)."""
 
-_PATHS = ("auto", "portable", "avx2", "avx512")
+_PATHS = ("auto", "portable", "avx2", "avx512", "neon")
 _REFERENCE_CHUNK = 1 << 16
 """Elements at a time in the reference: its temporaries stay in the cache."""
 _PER_THREAD = 1 << 16
 """Elements a thread must have to be worth its start (tens of microseconds)."""
+_RECIPES = 4096
+"""Lowered recipes that are kept: more than a model has different draws."""
+
+_NAMES = {np.dtype(name): name for name in ("float32", "float64", "float16")}
+_ELEMENTWISE = (Normal, Uniform, TruncatedNormal)
+_SEED_END = 1 << 64
 
 
+@lru_cache(maxsize=1)
 def _kernel() -> ModuleType | None:
     try:
         # Late, so that a build without the kernel still imports.
@@ -49,38 +59,88 @@ def backend() -> str:
     return "reference" if _path() == "off" or _kernel() is None else "kernel"
 
 
+def draw_whole(
+    out: NDArray[Any], draw: Draw, seed: object, name: object, dtype: str | None, threads: int | None
+) -> bool:
+    """Take the short way for a whole array of one run of memory: one call, key and all.
+
+    False where anything asks for the long way, which checks each argument and says what is wrong; the
+    output is then untouched.
+    """
+    kernel = _kernel()
+    if kernel is None or kernel.forced() or type(draw) not in _ELEMENTWISE:
+        return False
+    stored = out.dtype
+    named = _NAMES.get(stored) if dtype is None else dtype if _stores(stored, dtype) else None
+    if named is None or type(seed) is not int or not 0 <= seed < _SEED_END:
+        return False
+    lowered = _lowered_draw(draw, named)
+    if lowered is None:
+        return False
+    size = out.size
+    workers = 1 if size < 2 * _PER_THREAD else _workers(threads, size)
+    try:
+        return bool(kernel.draw(out, lowered, seed, name, workers))
+    except (ValueError, BufferError):
+        return False
+
+
 def fill_flat(
     flat: NDArray[Any], made: Recipe, key: StreamKey, begin: int, dtype: str, threads: int | None
 ) -> None:
-    """Write elements [begin, begin + flat.size) of a stream to a contiguous aligned run of memory."""
+    """Write elements [begin, begin + flat.size) of a stream to a vector."""
+    fill_region(flat, made, key, begin, (1,), dtype, threads)
+
+
+def fill_region(
+    out: NDArray[Any],
+    made: Recipe,
+    key: StreamKey,
+    begin: int,
+    steps: tuple[int, ...],
+    dtype: str,
+    threads: int | None,
+) -> None:
+    """Write the elements ``begin + sum(index * steps)`` of a stream to an array of any strides.
+
+    Parameters
+    ----------
+    out
+        Dimensions in logical order; items as `dtype` is stored.
+    steps
+        For each dimension, how many elements of the stream neighbours are apart.
+    """
     kernel, path = _chosen()
+    # Far tails are rare enough to have one implementation only.
     if kernel is None or made.far is not None:
-        # Far tails are rare enough to have one implementation only.
-        for first in range(0, flat.size, _REFERENCE_CHUNK):
-            last = min(first + _REFERENCE_CHUNK, flat.size)
-            flat[first:last] = elements(made, key, begin + first, begin + last, dtype)
+        _fill_by_reference(out, made, key, begin, steps, dtype)
+    else:
+        lowered = _lowered(made, dtype)
+        kernel.fill(out, lowered, key.words, begin, list(steps), _workers(threads, out.size), path)
+
+
+def _fill_by_reference(
+    out: NDArray[Any], made: Recipe, key: StreamKey, begin: int, steps: tuple[int, ...], dtype: str
+) -> None:
+    if out.size == 0:
         return
-    arguments = _arguments(made, key, begin, dtype, _workers(threads, flat.size))
-    kernel.fill(flat.view("u1"), **arguments, path=path)
-
-
-def fill_turned(turned: Turned, made: Recipe, key: StreamKey, dtype: str, threads: int | None) -> bool:
-    """Write a whole turned tensor by tiles, if the kernel is there; say whether it was."""
-    kernel, path = _chosen()
-    if kernel is None or made.far is not None:
-        return False
-    size = turned.rows * math.prod(turned.shape)
-    for place, origin in enumerate(turned.origins):
-        kernel.fill_turned(
-            turned.memory.view("u1"),
-            **_arguments(made, key, place * size, dtype, _workers(threads, size)),
-            path=path,
-            origin=origin,
-            rows=turned.rows,
-            shape=list(turned.shape),
-            strides=list(turned.strides),
-        )
-    return True
+    # Dimensions that continue each other are one run of the stream, evenly spaced.
+    depth, step = out.ndim, steps[-1] if steps else 1
+    while depth > 0 and steps[depth - 1] == step * math.prod(out.shape[depth:]):
+        depth -= 1
+    run = math.prod(out.shape[depth:])
+    # What lies between is drawn and not used, unless it is too much.
+    at_once = max(1, _REFERENCE_CHUNK // step)
+    for index in itertools.product(*map(range, out.shape[:depth])):
+        first = begin + sum(i * apart for i, apart in zip(index, steps, strict=False))
+        part = out[(*index, ...)]
+        for start in range(0, run, at_once):
+            end = min(start + at_once, run)
+            values = elements(made, key, first + start * step, first + (end - 1) * step + 1, dtype)[::step]
+            if end - start == run:
+                part[...] = values.reshape(part.shape)
+            else:
+                part.flat[start:end] = values
 
 
 def _chosen() -> tuple[ModuleType | None, str]:
@@ -99,19 +159,33 @@ def _chosen() -> tuple[ModuleType | None, str]:
     return kernel, path
 
 
-def _arguments(made: Recipe, key: StreamKey, begin: int, dtype: str, threads: int) -> dict[str, Any]:
-    """What both fills of the kernel take."""
-    return {
-        "dtype": DTYPES.index(dtype),
-        "begin": begin,
-        "key": key.words,
-        "kind": int(made.kind),
-        "wide": made.wide,
-        "numbers": (made.scale, made.shift, made.low, made.high),
-        "start": made.start,
-        "width": made.width,
-        "threads": threads,
-    }
+@lru_cache(maxsize=_RECIPES)
+def _lowered_draw(draw: Draw, dtype: str) -> Any:
+    made = recipe(draw, dtype)
+    return None if made.far is not None else _lowered(made, dtype)
+
+
+@lru_cache(maxsize=_RECIPES)
+def _lowered(made: Recipe, dtype: str) -> Any:
+    """A recipe as the kernel holds it."""
+    kernel = _kernel()
+    return kernel and kernel.Recipe(
+        dtype=DTYPES.index(dtype),
+        kind=int(made.kind),
+        wide=made.wide,
+        scale=made.scale,
+        shift=made.shift,
+        low=made.low,
+        high=made.high,
+        start=made.start,
+        width=made.width,
+    )
+
+
+@lru_cache(maxsize=64)
+def _stores(stored: np.dtype[Any], dtype: str) -> bool:
+    """Whether arrays of a NumPy dtype hold what `dtype` names, as values or patterns."""
+    return dtype in DTYPES and stored == np.dtype(format_of(dtype).storage) and stored.isnative
 
 
 def _workers(threads: int | None, size: int) -> int:

@@ -10,14 +10,16 @@ from numpy.typing import NDArray
 from fanin.errors import InputError, explain
 from fanin.records.axes import Axes
 from fanin.records.draw import Constant, Draw, Structured
-from fanin.sampling.backends import backend, fill_flat, fill_turned
+from fanin.sampling.backends import backend, draw_whole, fill_region
 from fanin.sampling.cast import DTYPES, encode, format_of
-from fanin.sampling.layout import blocks, flat_view, logical_view, turned_view
-from fanin.sampling.recipe import Recipe, constant, recipe
+from fanin.sampling.layout import flat_view, in_order
+from fanin.sampling.outputs import check_threads, checked_output
+from fanin.sampling.recipe import constant, recipe
+from fanin.sampling.slices import Region, region
 from fanin.sampling.streams import StreamKey, stream_key
 from fanin.sampling.structured import fill_structured
 
-__all__ = ["DTYPES", "backend", "fill", "fill_range", "generate"]
+__all__ = ["DTYPES", "backend", "fill", "fill_range", "fill_slice", "generate"]
 
 
 def fill(
@@ -64,17 +66,77 @@ def fill(
     >>> bool(np.isfinite(weight).all())
     True
     """
-    dtype = _checked_output(out, dtype)
-    key = stream_key(seed, name)
-    _check_threads(threads)
-    out = out.view(format_of(dtype).storage) if out.dtype.name == dtype else out
-    logical = logical_view(out, axes)
-    if isinstance(draw, Constant):
-        out[...] = _rounded(np.array(constant(draw, dtype)), dtype)
-    elif isinstance(draw, Structured):
+    if (
+        type(out) is np.ndarray
+        and (threads is None or threads >= 1)
+        and (axes is None or in_order(axes, out.shape))
+        and draw_whole(out, draw, seed, name, dtype, threads)
+    ):
+        return
+    if isinstance(draw, Structured):
+        dtype, _ = _checked(out, dtype, seed, name, threads)
+        out = _patterns(out, dtype)
         fill_structured(out, draw, seed=seed, name=name, axes=axes, dtype=dtype, threads=threads)
     else:
-        _fill_elementwise(logical, recipe(draw, dtype), key, dtype, threads)
+        whole = tuple(slice(0, n) for n in np.shape(out))
+        _fill_slice(out, draw, np.shape(out), whole, seed, name, axes, dtype, threads)
+
+
+def fill_slice(
+    out: NDArray[Any],
+    draw: Draw,
+    *,
+    shape: tuple[int, ...],
+    index: tuple[slice, ...],
+    seed: int,
+    name: str | tuple[str, ...],
+    axes: Axes | None = None,
+    dtype: str | None = None,
+    threads: int | None = None,
+) -> None:
+    """Fill the part ``whole[index]`` of a tensor without making the tensor.
+
+    ``out[i] = round(f(version, seed, name, j))``, j the index in the whole logical tensor of the element
+    that part's element i is: the same numbers as ``fill`` and then ``[index]``, whatever the tensor's size.
+
+    Parameters
+    ----------
+    out
+        The part as stored, any strides; types as in `fill`.
+    draw
+        What to draw. A structured draw's elements depend on each other: it is made whole and then cut.
+    shape
+        Shape of the whole tensor as stored; up to 2**64 elements.
+    index
+        One slice a stored dimension, with ``0 <= start <= stop <= extent`` and a step of at least 1; JAX's
+        ``make_array_from_callback`` hands over just this.
+    axes
+        Roles of the stored dimensions, of the whole as of the part.
+    seed, name, dtype, threads
+        As in `fill`.
+
+    Raises
+    ------
+    InputError
+        Anything that cannot be served; `out` is then untouched.
+
+    Examples
+    --------
+    >>> from fanin.records.draw import Normal
+    >>> whole, shard = np.empty((6, 4), np.float32), np.empty((3, 4), np.float32)
+    >>> fill(whole, Normal(std=1.0), seed=0, name="w")
+    >>> cut = (slice(3, 6), slice(None))
+    >>> fill_slice(shard, Normal(std=1.0), shape=(6, 4), index=cut, seed=0, name="w")
+    >>> bool((shard == whole[cut]).all())
+    True
+    """
+    if isinstance(draw, Structured):
+        dtype, _ = _checked(out, dtype, seed, name, threads)
+        out = _patterns(out, dtype)
+        region(out, shape, index, axes)
+        out[...] = generate(draw, shape, seed=seed, name=name, axes=axes, dtype=dtype)[index]
+    else:
+        _fill_slice(out, draw, shape, index, seed, name, axes, dtype, threads)
 
 
 def fill_range(
@@ -116,9 +178,7 @@ def fill_range(
     >>> bool((part == whole[4:7]).all())
     True
     """
-    dtype = _checked_output(out, dtype)
-    key = stream_key(seed, name)
-    _check_threads(threads)
+    dtype, key = _checked(out, dtype, seed, name, threads)
     if out.ndim != 1 or flat_view(out) is None or isinstance(draw, Structured):
         raise InputError(
             explain(
@@ -136,11 +196,7 @@ def fill_range(
                 rule="Element indices lie in [0, 2**64)",
             )
         )
-    out = out.view(format_of(dtype).storage) if out.dtype.name == dtype else out
-    if isinstance(draw, Constant):
-        out[...] = _rounded(np.array(constant(draw, dtype)), dtype)
-    else:
-        fill_flat(out, recipe(draw, dtype), key, begin, dtype, threads)
+    _fill_part(_patterns(out, dtype), (begin, (1,)), draw, key, dtype, threads)
 
 
 def generate(
@@ -169,20 +225,30 @@ def generate(
     return out
 
 
-def _fill_elementwise(
-    logical: NDArray[Any], made: Recipe, key: StreamKey, dtype: str, threads: int | None
+def _fill_slice(
+    out: NDArray[Any],
+    draw: Draw,
+    shape: tuple[int, ...],
+    index: tuple[slice, ...],
+    seed: int,
+    name: str | tuple[str, ...],
+    axes: Axes | None,
+    dtype: str | None,
+    threads: int | None,
 ) -> None:
-    flat = flat_view(logical)
-    if flat is not None:
-        fill_flat(flat, made, key, 0, dtype, threads)
-        return
-    turned = turned_view(logical)
-    if turned is not None and fill_turned(turned, made, key, dtype, threads):
-        return
-    for begin, part in blocks(logical):
-        values = np.empty(part.shape, part.dtype)
-        fill_flat(values.reshape(-1), made, key, begin, dtype, threads)
-        part[...] = values
+    dtype, key = _checked(out, dtype, seed, name, threads)
+    part, place = region(_patterns(out, dtype), shape, index, axes)
+    _fill_part(part, place, draw, key, dtype, threads)
+
+
+def _fill_part(
+    part: NDArray[Any], place: Region, draw: Draw, key: StreamKey, dtype: str, threads: int | None
+) -> None:
+    if isinstance(draw, Constant):
+        part[...] = _rounded(np.array(constant(draw, dtype)), dtype)
+    else:
+        begin, steps = place
+        fill_region(part, recipe(draw, dtype), key, begin, steps, dtype, threads)
 
 
 def _rounded(values: NDArray[np.float64], dtype: str) -> NDArray[Any]:
@@ -190,55 +256,15 @@ def _rounded(values: NDArray[np.float64], dtype: str) -> NDArray[Any]:
     return values if dtype == "float64" else encode(values.astype(np.float32), dtype)
 
 
-def _checked_output(out: object, dtype: str | None) -> str:
-    """The name of the dtype to write, or an error."""
-    if not isinstance(out, np.ndarray):
-        raise InputError(
-            explain(
-                "The output is no NumPy array",
-                received=type(out).__name__,
-                rule="fill writes into a numpy.ndarray in place",
-            )
-        )
-    stored = out.dtype.name
-    wanted = stored if dtype is None else dtype
-    if dtype is None and stored not in DTYPES:
-        raise InputError(
-            explain(
-                "The output's dtype says no floating-point format",
-                received=f"an array of {stored} without dtype",
-                rule="Served are " + ", ".join(DTYPES),
-                remedy="For bit patterns name the format, for example dtype='bfloat16'",
-            )
-        )
-    storage = format_of(wanted).storage
-    if stored not in (wanted, storage) or not out.dtype.isnative:
-        raise InputError(
-            explain(
-                "The output's dtype does not match",
-                received=f"an array of {out.dtype.str} ({stored}) for dtype {wanted!r}",
-                rule=f"{wanted} is stored as native {storage}",
-                remedy=f"Pass an array of {storage}",
-            )
-        )
-    if not out.flags.writeable:
-        raise InputError(
-            explain(
-                "The output is read-only",
-                received=f"an array of shape {out.shape} with writeable=False",
-                rule="fill writes in place",
-                remedy="Pass a writeable array, or use generate",
-            )
-        )
-    return wanted
+def _checked(
+    out: object, dtype: str | None, seed: int, name: str | tuple[str, ...], threads: int | None
+) -> tuple[str, StreamKey]:
+    named = checked_output(out, dtype)
+    key = stream_key(seed, name)
+    check_threads(threads)
+    return named, key
 
 
-def _check_threads(threads: int | None) -> None:
-    if threads is not None and (isinstance(threads, bool) or threads < 1):
-        raise InputError(
-            explain(
-                "The number of threads is not positive",
-                received=f"threads={threads!r}",
-                rule="threads is a whole number of at least 1, or None for all processors",
-            )
-        )
+def _patterns(out: NDArray[Any], dtype: str) -> NDArray[Any]:
+    """An array of a dtype that NumPy does not have itself, seen as its bit patterns."""
+    return out.view(format_of(dtype).storage) if out.dtype.name == dtype else out

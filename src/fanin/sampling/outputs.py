@@ -1,0 +1,93 @@
+"""What may be filled: the checks of outputs and threads that every door of the engine makes."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fanin.errors import InputError, explain
+from fanin.sampling.cast import DTYPES, format_of
+
+__all__ = ["check_threads", "checked_output"]
+
+
+def checked_output(out: object, dtype: str | None) -> str:
+    """The name of the dtype to write, or an error.
+
+    Raises
+    ------
+    InputError
+        No NumPy array, items that do not hold `dtype`, read-only memory, or elements that share memory.
+    """
+    if not isinstance(out, np.ndarray):
+        raise InputError(
+            explain(
+                "The output is no NumPy array",
+                received=type(out).__name__,
+                rule="fill writes into a numpy.ndarray in place",
+            )
+        )
+    stored = out.dtype.name
+    wanted = stored if dtype is None else dtype
+    if dtype is None and stored not in DTYPES:
+        raise InputError(
+            explain(
+                "The output's dtype says no floating-point format",
+                received=f"an array of {stored} without dtype",
+                rule="Served are " + ", ".join(DTYPES),
+                remedy="For bit patterns name the format, for example dtype='bfloat16'",
+            )
+        )
+    storage = format_of(wanted).storage
+    if stored not in (wanted, storage) or not out.dtype.isnative:
+        raise InputError(
+            explain(
+                "The output's dtype does not match",
+                received=f"an array of {out.dtype.str} ({stored}) for dtype {wanted!r}",
+                rule=f"{wanted} is stored as native {storage}",
+                remedy=f"Pass an array of {storage}",
+            )
+        )
+    if not out.flags.writeable:
+        raise InputError(
+            explain(
+                "The output is read-only",
+                received=f"an array of shape {out.shape} with writeable=False",
+                rule="fill writes in place",
+                remedy="Pass a writeable array, or use generate",
+            )
+        )
+    if _overlaps(out):
+        raise InputError(
+            explain(
+                "Elements of the output share memory",
+                received=f"an array of shape {out.shape} with strides {out.strides}",
+                rule="Each element has memory of its own, or its value would depend on the order of writing",
+                remedy="Pass a copy, or use generate",
+            )
+        )
+    return wanted
+
+
+def check_threads(threads: int | None) -> None:
+    """Refuse numbers of threads that are not positive."""
+    if threads is not None and (isinstance(threads, bool) or threads < 1):
+        raise InputError(
+            explain(
+                "The number of threads is not positive",
+                received=f"threads={threads!r}",
+                rule="threads is a whole number of at least 1, or None for all processors",
+            )
+        )
+
+
+def _overlaps(out: NDArray[np.generic]) -> bool:
+    """Whether some step is shorter than what lies within it (enough, for arrays that slicing makes)."""
+    if out.flags.c_contiguous or out.size == 0:
+        return False
+    reach = out.itemsize
+    for step, extent in sorted((abs(s), n) for s, n in zip(out.strides, out.shape, strict=True) if n > 1):
+        if step < reach:
+            return True
+        reach = step * (extent - 1) + reach
+    return False
