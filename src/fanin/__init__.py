@@ -37,6 +37,7 @@ from fanin.schemes.uniform import uniform
 from fanin.schemes.variance_scaling import variance_scaling
 
 if TYPE_CHECKING:
+    from fanin.explanations.subject import explain
     from fanin.records.plan import Plan
     from fanin.schemes.sample import sample
 
@@ -55,6 +56,7 @@ __all__ = [
     "constant",
     "delta_orthogonal",
     "dirac",
+    "explain",
     "glorot_normal",
     "glorot_truncated_normal",
     "glorot_uniform",
@@ -78,7 +80,7 @@ __all__ = [
 ]
 
 # Where names that need more than the laws come from; most runs of a tool need neither.
-_LATER = {"Plan": "fanin.records.plan", "sample": "fanin.schemes.sample"}
+_LATER = {"explain": "fanin.explanations.subject", "Plan": "fanin.records.plan", "sample": "fanin.schemes.sample"}
 _FRONT_ENDS = frozenset({"jax", "torch"})
 
 

@@ -18,6 +18,7 @@ from fanin._version import __version__
 from fanin.cli.commands.bits import bits
 from fanin.cli.commands.check import check
 from fanin.cli.commands.demo import demo
+from fanin.cli.commands.explain import explain
 from fanin.cli.commands.init import init
 from fanin.cli.commands.list import list_
 from fanin.cli.commands.plan import plan
@@ -38,7 +39,7 @@ def fanin() -> None:
     """
 
 
-for _command in (plan, init, check, demo, list_, bits):
+for _command in (plan, init, check, demo, list_, explain, bits):
     fanin.add_command(_command)
 
 

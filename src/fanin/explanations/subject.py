@@ -1,0 +1,137 @@
+"""The one door of this room: a name in, an explanation out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from fanin.errors import InputError, nearest
+from fanin.errors import explain as composed
+from fanin.explanations import topics
+from fanin.explanations.activation import explain_activation
+from fanin.explanations.layers import LAYERS, layer_axes
+from fanin.explanations.scheme import explain_scheme
+from fanin.laws.activations import ACTIVATIONS, ALIASES
+from fanin.records.axes import Axes
+from fanin.records.explanation import Explanation
+from fanin.schemes import registry
+
+__all__ = ["explain", "known"]
+
+_MATRIX = (256, 784)
+_KERNEL = 3
+_CHANNELS = (64, 32)
+
+
+def known() -> tuple[str, ...]:
+    """Every name that `explain` takes: schemes, their other names, activations and topics."""
+    return (*registry.names(), *registry.aliases(), *ACTIVATIONS, *ALIASES, *topics.catalogue())
+
+
+def explain(
+    name: str,
+    *,
+    shape: Sequence[int] | None = None,
+    layer: str | None = None,
+    axes: Axes | str | None = None,
+    groups: int = 1,
+    stride: int = 1,
+    activation: str | None = None,
+    dtype: str | None = None,
+    depth: int = 50,
+    **parameters: Any,
+) -> Explanation:
+    """Explain a scheme for a shape, an activation, or one of the questions that people ask.
+
+    For ``he_normal`` and a shape ``(out, in)``: ``Var[w] = 1 / (in E f²)``, why, and what follows.
+
+    Parameters
+    ----------
+    name
+        A scheme or its other name, an activation, or a topic such as ``"six-and-two"``.
+    shape
+        Of the weight; without one, an example is used and said to be one.
+    layer
+        Kind of layer, such as ``"conv2d"``; gives the roles of the dimensions.
+    axes
+        The roles themselves, instead of a layer: ``"in out"``.
+    groups, stride
+        Of a convolution.
+    activation
+        Of the layer's input.
+    dtype
+        Say what rounding to it does.
+    depth
+        Number of layers that topics compute with.
+    **parameters
+        Those of the scheme, by keyword.
+
+    Returns
+    -------
+    Explanation
+        A record that prints; every figure in it is computed by the laws.
+
+    Raises
+    ------
+    UnknownNameError
+        Nothing has this name; the message has the nearest.
+    InputError
+        A shape, a layer or parameters that do not fit.
+
+    Examples
+    --------
+    >>> told = explain("he_normal", shape=(256, 784))
+    >>> told.number("std") == (2 / 784) ** 0.5
+    True
+    >>> round(explain("gelu").number("forward gain"), 4)
+    1.5335
+    """
+    if name in topics.catalogue():
+        return topics.get(name, depth=depth)
+    if name in registry.names() or name in registry.aliases():
+        size, note = _shape(shape, layer, axes)
+        roles = axes
+        if layer is not None and axes is None:
+            roles = layer_axes(layer, size, groups=groups, stride=stride)
+        elif layer is None and axes is None and (groups, stride) != (1, 1):
+            raise InputError(
+                composed(
+                    "Groups and strides belong to a convolution",
+                    received=f"groups={groups}, stride={stride}, no layer",
+                    remedy="Name it, for example layer='conv2d'",
+                )
+            )
+        told = explain_scheme(name, size, roles, activation=activation, dtype=dtype, parameters=parameters)
+        return _noting(told, note)
+    if name.partition("(")[0].strip().lower() in {*ACTIVATIONS, *ALIASES}:
+        return explain_activation(name)
+    raise nearest(name, known(), kind="subject")
+
+
+def _shape(
+    shape: Sequence[int] | None, layer: str | None, axes: Axes | str | None
+) -> tuple[tuple[int, ...], str]:
+    if layer is not None and axes is not None:
+        raise InputError(
+            composed(
+                "A layer gives the axes",
+                received=f"layer={layer!r}, axes='{axes}'",
+                remedy="Give one of them",
+            )
+        )
+    if shape is not None:
+        return tuple(int(n) for n in shape), ""
+    rank = 2
+    if layer is not None:
+        if layer not in LAYERS:
+            raise nearest(layer, LAYERS, kind="layer")
+        rank = len(LAYERS[layer])
+    elif axes is not None:
+        rank = len(axes.roles) if isinstance(axes, Axes) else len(axes.split())
+    size = _MATRIX[:rank] if rank <= 2 else (*_CHANNELS, *[_KERNEL] * (rank - 2))
+    return size, f"No shape was given: the figures are those of {' × '.join(map(str, size))}, as an example."
+
+
+def _noting(told: Explanation, note: str) -> Explanation:
+    return replace(told, notes=(*told.notes, note)) if note else told
