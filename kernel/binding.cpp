@@ -15,8 +15,8 @@
 #include <tuple>
 #include <vector>
 
-#include "fanin/blake2b.hpp"
 #include "fanin/fill.hpp"
+#include "fanin/keys.hpp"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -124,31 +124,27 @@ std::string_view utf8(nb::handle text) {
 }
 
 // The short way for the commonest case, a whole array of one run of memory and a name of one text: key and
-// all. False where it is anything else, with nothing written.
+// all. False where it is anything else, or a path is forced, with nothing written.
 bool draw(nb::handle out, const Recipe& recipe, std::uint64_t seed, nb::handle name, unsigned threads) {
-    if (!PyUnicode_CheckExact(name.ptr())) return false;
+    // os.environ keeps the process's environment up to date.
+    const char* const forced = std::getenv("FANIN_KERNEL");
+    if ((forced != nullptr && *forced != 0) || !PyUnicode_CheckExact(name.ptr())) return false;
     const std::string_view text = utf8(name);
     const Memory memory(out);
     const Py_buffer& view = *memory;
     if (text.empty() || !PyBuffer_IsContiguous(&view, 'C')) return false;
     check_item(view, recipe);
     const std::size_t count = static_cast<std::size_t>(view.len / view.itemsize);
-    const fanin::Key key = fanin::stream_key(seed, {text}, "weight");
+    const fanin::Key key = fanin::stream_key(seed, &text, 1, "weight");
     const fanin::Path& path = **fanin::available_paths();
     // Too little to be worth a change of hands.
     constexpr std::size_t small = 4096;
     if (count <= small && reinterpret_cast<std::uintptr_t>(view.buf) % fanin::item_size(recipe.dtype) == 0) {
-        fanin::fill(path, view.buf, recipe.dtype, 0, count, key, recipe.numbers, 1);
+        fanin::fill_run(path, view.buf, recipe.dtype, 0, count, key, recipe.numbers);
     } else {
         run(view, recipe, 0, {{count, 1, view.itemsize}}, key, threads, path);
     }
     return true;
-}
-
-// What FANIN_KERNEL says now; os.environ keeps the process's environment up to date.
-std::string forced() {
-    const char* const value = std::getenv("FANIN_KERNEL");
-    return value == nullptr ? "" : value;
 }
 
 void words(Bytes out, std::uint64_t begin, KeyWords key, const std::string& path) {
@@ -186,7 +182,6 @@ NB_MODULE(_kernel, module) {
              "start"_a, "width"_a);
     module.def("fill", &fill, "out"_a, "recipe"_a, "key"_a, "begin"_a, "steps"_a.none(), "threads"_a, "path"_a);
     module.def("draw", &draw, "out"_a, "recipe"_a, "seed"_a, "name"_a, "threads"_a);
-    module.def("forced", &forced);
     // noconvert: nanobind would otherwise fill a converted copy in silence.
     module.def("words", &words, "out"_a.noconvert(), "begin"_a, "key"_a, "path"_a);
     module.def("normals", &normals, "words"_a.noconvert(), "out"_a.noconvert(), "path"_a);

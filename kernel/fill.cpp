@@ -314,6 +314,11 @@ bool fill_region(const Path& path, void* out, Dtype dtype, std::uint64_t begin, 
     return (aligned && plain ? fill_lines : fill_tiles)(job, plan, begin, others, threads, stop);
 }
 
+void fill_run(const Path& path, void* out, Dtype dtype, std::uint64_t begin, std::size_t count, const Key& key,
+              const Recipe& recipe) {
+    (count < least_run ? single_part : fill_part)(path, out, dtype, begin, count, key, recipe);
+}
+
 bool fill(const Path& path, void* out, Dtype dtype, std::uint64_t begin, std::size_t count, const Key& key,
           const Recipe& recipe, unsigned threads, const Stop& stop) {
     return fill_region(path, out, dtype, begin, {{count, 1, static_cast<std::ptrdiff_t>(item_size(dtype))}}, key, recipe,

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "fanin/fill.hpp"
+#include "fanin/keys.hpp"
 
 namespace {
 
@@ -132,6 +133,16 @@ int main(int count, char** arguments) {
         const bool good = block[0] == word("word0") && block[1] == word("word1") &&
                           block[2] == word("word2") && block[3] == word("word3");
         check(good, "philox4x32_10.csv", "portable", i);
+    }
+
+    const std::vector<Row> keys = read(directory + "/keys.csv");
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+        const std::vector<std::string> parts = split(keys[i].at("name"), '|');
+        const std::vector<std::string_view> name(parts.begin(), parts.end());
+        const fanin::Key key = fanin::stream_key(integer(keys[i], "seed"), name.data(), name.size(), keys[i].at("role"));
+        const bool good = key.key0 == integer(keys[i], "key0") && key.key1 == integer(keys[i], "key1") &&
+                          key.counter2 == integer(keys[i], "counter2") && key.counter3 == integer(keys[i], "counter3");
+        check(good, "keys.csv", "any", i);
     }
 
     const std::vector<Row> streams = read(directory + "/streams.csv");

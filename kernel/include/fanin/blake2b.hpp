@@ -1,18 +1,13 @@
-// BLAKE2b (RFC 7693) without a key, and with it the key of a stream (SPEC.md, section 1).
+// BLAKE2b (RFC 7693) without a key.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <string>
-#include <string_view>
-#include <vector>
 
 #include "fanin/philox.hpp"
 
 namespace fanin {
-
-constexpr std::uint32_t stream_version = 1;
 
 struct Blake2b {
     std::uint64_t state[8];
@@ -20,11 +15,10 @@ struct Blake2b {
 
 static inline std::uint64_t rotate_right(std::uint64_t value, int by) { return value >> by | value << (64 - by); }
 
-// Numbers are little-endian in every message, whatever the processor's order.
-static inline std::uint64_t little_endian(const unsigned char* bytes, int count) {
-    std::uint64_t value = 0;
-    for (int i = count; i-- > 0;) value = value << 8 | bytes[i];
-    return value;
+// Words are little-endian, whatever the processor's order; compilers see one load here.
+static inline std::uint64_t blake2b_word(const unsigned char* b) {
+    const auto byte = [b](int i) { return static_cast<std::uint64_t>(b[i]) << (8 * i); };
+    return byte(0) | byte(1) | byte(2) | byte(3) | byte(4) | byte(5) | byte(6) | byte(7);
 }
 
 constexpr std::uint64_t blake2b_start[8] = {0x6A09E667F3BCC908u, 0xBB67AE8584CAA73Bu, 0x3C6EF372FE94F82Bu,
@@ -41,13 +35,14 @@ constexpr unsigned char blake2b_order[10][16] = {
 // Mix in one block of 128 bytes, after which `length` bytes of the message have been seen.
 static inline void blake2b_block(Blake2b& hash, const unsigned char* block, std::uint64_t length, bool last) {
     std::uint64_t m[16], v[16];
-    for (int i = 0; i < 16; ++i) m[i] = little_endian(block + 8 * i, 8);
+    for (int i = 0; i < 16; ++i) m[i] = blake2b_word(block + 8 * i);
     for (int i = 0; i < 8; ++i) {
         v[i] = hash.state[i];
         v[i + 8] = blake2b_start[i];
     }
     v[12] ^= length;  // messages of 2^64 bytes are not served
     if (last) v[14] = ~v[14];
+FANIN_UNROLL
     for (int round = 0; round < 12; ++round) {
         const unsigned char* const order = blake2b_order[round % 10];
         const auto mix = [&](int a, int b, int c, int d, int i) {
@@ -77,26 +72,6 @@ static inline Blake2b blake2b(const unsigned char* message, std::size_t length, 
     std::memcpy(block, message + done, length - done);
     blake2b_block(hash, block, length, true);
     return hash;
-}
-
-// The key of (version, seed, name, role), from UTF-8.
-static inline Key stream_key(std::uint64_t seed, const std::vector<std::string_view>& name, std::string_view role) {
-    std::string message = "fanin stream";
-    const auto number = [&](std::uint64_t value, int bytes) {
-        for (int i = 0; i < bytes; ++i) message.push_back(static_cast<char>(value >> (8 * i) & 0xFF));
-    };
-    number(stream_version, 4);
-    number(seed, 8);
-    number(name.size(), 4);
-    const auto text = [&](std::string_view part) {
-        number(part.size(), 4);
-        message.append(part);
-    };
-    for (const std::string_view part : name) text(part);
-    text(role);
-    const Blake2b hash = blake2b(reinterpret_cast<const unsigned char*>(message.data()), message.size(), 16);
-    return {static_cast<std::uint32_t>(hash.state[0]), static_cast<std::uint32_t>(hash.state[0] >> 32),
-            static_cast<std::uint32_t>(hash.state[1]), static_cast<std::uint32_t>(hash.state[1] >> 32)};
 }
 
 }  // namespace fanin

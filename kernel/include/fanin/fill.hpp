@@ -66,4 +66,8 @@ bool fill_region(const Path& path, void* out, Dtype dtype, std::uint64_t begin, 
 bool fill(const Path& path, void* out, Dtype dtype, std::uint64_t begin, std::size_t count, const Key& key,
           const Recipe& recipe, unsigned threads, const Stop& stop = {});
 
+// The same at once, on the caller's thread: for few elements. Memory is aligned to items.
+void fill_run(const Path& path, void* out, Dtype dtype, std::uint64_t begin, std::size_t count, const Key& key,
+              const Recipe& recipe);
+
 }  // namespace fanin

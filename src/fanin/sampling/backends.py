@@ -22,9 +22,9 @@ from fanin.sampling.streams import StreamKey
 __all__ = ["VARIABLE", "backend", "draw_whole", "fill_flat", "fill_region"]
 
 VARIABLE = "FANIN_KERNEL"
-"""Environment variable that forces a path: off, portable, avx2, avx512 or neon (unset or auto: the best)."""
+"""Environment variable that forces a path: off, portable, avx2 or avx512 (unset or auto: the best)."""
 
-_PATHS = ("auto", "portable", "avx2", "avx512", "neon")
+_PATHS = ("auto", "portable", "avx2", "avx512")
 _REFERENCE_CHUNK = 1 << 16
 """Elements at a time in the reference: its temporaries stay in the cache."""
 _PER_THREAD = 1 << 16
@@ -67,20 +67,16 @@ def draw_whole(
     False where anything asks for the long way, which checks each argument and says what is wrong; the
     output is then untouched.
     """
-    kernel = _kernel()
-    if kernel is None or kernel.forced() or type(draw) not in _ELEMENTWISE:
+    if type(seed) is not int or not 0 <= seed < _SEED_END or type(draw) not in _ELEMENTWISE:
         return False
-    stored = out.dtype
-    named = _NAMES.get(stored) if dtype is None else dtype if _stores(stored, dtype) else None
-    if named is None or type(seed) is not int or not 0 <= seed < _SEED_END:
-        return False
-    lowered = _lowered_draw(draw, named)
+    lowered = _lowered_draw(draw, dtype, out.dtype)
     if lowered is None:
         return False
     size = out.size
     workers = 1 if size < 2 * _PER_THREAD else _workers(threads, size)
     try:
-        return bool(kernel.draw(out, lowered, seed, name, workers))
+        # A recipe is lowered only where there is a kernel.
+        return bool(_kernel().draw(out, lowered, seed, name, workers))  # type: ignore[union-attr]
     except (ValueError, BufferError):
         return False
 
@@ -133,7 +129,8 @@ def _fill_by_reference(
     at_once = max(1, _REFERENCE_CHUNK // step)
     for index in itertools.product(*map(range, out.shape[:depth])):
         first = begin + sum(i * apart for i, apart in zip(index, steps, strict=False))
-        part = out[(*index, ...)]
+        place: Any = (*index, ...)
+        part = out[place]
         for start in range(0, run, at_once):
             end = min(start + at_once, run)
             values = elements(made, key, first + start * step, first + (end - 1) * step + 1, dtype)[::step]
@@ -160,9 +157,13 @@ def _chosen() -> tuple[ModuleType | None, str]:
 
 
 @lru_cache(maxsize=_RECIPES)
-def _lowered_draw(draw: Draw, dtype: str) -> Any:
-    made = recipe(draw, dtype)
-    return None if made.far is not None else _lowered(made, dtype)
+def _lowered_draw(draw: Draw, dtype: str | None, stored: np.dtype[Any]) -> Any:
+    """A draw as the kernel holds it, or None where the long way has something to say."""
+    named = _NAMES.get(stored) if dtype is None else dtype
+    if named not in DTYPES or stored != np.dtype(format_of(named).storage) or not stored.isnative:
+        return None
+    made = recipe(draw, named)
+    return None if made.far is not None else _lowered(made, named)
 
 
 @lru_cache(maxsize=_RECIPES)
@@ -180,12 +181,6 @@ def _lowered(made: Recipe, dtype: str) -> Any:
         start=made.start,
         width=made.width,
     )
-
-
-@lru_cache(maxsize=64)
-def _stores(stored: np.dtype[Any], dtype: str) -> bool:
-    """Whether arrays of a NumPy dtype hold what `dtype` names, as values or patterns."""
-    return dtype in DTYPES and stored == np.dtype(format_of(dtype).storage) and stored.isnative
 
 
 def _workers(threads: int | None, size: int) -> int:
