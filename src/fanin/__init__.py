@@ -24,6 +24,7 @@ from fanin.records.axes import Axes, Role
 from fanin.schemes.base import Scheme
 from fanin.schemes.constant import constant, ones, zeros
 from fanin.schemes.delta_orthogonal import delta_orthogonal
+from fanin.schemes.dialects.dialect import Dialect, dialect
 from fanin.schemes.glorot import glorot_normal, glorot_truncated_normal, glorot_uniform
 from fanin.schemes.he import he_normal, he_truncated_normal, he_uniform
 from fanin.schemes.identity import dirac, identity
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Axes",
+    "Dialect",
     "FaninError",
     "InputError",
     "ModelError",
@@ -55,6 +57,7 @@ __all__ = [
     "__version__",
     "constant",
     "delta_orthogonal",
+    "dialect",
     "dirac",
     "explain",
     "glorot_normal",

@@ -13,6 +13,7 @@ from typing import Any
 import fanin.schemes
 from fanin.errors import InputError, explain, nearest
 from fanin.schemes.base import Entry, Scheme
+from fanin.schemes.dialects.dialect import dialect
 
 __all__ = ["aliases", "entries", "entry", "get", "names"]
 
@@ -24,7 +25,7 @@ def entries() -> Mapping[str, Entry]:
     """Every scheme by its own name, in alphabetical order."""
     found: dict[str, Entry] = {}
     for module in pkgutil.iter_modules(fanin.schemes.__path__):
-        if module.name not in _NO_FAMILY:
+        if not module.ispkg and module.name not in _NO_FAMILY:
             family = importlib.import_module(f"fanin.schemes.{module.name}")
             found |= {one.name: one for one in family.SCHEMES}
     return MappingProxyType(dict(sorted(found.items())))
@@ -74,7 +75,7 @@ def get(name: str, **parameters: Any) -> Scheme:
     Parameters
     ----------
     name
-        Name or alias.
+        Name or alias; or that of another system's function, as ``"keras:he_normal"``.
     **parameters
         Those of the factory, by keyword.
 
@@ -95,6 +96,9 @@ def get(name: str, **parameters: Any) -> Scheme:
     >>> get("variance_scaling", variance=0.5, mode="fan_out")
     <variance_scaling: Var[w] = 0.5 / fan_out, normal>
     """
+    system, colon, function = name.partition(":")
+    if colon:
+        return dialect(system).get(function, **parameters)
     found = entry(name)
     try:
         found.signature.bind(**parameters)

@@ -17,6 +17,7 @@ from fanin.records.draw import Draw
 from fanin.sampling.engine import DTYPES, generate
 from fanin.schemes import registry
 from fanin.schemes.base import Scheme
+from fanin.schemes.dialects.law import PeerScheme
 
 __all__ = ["draw_of", "sample", "sizes_of"]
 
@@ -47,7 +48,7 @@ def sample(
     name
         Of the weight within the model; a tuple names a part of it.
     axes
-        Roles of the dimensions; None means ``out in receptive ...``.
+        Roles of the dimensions; None means ``out in receptive ...``, or the layout of the scheme's dialect.
     dtype
         A NumPy dtype or the name of one: float16 and wider, ``"bfloat16"``, ``"float8_e4m3fn"``,
         ``"float8_e5m2"``. Narrow types are rounded once.
@@ -76,7 +77,9 @@ def sample(
     """
     sizes = sizes_of(shape)
     kind = _dtype(dtype)
-    roles = as_axes(axes, sizes)
+    if isinstance(scheme, str):
+        scheme = registry.get(scheme)
+    roles = as_axes(scheme.axes(sizes) if axes is None and isinstance(scheme, PeerScheme) else axes, sizes)
     storage = _storage(kind)
     if math.prod(sizes) == 0:
         # An empty weight has no law to break.

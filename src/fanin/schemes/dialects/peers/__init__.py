@@ -1,0 +1,1 @@
+"""One file a system: its layout, and its functions as data."""
