@@ -4,10 +4,27 @@
 >>> weight = fanin.jax.sample("he_normal", (16, 8), seed=0, name="fc1.kernel", axes="out in")
 >>> weight.shape, weight.dtype.name
 ((16, 8), 'float32')
+>>> init = fanin.jax.he_normal()  # every scheme has such a factory; layers take it for kernel_init=
+>>> init(jax.random.key(0), (8, 16)).shape
+(8, 16)
 """
 
 from __future__ import annotations
 
-from fanin.jax.engine import sample
+from collections.abc import Callable
 
-__all__ = ["sample"]
+from fanin.jax.engine import sample
+from fanin.jax.init import Initializer, factory, initializer
+from fanin.schemes import registry
+
+__all__ = ["Initializer", "initializer", "sample"]
+
+
+def __getattr__(name: str) -> Callable[..., Initializer]:
+    if name in registry.entries() or name in registry.aliases():
+        return factory(name)
+    raise AttributeError(f"module 'fanin.jax' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *registry.entries(), *registry.aliases()})
