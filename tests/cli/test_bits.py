@@ -41,7 +41,7 @@ def test_a_run_is_the_stream() -> None:
 def test_names_take_turns() -> None:
     got = told("--name", "w", "--order", "names", "--streams", "3", "--each", "5", "--count", "40")
     turns = [expected(0, f"w.{k}", 5 * r, 5 * r + 5) for r in range(3) for k in range(3)]
-    assert got == sum(turns, [])[:40]
+    assert got == [word for turn in turns for word in turn][:40]
 
 
 def test_seeds_take_turns() -> None:

@@ -6,9 +6,12 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensor
 
 from fanin.errors import InputError, explain
-from fanin.records.axes import Axes
-from fanin.records.draw import Draw
+from fanin.records.axes import Axes, as_axes
+from fanin.records.draw import Constant, Draw, Normal, TruncatedNormal, Uniform
 from fanin.sampling.engine import DTYPES, fill, generate
+from fanin.sampling.recipe import recipe
+from fanin.sampling.streams import stream_key
+from fanin.torch import twin
 from fanin.torch.names import PLAIN
 
 __all__ = ["check_writable", "dtype_name", "fill_", "memoryless", "staged"]
@@ -87,21 +90,44 @@ def staged(
 def fill_(
     tensor: torch.Tensor, draw: Draw, *, seed: int, name: str, axes: Axes | None = None
 ) -> torch.Tensor:
-    """Draw into an existing tensor: straight into its memory on the CPU, whatever its strides.
+    """Draw into an existing tensor, whatever its strides: in its own memory, on its own device.
 
+    The kernel fills memory of the CPU, the twin that of other devices; what the twin cannot draw (matrices,
+    tails beyond seven sigma) is drawn on the host and copied.
     Tensors without memory (meta, fake) and empty ones are returned as they are.
     """
     check_writable(tensor, name)
     if memoryless(tensor) or tensor.numel() == 0:
         return tensor
     with torch.no_grad():
-        if tensor.device.type == "cpu":
+        if _by_kernel(tensor):
             pattern = _PATTERNS.get(tensor.dtype)
             raw = tensor.detach() if pattern is None else tensor.detach().view(pattern)
             fill(raw.numpy(), draw, seed=seed, name=name, axes=axes, dtype=dtype_name(tensor))
             # NumPy wrote behind autograd's back: a graph that saved this tensor has to notice.
             torch.autograd.graph.increment_version(tensor)
-        else:
+        elif isinstance(draw, Constant):
+            # One number, wherever it goes.
+            as_axes(axes, tuple(tensor.shape))
+            tensor.copy_(staged(draw, (), tensor.dtype, seed=seed, name=name, axes=None))
+        elif not _by_twin(tensor, draw, seed, name, axes):
             shape = tuple(tensor.shape)
             tensor.copy_(staged(draw, shape, tensor.dtype, seed=seed, name=name, axes=axes))
     return tensor
+
+
+def _by_kernel(tensor: torch.Tensor) -> bool:
+    return tensor.device.type == "cpu"
+
+
+def _by_twin(tensor: torch.Tensor, draw: Draw, seed: int, name: str, axes: Axes | None) -> bool:
+    """Draw where the tensor is, if the twin can; say whether it did."""
+    if not isinstance(draw, Uniform | Normal | TruncatedNormal):
+        return False
+    key, made = stream_key(seed, name), recipe(draw, dtype_name(tensor))
+    if not twin.serves(made, tensor.device):
+        return False
+    roles = as_axes(axes, tuple(tensor.shape))
+    logical = tensor if roles is None else tensor.permute(roles.logical_order)
+    twin.draw_into(logical, made, key)
+    return True
