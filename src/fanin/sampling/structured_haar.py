@@ -20,11 +20,13 @@ __all__ = ["TOLERANCE", "haar", "haar_from"]
 TOLERANCE = {"float32": 1e-6, "float64": 3e-14}
 """Most that an entry of ``W / gain``, or of ``W W' - I``, differs between machines or from the exact one."""
 
-PANEL = 256
-"""Reflections in a block: products with one longer side are near the processor's peak from here on."""
+PANEL = 192
+"""Reflections in a block: fewer make the products slow, more make the work within a block grow."""
 _ROWS = 256
 """Rows updated at a time: their product is still in the cache when it is added."""
-_LEAST_INVERSE = 32
+_STEP = 64
+"""Rows of a triangle multiplied at a time."""
+_LEAST_INVERSE = 16
 """Triangles that LAPACK inverts whole; a triangle twice as large is cheaper by halves."""
 
 
@@ -79,18 +81,20 @@ def haar_from(out: NDArray[Any], rows: Callable[[int, int], NDArray[Any]]) -> No
         of the same type, which is used up.
     """
     short, long = out.shape[-2:]
+    # Fresh memory costs more than the work on it, so the products go to one place.
+    space = np.empty((*out.shape[:-2], min(_ROWS, short), long), out.dtype)
     # The last block first: then the block [first:, first:] is all that has been touched.
     for first in reversed(range(0, short, PANEL)):
         last = min(first + PANEL, short)
         x = rows(first, last)[..., first:]
         # Short vectors are nearly dependent: T is large there, and float32 would show in the last digits.
         kind = np.dtype(np.float64) if long - first <= 2 * PANEL else out.dtype
-        _widen(out[..., first:, first:], _block(x.astype(kind, copy=False)))
+        _widen(out[..., first:, first:], _block(x.astype(kind, copy=False)), space[..., first:])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Block:
-    """``H_1 ... H_b = I - V' T V``: the rows of V, those of ``T' V``, and the signs D."""
+    """``H_1 ... H_b = I - V' T V``: the rows of V, those of ``-T' V``, and the signs D."""
 
     vectors: NDArray[Any]
     products: NDArray[Any]
@@ -120,27 +124,37 @@ def _block(x: NDArray[Any]) -> _Block:
     inner = np.matmul(x, x.swapaxes(-1, -2)).astype(np.float64)
     inner[..., place, place] = half * np.square(scale, dtype=np.float64)
     t = _inverse(np.triu(inner))
-    products = np.matmul(t.swapaxes(-1, -2).astype(x.dtype), x)
+    products = _lower_times(-t.swapaxes(-1, -2).astype(x.dtype), x)
     return _Block(vectors=x, products=products, signs=-sign.astype(x.dtype))
 
 
-def _widen(out: NDArray[Any], block: _Block) -> None:
+def _widen(out: NDArray[Any], block: _Block, space: NDArray[Any]) -> None:
     """Multiply by a block, in place: ``diag(D, W) H_b ... H_1``, W what ``out[b:, b:]`` holds."""
     v, y = block.vectors, block.products
     count = v.shape[-2]
     place = np.arange(count)
-    head = np.matmul(-block.signs[..., :, None] * v[..., :count].swapaxes(-1, -2), y)
+    head = _lower_times(block.signs[..., :, None] * v[..., :count].swapaxes(-1, -2), y)
     head[..., place, place] += block.signs
     out[..., :count, :] = head
     if out.shape[-2] == count:
         return
     rest = out[..., count:, count:]
-    w = np.matmul(rest, -v[..., count:].swapaxes(-1, -2))
+    w = np.matmul(rest, v[..., count:].swapaxes(-1, -2))
     for first in range(0, rest.shape[-2], _ROWS):
         rows = slice(first, first + _ROWS)
-        update = np.matmul(w[..., rows, :], y)
+        part = w[..., rows, :]
+        update = np.matmul(part, y, out=space[..., : part.shape[-2], :] if y.dtype == space.dtype else None)
         out[..., count:, :count][..., rows, :] = update[..., :count]
         rest[..., rows, :] += update[..., count:]
+
+
+def _lower_times(lower: NDArray[Any], x: NDArray[Any]) -> NDArray[Any]:
+    """Product with lower triangular matrices, without most of their zeros."""
+    out = np.empty_like(x)
+    for first in range(0, lower.shape[-1], _STEP):
+        last = first + _STEP
+        out[..., first:last, :] = np.matmul(lower[..., first:last, :last], x[..., :last, :])
+    return out
 
 
 def _inverse(upper: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -8,12 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fanin.errors import InputError, explain
-from fanin.records.draw import Orthogonal
+from fanin.records.draw import Normal, Orthogonal
 from fanin.sampling.structured_haar import haar_from
 from fanin.sampling.structured_target import Source, Target, check_gain
 
 __all__ = ["frames", "matrices"]
 
+_NORMAL = Normal(std=1.0)
 _TOGETHER = 1 << 18
 """Elements of small matrices that are worked on at once, so that many cost little more than one."""
 
@@ -62,8 +63,10 @@ def frames(out: NDArray[Any], source: Source, number: int, role: str = "weight")
         if last - first == short:
             flat = source.normals(number * short * long, (number + count) * short * long, role)
             return flat.reshape(out.shape).astype(out.dtype, copy=False)
-        begins = [(j * short + first) * long for j in range(number, number + count)]
-        parts = [source.normals(begin, begin + (last - first) * long, role) for begin in begins]
-        return np.stack(parts).reshape(count, last - first, long).astype(out.dtype, copy=False)
+        values = np.empty((count, last - first, long), np.float32)
+        for place, part in enumerate(values):
+            begin = ((number + place) * short + first) * long
+            source.fill(part.reshape(-1), _NORMAL, begin, "float32", role)
+        return values.astype(out.dtype, copy=False)
 
     haar_from(out, rows)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import torch
 
 from fanin.errors import InputError, explain
-from fanin.records.draw import Orthogonal, Uniform
-from fanin.sampling.engine import generate
+from fanin.records.axes import Axes, Role
+from fanin.records.draw import Constant, Draw, Orthogonal, Sparse
 from fanin.torch.init_fans import check_matrix
-from fanin.torch.init_plain import draw_, draw_seed, normal_
-from fanin.torch.store import check_writable, memoryless
+from fanin.torch.init_plain import draw_, draw_seed
+from fanin.torch.store import check_writable, fill_, memoryless
 
 __all__ = ["constant_", "dirac_", "eye_", "ones_", "orthogonal_", "sparse_", "zeros_"]
+
+_COLUMNS = Axes(roles=(Role.IN, Role.OUT))
 
 
 def constant_(tensor: torch.Tensor, val: float) -> torch.Tensor:
@@ -236,13 +237,9 @@ def sparse_(
     check_writable(tensor, name)
     if memoryless(tensor) or tensor.numel() == 0:
         return tensor
-    chosen = draw_seed(seed, generator)
-    normal_(tensor, 0.0, std, seed=chosen, name=name)
-    shape = (tensor.shape[0], tensor.shape[1])
-    keys = generate(
-        Uniform(low=0.0, high=1.0), shape, seed=chosen, name=(name, "sparse rows"), dtype="float64"
-    )
-    rows = np.argsort(keys, axis=0, kind="stable")[: math.ceil(sparsity * shape[0])]
-    with torch.no_grad():
-        tensor.scatter_(0, torch.from_numpy(rows).to(tensor.device), 0.0)
-    return tensor
+    kept = tensor.shape[0] - math.ceil(sparsity * tensor.shape[0])
+    draw: Draw = Constant(value=0.0)
+    if kept and std:
+        draw = Sparse(parent_std=float(std), kept=kept, std=std * math.sqrt(kept / tensor.shape[0]))
+    # A column is what one unit of the draw is.
+    return fill_(tensor, draw, seed=draw_seed(seed, generator), name=name, axes=_COLUMNS)
