@@ -10,6 +10,9 @@ from hypothesis import settings
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TRANSFORMERS_OFFLINE", "1")
 
+# Keras would look for TensorFlow; tests of the other backends start processes of their own.
+os.environ.setdefault("KERAS_BACKEND", "numpy")
+
 # Derandomized: the same examples in every run, so a red run can be repeated. No deadline: a shared machine
 # may stop for a second at any time, and speed is the business of benchmarks/.
 settings.register_profile("fanin", derandomize=True, deadline=None, print_blob=True)
