@@ -84,7 +84,7 @@ __all__ = [
 
 # Where names that need more than the laws come from; most runs of a tool need neither.
 _LATER = {"explain": "fanin.explanations.subject", "Plan": "fanin.records.plan", "sample": "fanin.schemes.sample"}
-_FRONT_ENDS = frozenset({"jax", "torch"})
+_FRONT_ENDS = frozenset({"jax", "keras", "torch"})
 
 
 def __getattr__(name: str) -> Any:
