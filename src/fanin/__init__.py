@@ -17,6 +17,7 @@ from fanin.errors import (
     InputError,
     ModelError,
     OutputError,
+    PrecisionWarning,
     TargetError,
     UnknownNameError,
 )
@@ -50,6 +51,7 @@ __all__ = [
     "ModelError",
     "OutputError",
     "Plan",
+    "PrecisionWarning",
     "Role",
     "Scheme",
     "TargetError",
@@ -83,7 +85,11 @@ __all__ = [
 ]
 
 # Where names that need more than the laws come from; most runs of a tool need neither.
-_LATER = {"explain": "fanin.explanations.subject", "Plan": "fanin.records.plan", "sample": "fanin.schemes.sample"}
+_LATER = {
+    "explain": "fanin.explanations.subject",
+    "Plan": "fanin.records.plan",
+    "sample": "fanin.schemes.sample",
+}
 _FRONT_ENDS = frozenset({"jax", "keras", "torch"})
 
 

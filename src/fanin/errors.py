@@ -14,6 +14,7 @@ __all__ = [
     "InputError",
     "ModelError",
     "OutputError",
+    "PrecisionWarning",
     "TargetError",
     "UnknownNameError",
     "explain",
@@ -43,6 +44,10 @@ class TargetError(FaninError):
 
 class OutputError(FaninError, OSError):
     """A file that cannot be written; nothing was left behind."""
+
+
+class PrecisionWarning(UserWarning):
+    """A format whose numbers are too coarse for a draw; the message has the figures."""
 
 
 def explain(what: str, *, received: object = None, rule: str = "", remedy: str = "") -> str:

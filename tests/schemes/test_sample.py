@@ -105,3 +105,16 @@ def test_names_and_roles_are_checked() -> None:
         sample("zeros", (4, 4), seed=0, name="w", axes="out")
     with pytest.raises(InputError, match="fewer than two dimensions"):
         sample("he_normal", (4,), seed=0, name="w")
+
+
+def test_a_weight_beyond_memory_is_refused_before_anything_is_asked_for() -> None:
+    with pytest.raises(
+        InputError,
+        match=r"this machine's memory\. Received: shape \(1048576, 1048576, 64\): 2\.621e\+05 GiB",
+    ):
+        fanin.sample("he_normal", (1 << 20, 1 << 20, 64), seed=0, name="w")
+
+
+def test_complex_weights_say_how() -> None:
+    with pytest.raises(InputError, match=r"'complex64'.*each with the std divided by sqrt\(2\)"):
+        fanin.sample("he_normal", (4, 4), seed=0, name="w", dtype="complex64")

@@ -18,8 +18,13 @@ from fanin.sampling.engine import DTYPES, generate
 from fanin.schemes import registry
 from fanin.schemes.base import Scheme
 from fanin.schemes.dialects.law import PeerScheme
+from fanin.schemes.fit import check_memory, check_rounding
 
 __all__ = ["draw_of", "sample", "sizes_of"]
+
+_REMEDIES = dict.fromkeys(("int", "uint", "bool"), "Draw in float32 and quantize") | {
+    "complex": "Draw the real and the imaginary part under two names, each with the std divided by sqrt(2)"
+}
 
 
 def sample(
@@ -63,8 +68,14 @@ def sample(
     UnknownNameError
         No scheme of that name.
     InputError
-        A shape without fans for a scheme that needs them, a dtype that cannot hold a weight, or a
-        dtype of ml_dtypes where that is not installed.
+        A shape without fans for a scheme that needs them, or beyond this machine's memory; a dtype that
+        cannot hold a weight, in which all of it would be 0, or of ml_dtypes where that is not installed.
+
+    Warns
+    -----
+    PrecisionWarning
+        A 16-bit or 8-bit format that moves the standard deviation by more than 1 %, or rounds more than
+        a tenth of the weights to 0.
 
     Examples
     --------
@@ -84,7 +95,9 @@ def sample(
     if math.prod(sizes) == 0:
         # An empty weight has no law to break.
         return np.empty(sizes, dtype=storage)
+    check_memory(sizes, storage.itemsize)
     draw = draw_of(scheme, sizes, roles)
+    check_rounding(draw, kind)
     bits: NDArray[Any] = generate(draw, sizes, seed=seed, name=name, axes=roles, dtype=kind)
     return bits if bits.dtype == storage else bits.view(storage)
 
@@ -131,7 +144,7 @@ def _dtype(dtype: Any) -> str:
                 "Weights cannot be drawn in this dtype",
                 received=repr(name),
                 rule="It is one of " + ", ".join(DTYPES),
-                remedy="Draw in float32 and quantize" if "int" in name or name == "bool" else "",
+                remedy=_REMEDIES.get(name.rstrip("0123456789"), ""),
             )
         )
     return name
