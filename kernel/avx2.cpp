@@ -191,16 +191,29 @@ FANIN_INLINE void store(float* out, Floats x, Floats y) {
     _mm256_storeu_ps(out + 8, _mm256_unpackhi_ps(x, y));
 }
 
+// Neighbours' upper halves side by side; blocks of lanes 0 to 3 are in order.
+FANIN_INLINE Words pairs(Floats x, Floats y) {
+    return _mm256_blend_epi16(_mm256_srli_epi32(rounded_up(x), 16), rounded_up(y), 0xAA);
+}
+
 FANIN_INLINE void store(Bfloat16* out, Floats x, Floats y) {
-    // Neighbours' upper halves side by side; blocks of lanes 0 to 3 are in order.
-    const Words pairs = _mm256_blend_epi16(_mm256_srli_epi32(rounded_up(x), 16), rounded_up(y), 0xAA);
-    _mm256_storeu_si256(reinterpret_cast<Words*>(out), pairs);
+    _mm256_storeu_si256(reinterpret_cast<Words*>(out), pairs(x, y));
+}
+
+FANIN_INLINE void store(Streamed<Bfloat16>* out, Floats x, Floats y) {
+    _mm256_stream_si256(reinterpret_cast<Words*>(out), pairs(x, y));
 }
 
 FANIN_INLINE void store(Float16* out, Floats x, Floats y) {
     __m128i* const to = reinterpret_cast<__m128i*>(out);
     _mm_storeu_si128(to, to_float16(_mm256_unpacklo_ps(x, y)));
     _mm_storeu_si128(to + 1, to_float16(_mm256_unpackhi_ps(x, y)));
+}
+
+FANIN_INLINE void store(Streamed<float>* out, Floats x, Floats y) {
+    float* const to = &out->item;
+    _mm256_stream_ps(to, _mm256_unpacklo_ps(x, y));
+    _mm256_stream_ps(to + 8, _mm256_unpackhi_ps(x, y));
 }
 
 FANIN_INLINE void store(std::uint32_t* out, Words x, Words y) {
@@ -212,7 +225,7 @@ FANIN_INLINE void store(std::uint32_t* out, Words x, Words y) {
 template <class Item>
 FANIN_INLINE Words first_products(std::uint64_t block) {
     const Words lanes =
-        std::is_same_v<Item, Bfloat16> ? _mm256_setr_epi64x(0, 1, 2, 3) : _mm256_setr_epi64x(0, 2, 1, 3);
+        sizeof(Item) == 2 && !std::is_same_v<Item, Float16> ? _mm256_setr_epi64x(0, 1, 2, 3) : _mm256_setr_epi64x(0, 2, 1, 3);
     return _mm256_mul_epu32(_mm256_add_epi64(all64(block & 0xFFFFFFFFu), lanes), all64(philox_m0));
 }
 
@@ -280,6 +293,8 @@ struct Here {
     static void draw_words(const Key& key, std::uint64_t block, std::size_t count, std::uint32_t* out) {
         word_batches(key, block, count, out);
     }
+
+    static void fence() { _mm_sfence(); }
 };
 
 void normals(const std::uint32_t* word, std::size_t count, float* out) {

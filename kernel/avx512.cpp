@@ -172,16 +172,27 @@ FANIN_INLINE void store(float* out, Floats x, Floats y) {
     _mm512_storeu_ps(out + 16, _mm512_unpackhi_ps(x, y));
 }
 
-FANIN_INLINE void store(Bfloat16* out, Floats x, Floats y) {
+FANIN_INLINE Words pairs(Floats x, Floats y) {
     const Words high = _mm512_srli_epi32(rounded_up(x), 16);
-    const Words pairs = _mm512_ternarylogic_epi32(high, rounded_up(y), all32(0xFFFF0000u), 0xF8);  // a | (b & c)
-    _mm512_storeu_si512(out, pairs);
+    return _mm512_ternarylogic_epi32(high, rounded_up(y), all32(0xFFFF0000u), 0xF8);  // a | (b & c)
+}
+
+FANIN_INLINE void store(Bfloat16* out, Floats x, Floats y) { _mm512_storeu_si512(out, pairs(x, y)); }
+
+FANIN_INLINE void store(Streamed<Bfloat16>* out, Floats x, Floats y) {
+    _mm512_stream_si512(reinterpret_cast<Words*>(out), pairs(x, y));
 }
 
 FANIN_INLINE void store(Float16* out, Floats x, Floats y) {
     const __m256i first = to_float16(_mm512_unpacklo_ps(x, y)), second = to_float16(_mm512_unpackhi_ps(x, y));
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), first);
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(out) + 1, second);
+}
+
+FANIN_INLINE void store(Streamed<float>* out, Floats x, Floats y) {
+    float* const to = &out->item;
+    _mm512_stream_ps(to, _mm512_unpacklo_ps(x, y));
+    _mm512_stream_ps(to + 16, _mm512_unpackhi_ps(x, y));
 }
 
 FANIN_INLINE void store(std::uint32_t* out, Words x, Words y) {
@@ -255,6 +266,8 @@ struct Here {
     static void draw_words(const Key& key, std::uint64_t block, std::size_t count, std::uint32_t* out) {
         word_batches(key, block, count, out);
     }
+
+    static void fence() { _mm_sfence(); }
 };
 
 void normals(const std::uint32_t* word, std::size_t count, float* out) {

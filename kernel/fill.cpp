@@ -48,22 +48,26 @@ void fill_wide(const Path& path, void* out, Dtype dtype, std::uint64_t begin, st
 }
 
 void fill_narrow(const Path& path, void* out, Dtype dtype, std::uint64_t begin, std::size_t count,
-                 const Key& key, const Recipe& recipe) {
+                 const Key& key, const Recipe& recipe, bool large) {
     if (item_size(dtype) > 1) {
-        path.narrow(recipe, key, begin, count, dtype, out);
+        path.narrow(recipe, key, begin, count, dtype, large, out);
         return;
     }
     alignas(64) float values[chunk];
     for (std::size_t done = 0; done < count; done += chunk) {
         const std::size_t now = std::min(chunk, count - done);
-        path.narrow(recipe, key, begin + done, now, Dtype::float32, values);
+        path.narrow(recipe, key, begin + done, now, Dtype::float32, false, values);
         path.cast(values, now, dtype, static_cast<unsigned char*>(out) + done * item_size(dtype));
     }
 }
 
 void fill_part(const Path& path, void* out, Dtype dtype, std::uint64_t begin, std::size_t count,
-               const Key& key, const Recipe& recipe) {
-    (recipe.wide ? fill_wide : fill_narrow)(path, out, dtype, begin, count, key, recipe);
+               const Key& key, const Recipe& recipe, bool large = false) {
+    if (recipe.wide) {
+        fill_wide(path, out, dtype, begin, count, key, recipe);
+    } else {
+        fill_narrow(path, out, dtype, begin, count, key, recipe, large);
+    }
 }
 
 // A few elements, for which no vector is worth filling.
@@ -82,6 +86,9 @@ void single_part(const Path& path, void* out, Dtype dtype, std::uint64_t begin, 
 
 // Elements that a thread draws before it asks for more.
 constexpr std::size_t share = 32768;
+
+// What is larger than this leaves no use for what caches hold of it.
+constexpr std::size_t large_bytes = std::size_t{8} << 20;
 
 // Tiles of a region whose elements do not lie in memory as they count: a row of a tile is a run of the
 // stream that begins at a whole block, so up to three elements before it are drawn and not used.
@@ -246,6 +253,7 @@ bool fill_tiles(const Job& job, const Plan& plan, std::uint64_t begin, std::size
 bool fill_lines(const Job& job, const Plan& plan, std::uint64_t begin, std::size_t others, unsigned threads,
                 const Stop& stop) {
     const std::size_t pieces = (plan.length - 1) / share + 1;
+    const bool large = others * plan.rows.extent * plan.length * job.size >= large_bytes;
     return in_parallel(
         threads, others * plan.rows.extent * pieces, std::max<std::size_t>(1, share / plan.length), stop,
         [&](std::size_t piece) {
@@ -255,8 +263,11 @@ bool fill_lines(const Job& job, const Plan& plan, std::uint64_t begin, std::size
                                static_cast<std::ptrdiff_t>(first * job.size)};
             advance(place, plan.rest, line / plan.rows.extent);
             const std::size_t count = std::min(share, plan.length - first);
-            (count < least_run ? single_part : fill_part)(job.path, job.out + place.byte, job.dtype, place.element,
-                                                          count, job.key, job.recipe);
+            if (count < least_run) {
+                single_part(job.path, job.out + place.byte, job.dtype, place.element, count, job.key, job.recipe);
+            } else {
+                fill_part(job.path, job.out + place.byte, job.dtype, place.element, count, job.key, job.recipe, large);
+            }
         });
 }
 
@@ -316,7 +327,11 @@ bool fill_region(const Path& path, void* out, Dtype dtype, std::uint64_t begin, 
 
 void fill_run(const Path& path, void* out, Dtype dtype, std::uint64_t begin, std::size_t count, const Key& key,
               const Recipe& recipe) {
-    (count < least_run ? single_part : fill_part)(path, out, dtype, begin, count, key, recipe);
+    if (count < least_run) {
+        single_part(path, out, dtype, begin, count, key, recipe);
+    } else {
+        fill_part(path, out, dtype, begin, count, key, recipe);
+    }
 }
 
 bool fill(const Path& path, void* out, Dtype dtype, std::uint64_t begin, std::size_t count, const Key& key,

@@ -14,9 +14,11 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from fanin.records.draw import Normal
+from fanin import _kernel
+from fanin.records.draw import Draw, Normal, TruncatedNormal, Uniform
 from fanin.sampling import backends
 from fanin.sampling.backends import VARIABLE
+from fanin.sampling.cast import format_of
 from fanin.sampling.engine import fill, fill_range
 from fanin.sampling.streams import stream_key
 
@@ -88,7 +90,8 @@ def test_a_fork_in_the_middle_of_a_fill() -> None:
 INTERRUPTED = """
 import sys, threading, time, os, signal
 import numpy as np
-from fanin.records.draw import Normal
+from fanin import _kernel
+from fanin.records.draw import Draw, Normal, TruncatedNormal, Uniform
 from fanin.sampling.engine import fill
 out = np.zeros(1 << 28, np.float32)
 def kill():
@@ -178,3 +181,38 @@ def test_memory_ends_where_the_array_ends() -> None:
         memory = (ctypes.c_float * size)()
         fill(np.frombuffer(memory, np.float32), NORMAL, seed=0, name="w")
         assert bytes(memory) == buffer[32 : 32 + size].tobytes()
+
+
+LARGE = 9 << 20
+"""Bytes from which memory is written past the caches, and some more."""
+
+
+@pytest.mark.parametrize("path", _kernel.paths())
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+@pytest.mark.parametrize(
+    "draw",
+    [
+        NORMAL,
+        Normal(mean=1.0, std=1.0),
+        Uniform(low=-1.0, high=1.0),
+        TruncatedNormal(std=1.0, parent_mean=0.0, parent_std=1.0, lower=-2.0, upper=2.0),
+    ],
+    ids=str,
+)
+def test_large_memory_gets_the_same_numbers(
+    path: str, dtype: str, draw: Draw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, path)
+    storage = np.dtype(format_of(dtype).storage)
+    size = LARGE // storage.itemsize
+    memory = np.zeros(size + 64, storage)
+    small = np.zeros(50_000, storage)
+    for offset, begin in ((0, 0), (1, 0), (12, 4), (4, (1 << 34) - (1 << 16))):
+        out = memory[offset : offset + size]
+        fill_range(out, draw, seed=0, name="w", begin=begin, dtype=dtype, threads=2)
+        for first in (0, 1 << 15, size - small.size):
+            fill_range(small, draw, seed=0, name="w", begin=begin + first, dtype=dtype)
+            assert (out[first : first + small.size] == small).all()
+        assert (memory[:offset] == 0).all()
+        assert (memory[offset + size :] == 0).all()
+        memory[:] = 0

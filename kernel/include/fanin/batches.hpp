@@ -1,13 +1,15 @@
 // How a vector path that draws in batches of whole blocks serves any range.
 //
 // `Here` is the path: `batch` items at once; `draw(recipe, key, block, count, out)` draws whole batches,
-// none of which crosses a multiple of 2^32 blocks; `draw_words` likewise. It lives in an unnamed
+// none of which crosses a multiple of 2^32 blocks; `draw_words` likewise; `fence` ends a run of streamed stores. It lives in an unnamed
 // namespace, so no two paths share an instantiation.
 #pragma once
 
 #include <algorithm>
+#include <cstdint>
 #include <cstring>
 #include <type_traits>
+#include <utility>
 
 #include "fanin/lanes.hpp"
 
@@ -20,6 +22,14 @@ struct Bfloat16 {
 struct Float16 {
     std::uint16_t bits;
 };
+
+// An item written past the caches, which saves reading the memory that it overwrites; its memory begins at
+// a whole vector.
+template <class Item>
+struct Streamed {
+    Item item;
+};
+constexpr std::size_t stream_alignment = 64;
 
 // Below this a uniform's scale times 2^-31 would be subnormal, and not exact.
 constexpr double least_uniform_scale = 0x1p-95;
@@ -84,6 +94,40 @@ struct Ranges {
             });
     }
 
+    // Whole batches of plain draws that begin at a whole vector; says how many items it left before and
+    // drew.
+    template <Kind kind, class Item>
+    static std::pair<std::size_t, std::size_t> streamed(const Recipe& recipe, const Key& key, std::uint64_t begin,
+                                                        std::size_t count, Item* out) {
+        const std::size_t before =
+            (std::size_t{0} - reinterpret_cast<std::uintptr_t>(out)) % stream_alignment / sizeof(Item);
+        const std::uint64_t block = (begin + before) >> 2, high_step = std::uint64_t{1} << 32;
+        const std::size_t whole = before < count ? (count - before) / batch : 0;
+        if (whole == 0 || (begin + before) % 4 != 0 || (block & (high_step - 1)) + whole * batch / 4 > high_step)
+            return {0, 0};
+        Here::template draw<kind, false, false>(recipe, key, block, whole,
+                                                reinterpret_cast<Streamed<Item>*>(out + before));
+        Here::fence();
+        return {before, whole * batch};
+    }
+
+    template <class Item>
+    static void stream(const Recipe& recipe, const Key& key, std::uint64_t begin, std::size_t count, Item* out) {
+        std::pair<std::size_t, std::size_t> drawn = {0, 0};
+        if (recipe.shift == 0.0) {
+            if (recipe.kind == Kind::uniform) {
+                drawn = streamed<Kind::uniform>(recipe, key, begin, count, out);
+            } else if (recipe.kind == Kind::normal) {
+                drawn = streamed<Kind::normal>(recipe, key, begin, count, out);
+            } else if (clamps_nothing(recipe)) {
+                drawn = streamed<Kind::truncated>(recipe, key, begin, count, out);
+            }
+        }
+        const std::size_t done = drawn.first + drawn.second;
+        items(recipe, key, begin, drawn.first, out);
+        items(recipe, key, begin + done, count - done, out + done);
+    }
+
     template <Kind kind, bool clamp_base, class Item>
     static void shifted_or_not(const Recipe& recipe, const Key& key, std::uint64_t begin, std::size_t count,
                                Item* out) {
@@ -109,15 +153,15 @@ struct Ranges {
 
     // Path::narrow.
     static void narrow(const Recipe& recipe, const Key& key, std::uint64_t begin, std::size_t count, Dtype dtype,
-                       void* out) {
+                       bool large, void* out) {
         if (recipe.kind == Kind::uniform && recipe.scale < least_uniform_scale) {
-            portable_narrow(recipe, key, begin, count, dtype, out);
+            portable_narrow(recipe, key, begin, count, dtype, large, out);
         } else if (dtype == Dtype::bfloat16) {
-            items(recipe, key, begin, count, static_cast<Bfloat16*>(out));
+            (large ? stream<Bfloat16> : items<Bfloat16>)(recipe, key, begin, count, static_cast<Bfloat16*>(out));
         } else if (dtype == Dtype::float16) {
             items(recipe, key, begin, count, static_cast<Float16*>(out));
         } else {
-            items(recipe, key, begin, count, static_cast<float*>(out));
+            (large ? stream<float> : items<float>)(recipe, key, begin, count, static_cast<float*>(out));
         }
     }
 

@@ -33,8 +33,10 @@ struct Path {
     void (*words)(const Key&, std::uint64_t begin, std::size_t count, std::uint32_t* out);
     // Standard normals of given words, for tests that try all of them.
     void (*normals)(const std::uint32_t* words, std::size_t count, float* out);
-    // Elements of a recipe that is not wide, as float32, float16 or bfloat16.
-    void (*narrow)(const Recipe&, const Key&, std::uint64_t begin, std::size_t count, Dtype dtype, void* out);
+    // Elements of a recipe that is not wide, as float32, float16 or bfloat16; `large` where the caller's
+    // memory is more than caches hold.
+    void (*narrow)(const Recipe&, const Key&, std::uint64_t begin, std::size_t count, Dtype dtype, bool large,
+                   void* out);
     // Float64 bases (before scale and shift) of a wide recipe, from the two words of each element.
     void (*wide)(const Recipe&, const std::uint32_t* first, const std::uint32_t* second, std::size_t count,
                  double* out);

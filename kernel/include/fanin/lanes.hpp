@@ -79,7 +79,7 @@ static inline void portable_range(const Recipe& recipe, const Key& key, std::uin
 }
 
 static inline void portable_narrow(const Recipe& recipe, const Key& key, std::uint64_t begin, std::size_t count,
-                                   Dtype dtype, void* out) {
+                                   Dtype dtype, bool, void* out) {
     if (dtype == Dtype::float32) {
         portable_range(recipe, key, begin, count, static_cast<float*>(out));
         return;
