@@ -13,32 +13,40 @@ from fanin.records.explanation import Chart, Curve, Explanation, Number, Step, T
 
 __all__ = ["explain_activation", "fixed_correlation"]
 
-_STEPS = 100_000
-_CLOSE = 1e-10
+_DEPTH = 50
+_CLOSE = 1e-9
 
 
-def fixed_correlation(name: str) -> tuple[float, float]:
-    """Where the correlation of two unlike inputs goes with depth, and what is left of 1 after 50 layers.
+def fixed_correlation(name: str, chi: float) -> tuple[float, float]:
+    """Where the correlation of two unlike inputs goes with depth, from 0, with the forward gain and no bias.
 
-    Iterates ``c' = C(c)`` from 0 with the forward gain and no bias.
+    The map ``c' = C(c)`` is a power series without negative terms, hence convex, and chi is its slope at 1.
+    So it leads to 1 if chi <= 1, and else to its only fixed point below 1, found by bisection.
 
     Returns
     -------
     tuple of float
-        The correlation after 50 layers, and the limit (or the value after as many steps as are tried).
+        The correlation after `_DEPTH` layers, and the limit.
     """
     values = activation(name).function(NODES)
-    c, after = 0.0, 0.0
-    for step in range(1, _STEPS + 1):
+    c = 0.0
+    for _ in range(_DEPTH):
         new = correlation_map(values, 1.0, c)
-        if step == 50:
-            after = new
-        if abs(new - c) < _CLOSE or (step >= 200 and 1.0 - new < 1e-2):
-            # The last part of the way to 1 is a power law, too slow to walk.
-            c = 1.0 if 1.0 - new < 1e-2 else new
+        if abs(new - c) < _CLOSE:
             break
         c = new
-    return (after or c), c
+    if c < _CLOSE:  # odd functions: unlike inputs stay unlike
+        return c, 0.0
+    if chi <= 1.0 + _CLOSE:
+        return c, 1.0
+    low, high = c, 1.0 - _CLOSE
+    while high - low > 1e-9:
+        middle = 0.5 * (low + high)
+        if correlation_map(values, 1.0, middle) > middle:
+            low = middle
+        else:
+            high = middle
+    return c, low
 
 
 def explain_activation(name: str) -> Explanation:
@@ -70,7 +78,7 @@ def explain_activation(name: str) -> Explanation:
             note="growth of the gradient a layer, forward kept",
         ),
     )
-    after, limit = fixed_correlation(name)
+    after, limit = fixed_correlation(name, found.chi)
     steps = (
         Step(
             title="Forward gain",
@@ -92,9 +100,11 @@ def explain_activation(name: str) -> Explanation:
             "1: below or at 1 "
             "all inputs end alike, above 1 a part of their difference stays and gradients grow.",
             numbers=(
-                Number(name="correlation after 50", value=after),
+                Number(name=f"correlation after {_DEPTH}", value=after),
                 Number(name="correlation limit", value=limit),
-                Number(name="chi to the 50", value=found.chi**50, formula=f"{found.chi:.6g}^50"),
+                Number(
+                    name=f"chi to the {_DEPTH}", value=found.chi**_DEPTH, formula=f"{found.chi:.6g}^{_DEPTH}"
+                ),
             ),
         ),
     )

@@ -91,6 +91,7 @@ def explain(
         return topics.get(name, depth=depth)
     if name in registry.names() or name in registry.aliases():
         size, note = _shape(shape, layer, axes)
+        options: dict[str, Any] = {"activation": activation, "dtype": dtype, "parameters": parameters}
         roles = axes
         if layer is not None and axes is None:
             roles = layer_axes(layer, size, groups=groups, stride=stride)
@@ -102,8 +103,15 @@ def explain(
                     remedy="Name it, for example layer='conv2d'",
                 )
             )
-        told = explain_scheme(name, size, roles, activation=activation, dtype=dtype, parameters=parameters)
-        return _noting(told, note)
+        try:
+            told = explain_scheme(name, size, roles, **options)
+        except InputError:
+            if shape is not None or roles is not None:
+                raise
+            # Some schemes are for kernels only, and for as many outputs as inputs.
+            size, note = _shape(None, "conv2d", None)
+            told = explain_scheme(name, size, roles, **options)
+        return replace(told, notes=(*told.notes, note)) if note else told
     if name.partition("(")[0].strip().lower() in {*ACTIVATIONS, *ALIASES}:
         return explain_activation(name)
     raise nearest(name, known(), kind="subject")
@@ -131,7 +139,3 @@ def _shape(
         rank = len(axes.roles) if isinstance(axes, Axes) else len(axes.split())
     size = _MATRIX[:rank] if rank <= 2 else (*_CHANNELS, *[_KERNEL] * (rank - 2))
     return size, f"No shape was given: the figures are those of {' × '.join(map(str, size))}, as an example."
-
-
-def _noting(told: Explanation, note: str) -> Explanation:
-    return replace(told, notes=(*told.notes, note)) if note else told
