@@ -26,16 +26,20 @@ from fanin.schemes.base import Scheme
 from fanin.schemes.constant import constant, ones, zeros
 from fanin.schemes.delta_orthogonal import delta_orthogonal
 from fanin.schemes.dialects.dialect import Dialect, dialect
+from fanin.schemes.folk import randn_fan_in, randn_fan_sum, small_normal
 from fanin.schemes.glorot import glorot_normal, glorot_truncated_normal, glorot_uniform
 from fanin.schemes.he import he_normal, he_truncated_normal, he_uniform
 from fanin.schemes.identity import dirac, identity
 from fanin.schemes.lecun import lecun_normal, lecun_truncated_normal, lecun_uniform
+from fanin.schemes.lora import lora_a, lora_b
 from fanin.schemes.normal import normal
 from fanin.schemes.orthogonal import orthogonal
 from fanin.schemes.orthogonal_convolution import orthogonal_convolution
+from fanin.schemes.siren import siren_first, siren_hidden
 from fanin.schemes.sparse import sparse
 from fanin.schemes.truncated_normal import truncated_normal
 from fanin.schemes.uniform import uniform
+from fanin.schemes.unit_scaling import sigmoid_uniform, uniform_unit_scaling
 from fanin.schemes.variance_scaling import variance_scaling
 
 if TYPE_CHECKING:
@@ -72,14 +76,23 @@ __all__ = [
     "lecun_normal",
     "lecun_truncated_normal",
     "lecun_uniform",
+    "lora_a",
+    "lora_b",
     "normal",
     "ones",
     "orthogonal",
     "orthogonal_convolution",
+    "randn_fan_in",
+    "randn_fan_sum",
     "sample",
+    "sigmoid_uniform",
+    "siren_first",
+    "siren_hidden",
+    "small_normal",
     "sparse",
     "truncated_normal",
     "uniform",
+    "uniform_unit_scaling",
     "variance_scaling",
     "zeros",
 ]

@@ -135,6 +135,6 @@ def dirac(gain: float = 1.0) -> IdentityScheme:
 
 
 SCHEMES = (
-    Entry(factory=identity, aliases=("eye",), examples=({}, {"gain": 0.5})),
+    Entry(factory=identity, aliases=("eye", "irnn"), examples=({}, {"gain": 0.5})),
     Entry(factory=dirac, examples=({}, {"gain": 0.5})),
 )
