@@ -75,7 +75,7 @@ class Row:
 
 
 def least(runs: int, elements: int, threads: int, *work: Work) -> list[float]:
-    """Least nanoseconds an element of each piece of work, taking turns; on one thread its processor's time."""
+    """Least nanoseconds an element of each piece of work, taking turns; processor time on one thread."""
     clock = time.process_time if threads == 1 else time.perf_counter
     best = [float("inf")] * len(work)
     for _ in range(runs):
@@ -305,10 +305,12 @@ def page(bench: Bench, facts: str, peak: float | None) -> str:
         "",
         f"Machine: {facts}.",
         "",
-        f"{bench.elements} elements, float32 where nothing else is said, buffers touched before, least of "
-        f"{bench.runs} interleaved runs: processor time on one thread, wall clock on more. A ratio above 1 says "
-        "that fanin is faster. Other programs on the machine make wall-clock ratios smaller, since most peers "
-        "use one thread only.",
+        (
+            f"{bench.elements} elements, float32 where nothing else is said, buffers touched before, least "
+            f"of {bench.runs} interleaved runs: processor time on one thread, wall clock on more. A ratio "
+            "above 1 says that fanin is faster. Other programs on the machine make wall-clock ratios smaller, since "
+            "most peers use one thread only."
+        ),
         "",
         "| work | threads | beside | its ns | fanin's ns | ratio | at least | aim | reached |",
         "|---|---|---|---|---|---|---|---|---|",
