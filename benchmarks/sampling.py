@@ -308,8 +308,8 @@ def page(bench: Bench, facts: str, peak: float | None) -> str:
         (
             f"{bench.elements} elements, float32 where nothing else is said, buffers touched before, least "
             f"of {bench.runs} interleaved runs: processor time on one thread, wall clock on more. A ratio "
-            "above 1 says that fanin is faster. Other programs on the machine make wall-clock ratios smaller, "
-            "since most peers use one thread only."
+            "above 1 says that fanin is faster. Other programs on the machine make wall-clock ratios "
+            "smaller, since most peers use one thread only."
         ),
         "",
         "| work | threads | beside | its ns | fanin's ns | ratio | at least | aim | reached |",
