@@ -32,43 +32,56 @@ def svg(chart: Chart) -> str:
     xs = [x for curve in chart.curves for x in curve.x]
     ys = [y for curve in chart.curves for y in curve.y]
     x0, x1, (y0, y1) = min(xs), max(xs), span(ys)
+    entries, extra = legend([curve.name for curve in chart.curves])
     wide, tall = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
+    height = HEIGHT + extra
+    top = TOP + extra
 
     def across(x: float) -> float:
         return LEFT + wide * (x - x0) / (x1 - x0)
 
     def down(y: float) -> float:
-        return TOP + tall * (y1 - y) / (y1 - y0)
+        return top + tall * (y1 - y) / (y1 - y0)
 
     parts = [
         (
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img" '
             f'font-family="system-ui, sans-serif" font-size="12">'
         ),
         f"<title>{escape(chart.title)}</title>",
-        f'<rect width="{WIDTH}" height="{HEIGHT}" rx="6" fill="#ffffff"/>',
+        f'<rect width="{WIDTH}" height="{height}" rx="6" fill="#ffffff"/>',
     ]
     for y in ticks(y0, y1):
         parts.append(line(LEFT, down(y), WIDTH - RIGHT, down(y)))
         parts.append(text(LEFT - 6, down(y) + 4, f"{y:.6g}", "end"))
     for x in ticks(x0, x1, 8):
-        parts.append(line(across(x), TOP + tall, across(x), TOP + tall + 5))
-        parts.append(text(across(x), TOP + tall + 18, f"{x:.6g}", "middle"))
-    parts.append(text(LEFT + wide / 2, HEIGHT - 8, chart.x, "middle"))
-    middle = TOP + tall / 2
+        parts.append(line(across(x), top + tall, across(x), top + tall + 5))
+        parts.append(text(across(x), top + tall + 18, f"{x:.6g}", "middle"))
+    parts.append(text(LEFT + wide / 2, height - 8, chart.x, "middle"))
+    middle = top + tall / 2
     parts.append(
         f'<text x="14" y="{middle:g}" text-anchor="middle" fill="#57606a" '
         f'transform="rotate(-90 14 {middle:g})">{escape(chart.y)}</text>'
     )
-    place = float(LEFT)
-    for i, curve in enumerate(chart.curves):
+    for i, (curve, (x, y)) in enumerate(zip(chart.curves, entries, strict=True)):
         style = f'stroke="{COLOURS[i % 6]}" stroke-width="2" stroke-dasharray="{DASHES[i % 6]}"'
-        points = " ".join(f"{across(x):.1f},{down(y):.1f}" for x, y in zip(curve.x, curve.y, strict=True))
+        points = " ".join(f"{across(a):.1f},{down(b):.1f}" for a, b in zip(curve.x, curve.y, strict=True))
         parts.append(f'<polyline fill="none" {style} points="{points}"/>')
-        parts.append(f'<path d="M{place:g} 16h22" {style}/>')
-        parts.append(text(place + 27, 20, curve.name, "start"))
-        place += 44 + 6.3 * len(curve.name)
+        parts.append(f'<path d="M{x:g} {y - 4:g}h22" {style}/>')
+        parts.append(text(x + 27, y, curve.name, "start"))
     return "\n".join([*parts, "</svg>"]) + "\n"
+
+
+def legend(names: Sequence[str]) -> tuple[list[tuple[float, float]], int]:
+    """Places of the names, in as many lines as they need, and the height of the lines beyond the first."""
+    places, x, y = [], float(LEFT), 20
+    for name in names:
+        wide = 44 + 6.6 * len(name)
+        if x > LEFT and x + wide > WIDTH:
+            x, y = float(LEFT), y + 18
+        places.append((x, float(y)))
+        x += wide
+    return places, y - 20
 
 
 def span(ys: Sequence[float]) -> tuple[float, float]:

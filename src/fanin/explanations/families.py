@@ -66,14 +66,15 @@ def compared(std: float, count: int) -> Table:
 
 
 def chart(std: float) -> Chart:
-    """The three densities."""
-    xs = tuple(_REACH * std * (2.0 * i / (_POINTS - 1) - 1.0) for i in range(_POINTS))
-    return Chart(
-        title="Densities of one standard deviation",
-        x="weight",
-        y="density",
-        curves=tuple(
-            Curve(name=name, x=xs, y=tuple(density(draw)(x) for x in xs))
-            for name, draw in family(std).items()
-        ),
-    )
+    """The three densities; where one falls to zero it has a point on either side."""
+    grid = [_REACH * std * (2.0 * i / (_POINTS - 1) - 1.0) for i in range(_POINTS)]
+    curves = []
+    for name, draw in family(std).items():
+        ends: list[float] = []
+        if isinstance(draw, Uniform):
+            ends = [draw.low, draw.high]
+        elif isinstance(draw, TruncatedNormal):
+            ends = [draw.parent_std * draw.lower, draw.parent_std * draw.upper]
+        xs = tuple(sorted([*grid, *(end * side for end in ends for side in (1.0 - 1e-9, 1.0 + 1e-9))]))
+        curves.append(Curve(name=name, x=xs, y=tuple(density(draw)(x) for x in xs)))
+    return Chart(title="Densities of one standard deviation", x="weight", y="density", curves=tuple(curves))

@@ -78,7 +78,7 @@ def _escaped(text: str) -> str:
 
 def _numbers(numbers: Sequence[Number]) -> str:
     rows = [
-        (one.name, str(one), " ".join(p for p in (f"= {one.formula}" if one.formula else "", one.note) if p))
+        (one.name, str(one), "; ".join(p for p in (f"= {one.formula}" if one.formula else "", one.note) if p))
         for one in numbers
     ]
     return _grid(("", "value", ""), [tuple(plain(cell) for cell in row) for row in rows])
