@@ -52,7 +52,7 @@ def delta_orthogonal(gain: float = 1.0) -> DeltaOrthogonalScheme:
     """Convolution that keeps lengths: a random orthogonal matrix at the kernel's centre, zeros elsewhere.
 
     ``W[:, :, centre] = gain Q`` with ``Qᵀ Q = I``, Q Haar (out x in). The centre of a size k is tap
-    ``k // 2``, as in PyTorch's dirac_ (JAX and TensorFlow take the tap before it where k is even).
+    ``k // 2``, as in PyTorch's ``dirac_`` (JAX and TensorFlow take the tap before it where k is even).
     Ten thousand layers of it were trained without normalisation or shortcuts.
 
     Parameters
