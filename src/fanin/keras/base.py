@@ -65,6 +65,15 @@ class SchemeInitializer(keras.initializers.VarianceScaling):  # type: ignore[mis
         self.name = name if name is None or isinstance(name, str) else tuple(name)
         self.shared = bool(shared)
         self.axes = _axes(axes)
+        if self.axes is not None and (input_axes, output_axes) != (None, None):
+            raise InputError(
+                explain(
+                    "Roles were given twice",
+                    received=f"axes='{self.axes}' and input_axes={input_axes!r}, output_axes={output_axes!r}",
+                    rule="axes says the role of every dimension, positions say those of some",
+                    remedy="Give one of them",
+                )
+            )
         self._init_seed = seed
         self._positions = (input_axes, output_axes)
         self._calls = Calls()
@@ -108,7 +117,7 @@ class SchemeInitializer(keras.initializers.VarianceScaling):  # type: ignore[mis
             return as_axes(self.axes, shape)
         given = zip(self._positions, (-2, -1), strict=True)
         in_axis, out_axis = (default if one is None else one for one, default in given)
-        return axes_at(shape, in_axis, out_axis)
+        return axes_at(shape, in_axis, out_axis, labels=("input_axes", "output_axes", "batch_axis"))
 
     def get_config(self) -> dict[str, Any]:
         """What makes such an initializer again; a copy made from it in this process goes on counting."""

@@ -7,6 +7,7 @@ its config, for several kernels.
 
 from __future__ import annotations
 
+import contextlib
 import operator
 import random
 from typing import Any
@@ -52,16 +53,16 @@ def checked_seed(seed: Any) -> Any:
     if seed is None:
         # Python's generator, as in Keras: keras.utils.set_random_seed governs it.
         return random.getrandbits(63)
-    try:
-        return -1 if isinstance(seed, bool) else operator.index(seed)
-    except TypeError:
-        raise InputError(
-            explain(
-                "The seed of an initializer is no seed",
-                received=repr(seed),
-                rule="It is a whole number, a keras.random.SeedGenerator, or None for a random one",
-            )
-        ) from None
+    if not isinstance(seed, bool):
+        with contextlib.suppress(TypeError):
+            return operator.index(seed)
+    raise InputError(
+        explain(
+            "The seed of an initializer is no seed",
+            received=repr(seed),
+            rule="It is a whole number, a keras.random.SeedGenerator, or None for a random one",
+        )
+    )
 
 
 def seed_of(source: Any) -> int:

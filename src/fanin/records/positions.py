@@ -16,7 +16,12 @@ Positions: TypeAlias = int | Sequence[int]
 
 
 def axes_at(
-    shape: Sequence[int], in_axis: Positions = -2, out_axis: Positions = -1, batch_axis: Positions = ()
+    shape: Sequence[int],
+    in_axis: Positions = -2,
+    out_axis: Positions = -1,
+    batch_axis: Positions = (),
+    *,
+    labels: tuple[str, str, str] = ("in_axis", "out_axis", "batch_axis"),
 ) -> Axes | None:
     """Roles of a shape whose input, output and batch dimensions are given by position.
 
@@ -27,6 +32,8 @@ def axes_at(
     in_axis, out_axis, batch_axis
         Dimensions that play each role; all others are receptive. The default is the layout of JAX and
         Keras, ``(receptive ..., in, out)``.
+    labels
+        What messages call the three.
 
     Returns
     -------
@@ -49,11 +56,8 @@ def axes_at(
     if rank < 2 and (in_axis, out_axis) == (-2, -1) and batch_axis in ((), []):
         return None
     roles: dict[int, Role] = {}
-    for label, role, given in (
-        ("in_axis", Role.IN, in_axis),
-        ("out_axis", Role.OUT, out_axis),
-        ("batch_axis", Role.BATCH, batch_axis),
-    ):
+    said = dict(zip(labels, (in_axis, out_axis, batch_axis), strict=True))
+    for role, (label, given) in zip((Role.IN, Role.OUT, Role.BATCH), said.items(), strict=True):
         for position in _positions(label, given):
             if not -rank <= position < rank:
                 raise InputError(
@@ -68,10 +72,10 @@ def axes_at(
                 raise InputError(
                     explain(
                         "A dimension plays two roles",
-                        received=f"in_axis={in_axis!r}, out_axis={out_axis!r}, batch_axis={batch_axis!r}"
-                        f" for shape {tuple(shape)}",
+                        received=", ".join(f"{word}={value!r}" for word, value in said.items())
+                        + f" for shape {tuple(shape)}",
                         rule="Each dimension plays one role; those that are not named are receptive",
-                        remedy="Name each dimension once, for example in_axis=-2, out_axis=-1",
+                        remedy=f"Name each dimension once, for example {labels[0]}=-2, {labels[1]}=-1",
                     )
                 )
             roles[position % rank] = role

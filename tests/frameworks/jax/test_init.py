@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import math
 from typing import Any
@@ -10,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 import fanin
 import fanin.jax
@@ -26,6 +28,14 @@ from fanin.schemes import registry
 
 KEY = jax.random.key(7)
 FAR = TruncatedNormal(std=0.1, parent_mean=0.5, parent_std=0.1, lower=-math.inf, upper=-8.0)
+SHAPES = [
+    ((24, 16), "in out"),
+    ((16, 16), "in out"),
+    ((3, 3, 8, 16), "receptive receptive in out"),
+    ((3, 8, 16), "receptive in out"),
+    ((16,), None),
+]
+"""One for each kind of scheme: of vectors, of matrices, of square ones, of kernels."""
 SMALL = ("bfloat16", "float16", "float8_e4m3fn", "float8_e5m2")
 
 
@@ -41,10 +51,12 @@ def every() -> list[tuple[str, dict[str, Any]]]:
     return [(name, dict(entry.examples[0])) for name, entry in registry.entries().items()]
 
 
-def shape_for(name: str) -> tuple[int, ...]:
-    """A shape that the scheme serves, in JAX's layout."""
-    kernels = ("delta_orthogonal", "orthogonal_convolution", "dirac")
-    return (3, 3, 8, 16) if name in kernels else (16, 16) if name == "identity" else (24, 16)
+def drawn(name: str, given: dict[str, Any]) -> NDArray[Any]:
+    """What NumPy draws in the layout of JAX, for the first shape that the scheme serves."""
+    for shape, axes in SHAPES:
+        with contextlib.suppress(InputError):
+            return fanin.sample(registry.get(name, **given), shape, seed=3, name="w", axes=axes)
+    raise AssertionError(f"no shape for {name}")
 
 
 # ---------------------------------------------------------------- protocol and factories
@@ -52,7 +64,7 @@ def shape_for(name: str) -> tuple[int, ...]:
 def test_each_scheme_is_a_jax_initializer(name: str, given: dict[str, Any]) -> None:
     init = getattr(fanin.jax, name)(**given)
     assert isinstance(init, jax.nn.initializers.Initializer)
-    shape = shape_for(name)
+    shape = drawn(name, given).shape
     eager = init(KEY, shape)
     assert (eager.shape, eager.dtype) == (shape, jnp.float32)
     same(jax.jit(lambda key: init(key, shape))(KEY), eager)
@@ -63,11 +75,9 @@ def test_each_scheme_is_a_jax_initializer(name: str, given: dict[str, Any]) -> N
 @pytest.mark.parametrize(("name", "given"), every())
 def test_seed_and_name_give_the_bits_of_sample(name: str, given: dict[str, Any]) -> None:
     init = getattr(fanin.jax, name)(**given, seed=3, name="w")
-    shape = shape_for(name)
-    axes = " ".join(["receptive"] * (len(shape) - 2) + ["in", "out"])
-    expected = fanin.sample(registry.get(name, **given), shape, seed=3, name="w", axes=axes)
-    same(init(None, shape), expected)
-    same(jax.jit(lambda key: init(key, shape))(KEY), expected)
+    expected = drawn(name, given)
+    same(init(None, expected.shape), expected)
+    same(jax.jit(lambda key: init(key, expected.shape))(KEY), expected)
 
 
 def test_aliases_and_signatures() -> None:
