@@ -27,6 +27,8 @@ from fanin.schemes.constant import constant, ones, zeros
 from fanin.schemes.delta_orthogonal import delta_orthogonal
 from fanin.schemes.dialects.dialect import Dialect, dialect
 from fanin.schemes.folk import randn_fan_in, randn_fan_sum, small_normal
+from fanin.schemes.gates import chrono, lstm_forget_bias
+from fanin.schemes.given import given, poison
 from fanin.schemes.glorot import glorot_normal, glorot_truncated_normal, glorot_uniform
 from fanin.schemes.he import he_normal, he_truncated_normal, he_uniform
 from fanin.schemes.identity import dirac, identity
@@ -35,8 +37,10 @@ from fanin.schemes.lora import lora_a, lora_b
 from fanin.schemes.normal import normal
 from fanin.schemes.orthogonal import orthogonal
 from fanin.schemes.orthogonal_convolution import orthogonal_convolution
+from fanin.schemes.signal_kernels import bilinear, stft
 from fanin.schemes.siren import siren_first, siren_hidden
 from fanin.schemes.sparse import sparse
+from fanin.schemes.state_space import mamba_a_log, mamba_dt_bias, s4d_lin, s4d_real
 from fanin.schemes.truncated_normal import truncated_normal
 from fanin.schemes.uniform import uniform
 from fanin.schemes.unit_scaling import sigmoid_uniform, uniform_unit_scaling
@@ -61,11 +65,14 @@ __all__ = [
     "TargetError",
     "UnknownNameError",
     "__version__",
+    "bilinear",
+    "chrono",
     "constant",
     "delta_orthogonal",
     "dialect",
     "dirac",
     "explain",
+    "given",
     "glorot_normal",
     "glorot_truncated_normal",
     "glorot_uniform",
@@ -78,18 +85,25 @@ __all__ = [
     "lecun_uniform",
     "lora_a",
     "lora_b",
+    "lstm_forget_bias",
+    "mamba_a_log",
+    "mamba_dt_bias",
     "normal",
     "ones",
     "orthogonal",
     "orthogonal_convolution",
+    "poison",
     "randn_fan_in",
     "randn_fan_sum",
+    "s4d_lin",
+    "s4d_real",
     "sample",
     "sigmoid_uniform",
     "siren_first",
     "siren_hidden",
     "small_normal",
     "sparse",
+    "stft",
     "truncated_normal",
     "uniform",
     "uniform_unit_scaling",

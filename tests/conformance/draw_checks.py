@@ -12,6 +12,7 @@ from fanin.records.draw import (
     Constant,
     DeltaOrthogonal,
     Draw,
+    Formula,
     Identity,
     Normal,
     Orthogonal,
@@ -57,7 +58,7 @@ def check_variance(values: np.ndarray, draw: Draw, rounding: np.ndarray) -> None
     """Variance against the draw's, with the standard error of its kurtosis."""
     got = math.sqrt(float(np.square(values - draw.mean).mean()))
     share = math.sqrt((moments.kurtosis(draw) - 1.0) / values.size)
-    if isinstance(draw, EXACT):
+    if isinstance(draw, EXACT) or (isinstance(draw, Formula) and not draw.random):
         # All singular values are the gain (and an identity is not random), so the mean square is exact.
         share = 1e-6
     low = draw.std * math.sqrt(max(1.0 - Z * share, 0.0))
@@ -82,6 +83,8 @@ def check_bounds(values: np.ndarray, draw: Draw, rounding: np.ndarray) -> None:
             low, high = -draw.gain, draw.gain
         case Identity():
             low, high = 0.0, draw.gain
+        case Formula():
+            low, high = draw.low, draw.high
     if not np.isfinite(values).all():
         raise AssertionError(f"{int((~np.isfinite(values)).sum())} samples are not finite ({draw})")
     beyond = np.maximum(low - values, values - high) - 1.001 * rounding
@@ -126,6 +129,15 @@ def check_family(values: np.ndarray, draw: Draw) -> None:
         case Identity():
             if not np.isin(values, (0.0, np.float32(draw.gain))).all():
                 raise AssertionError(f"values other than 0 and {draw.gain}")
+            return
+        case Formula():
+            # Its fourth moment: exact but for rounding, or from elements on a known interval, whose fourth
+            # powers spread by at most half of the largest.
+            got = float(np.square(np.square(values - draw.mean)).mean())
+            largest = max(draw.high - draw.mean, draw.mean - draw.low) ** 4
+            allowed = 1e-5 * largest + (Z * 0.5 * largest / math.sqrt(values.size) if draw.random else 0.0)
+            if abs(got - moments.fourth_moment(draw)) > allowed:
+                raise AssertionError(f"fourth moment is {got:.4g}, allowed ±{allowed:.3g} ({draw})")
             return
         case Sparse():
             values = _occupied(values, (draw.std / draw.parent_std) ** 2, draw)

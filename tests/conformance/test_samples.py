@@ -42,6 +42,9 @@ REFUSED = {
     ("identity", "conv-hwio"): "9 taps",
     ("identity", "grouped"): "25 taps",
     ("identity", "transposed"): "16 taps",
+    ("stft", "conv-hwio"): "one dimension of times",
+    ("stft", "grouped"): "one dimension of times",
+    ("stft", "transposed"): "one dimension of times",
 }
 """Layers that a scheme does not serve, and what it says."""
 SCHEMES = [
@@ -74,6 +77,9 @@ def rounding(values: np.ndarray, dtype: str) -> np.ndarray:
 
 def check(values: np.ndarray, draw: Any, dtype: str = "float32", *, family: bool = True) -> None:
     wide = values.astype(np.float64)
+    if math.isnan(draw.std):
+        assert np.isnan(wide).all()
+        return
     # float32 arithmetic rounds twice: the product, then the sum with the mean.
     slack = rounding(wide, dtype) + rounding(wide, "float32")
     stats.check_bounds(wide, draw, slack)
@@ -104,11 +110,15 @@ def test_samples_have_the_law(name: str, arguments: dict[str, Any], layer: str) 
 @pytest.mark.parametrize(("name", "arguments"), SCHEMES)
 def test_every_dtype_holds_the_law_rounded_once(name: str, arguments: dict[str, Any], dtype: str) -> None:
     draw = registry.get(name, **arguments).draw(*LAYERS["dense"])
+    if abs(draw.mean) > float(ml_dtypes.finfo(dtype).max):
+        with pytest.raises(InputError, match=f"The values do not fit {dtype}"):
+            sample(name, arguments, dtype=dtype)
+        return
     weight = sample(name, arguments, dtype=dtype)
     assert weight.dtype == np.dtype(dtype if hasattr(np, dtype) else getattr(ml_dtypes, dtype))
     # Narrow formats have few values, so only the wide one has a family.
     check(weight, draw, dtype, family=dtype == "float64")
-    if dtype == "float64":
+    if dtype == "float64" or math.isnan(draw.std):
         return
     # ml_dtypes rounds float32 by code that is not ours.
     np.testing.assert_array_equal(weight, sample(name, arguments).astype(weight.dtype))

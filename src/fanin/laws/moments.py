@@ -19,6 +19,7 @@ from fanin.records.draw import (
     Constant,
     DeltaOrthogonal,
     Draw,
+    Formula,
     Identity,
     Normal,
     Orthogonal,
@@ -280,6 +281,8 @@ def kurtosis(draw: Draw) -> float:
             # p of the entries are 1, the others 0.
             p = draw.mean / draw.gain
             return 1.0 if p in (0.0, 1.0) else (1.0 - 3.0 * p * (1.0 - p)) / (p * (1.0 - p))
+        case Formula():
+            return draw.kurtosis
         case Sparse():
             return 3.0 * (draw.parent_std / draw.std) ** 2
 

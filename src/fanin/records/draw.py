@@ -14,6 +14,7 @@ __all__ = [
     "Constant",
     "DeltaOrthogonal",
     "Draw",
+    "Formula",
     "Identity",
     "Normal",
     "Orthogonal",
@@ -197,7 +198,31 @@ class Sparse:
         return f"N(0, {self.parent_std:.4g}²) at {self.kept} inputs a unit"
 
 
-Structured: TypeAlias = Orthogonal | DeltaOrthogonal | OrthogonalConvolution | Identity | Sparse
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Formula:
+    """Values by a formula of `fanin.laws.formulas`: of the place, and if random of one uniform number each.
+
+    `numbers` are the formula's parameters, or all values, of shape `given`, where the formula is "given".
+    The moments, and the bounds `low` and `high`, are those of the entries of one weight.
+    """
+
+    formula: str
+    numbers: tuple[float, ...] = ()
+    given: tuple[int, ...] = ()
+    random: bool = False
+    mean: float
+    std: float
+    kurtosis: float = 1.0
+    low: float = 0.0
+    high: float = 0.0
+
+    def __str__(self) -> str:
+        numbers = ", ".join(f"{number:.4g}" for number in self.numbers[:4])
+        more = ", ..." if len(self.numbers) > 4 else ""
+        return f"{self.formula}({numbers}{more}), from {self.low:.4g} to {self.high:.4g}"
+
+
+Structured: TypeAlias = Orthogonal | DeltaOrthogonal | OrthogonalConvolution | Identity | Sparse | Formula
 """Draws whose elements depend on their neighbours or on their place."""
 
 Draw: TypeAlias = Constant | Uniform | Normal | TruncatedNormal | Structured

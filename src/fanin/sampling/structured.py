@@ -15,6 +15,7 @@ from fanin.laws.sides import Sides, sides
 from fanin.records.axes import Axes, as_axes
 from fanin.records.draw import (
     DeltaOrthogonal,
+    Formula,
     Identity,
     Orthogonal,
     OrthogonalConvolution,
@@ -22,6 +23,7 @@ from fanin.records.draw import (
     Structured,
 )
 from fanin.sampling.structured_conv import convolution, delta
+from fanin.sampling.structured_formula import by_formula
 from fanin.sampling.structured_haar import TOLERANCE
 from fanin.sampling.structured_matrix import matrices
 from fanin.sampling.structured_places import identity
@@ -62,6 +64,9 @@ def fill_structured(
         A tensor without such a structure; a gain that is not positive or does not fit.
     """
     source = Source(seed=seed, name=name, threads=threads)
+    if isinstance(draw, Formula):
+        by_formula(out, draw, source, axes, dtype)
+        return
     target = Target.of(out, as_axes(axes, out.shape), _sides(out, draw, axes), dtype)
     match draw:
         case Orthogonal():

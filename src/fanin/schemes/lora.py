@@ -61,7 +61,7 @@ def lora_a(distribution: str = "uniform") -> FanScaled:
 def lora_b() -> Fixed:
     """Second factor of a low-rank change (out x rank): zero, so that training starts at the given model.
 
-    ``w = 0``. Its gradient is the output's times ``s A x``, so B moves in the first step, and A in the second.
+    ``w = 0``. Its gradient is the output's times ``s A x``, so B moves at once, and A after it.
 
     Returns
     -------
