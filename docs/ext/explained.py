@@ -52,16 +52,16 @@ def index(title: str, words: str, lines: list[str], names: list[str]) -> str:
 def activation_table() -> str:
     """Moments and gains of every activation, for a standard normal input."""
     rows = [
-        "| activation | E f | E f² | E f'² | forward gain | backward gain | chi | source |",
-        "|---|" + "---|" * 7,
+        "| activation | E f | E f² | E f'² | forward gain | backward gain | chi |",
+        "|---|" + "---|" * 6,
     ]
     for name in ACTIVATIONS:
         found = gain(name)
         figures = (
-            found.mean, found.second_moment, found.derivative_second_moment,
-            found.forward, found.backward, found.chi,
+            0.0 if abs(found.mean) < 1e-12 else found.mean, found.second_moment,
+            found.derivative_second_moment, found.forward, found.backward, found.chi,
         )  # fmt: skip
-        rows.append(f"| {plain(name)} | " + " | ".join(f"{x:.6g}" for x in figures) + f" | {found.source} |")
+        rows.append(f"| {plain(name)} | " + " | ".join(f"{x:.6g}" for x in figures) + " |")
     return "\n".join(rows)
 
 

@@ -40,10 +40,12 @@ def test_every_scheme_is_explained_and_stored(name: str) -> None:
                 explain(name, shape=shape, layer=layer)
             continue
         told = explain(name, shape=shape, layer=layer)
-        assert math.isclose(told.number("std"), drawn.std, rel_tol=1e-12, abs_tol=1e-300)
-        assert math.isclose(told.number("mean"), drawn.mean, rel_tol=1e-12, abs_tol=1e-300)
+        # NaN is equal to NaN here: one scheme draws nothing else.
+        shown, expected = (told.number("mean"), told.number("std")), (drawn.mean, drawn.std)
+        np.testing.assert_allclose(shown, expected, rtol=1e-12, atol=1e-300)
         assert told.number("elements") == math.prod(shape)
-        assert codec.from_json(codec.to_json(told), Explanation) == told
+        # As text: poison is not a number, and such a record is not equal to itself.
+        assert codec.to_json(codec.from_json(codec.to_json(told), Explanation)) == codec.to_json(told)
         assert told.law in str(told)
 
 

@@ -64,7 +64,12 @@ def explain_activation(name: str) -> Explanation:
     h = 1e-3
     slope = (_map(values, 1.0 + h, variance) - _map(values, 1.0 - h, variance)) / (2.0 * h)
     numbers = (
-        Number(name="E f", value=found.mean, formula=f"z ~ N(0, 1), {found.source}"),
+        # Of an odd function only the rounding of the quadrature is left.
+        Number(
+            name="E f",
+            value=found.mean if abs(found.mean) > 1e-12 else 0.0,
+            formula=f"z ~ N(0, 1), {found.source}",
+        ),
         Number(name="E f²", value=found.second_moment),
         Number(name="E f'²", value=found.derivative_second_moment),
         Number(name="forward gain", value=found.forward, formula="1/sqrt(E f²)", note="keeps the signal"),

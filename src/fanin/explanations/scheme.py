@@ -17,12 +17,32 @@ from fanin.laws.fans import Fans, fans
 from fanin.laws.gains import Gain
 from fanin.laws.gains import gain as find_gain
 from fanin.records.axes import Axes, as_axes
-from fanin.records.draw import Draw, Normal, TruncatedNormal, Uniform
+from fanin.records.draw import (
+    DeltaOrthogonal,
+    Draw,
+    Normal,
+    Orthogonal,
+    OrthogonalConvolution,
+    Sparse,
+    TruncatedNormal,
+    Uniform,
+)
 from fanin.records.explanation import Explanation, Number, Step
 from fanin.schemes import registry
 from fanin.schemes.base import Entry, FanScaled, Fixed, Scheme
 
 __all__ = ["explain_scheme"]
+
+_RANDOM = (
+    Uniform,
+    Normal,
+    TruncatedNormal,
+    Orthogonal,
+    DeltaOrthogonal,
+    OrthogonalConvolution,
+    Sparse,
+)
+"""Draws of weights, for which power through a layer has a meaning; tables of values are mostly biases."""
 
 
 def explain_scheme(
@@ -48,7 +68,7 @@ def explain_scheme(
         title=entry.name if entry.name == name else f"{name} (= {entry.name})",
         kind="scheme",
         law=scheme.law,
-        summary=entry.summary,
+        summary=entry.summary.replace("``", "`"),
         numbers=_numbers(draw, size, roles, counted, dtype),
         steps=_steps(scheme, draw, counted, of_input, entry),
         tables=(
@@ -169,7 +189,7 @@ def _steps(
     steps = [] if isinstance(scheme, Fixed) else [Step(title="What is drawn", text=_told(entry))]
     if isinstance(draw, Uniform | TruncatedNormal):
         steps.append(distribution_step(draw.std**2, draw, None, None))
-    if counted is not None and draw.std > 0:
+    if counted is not None and isinstance(draw, _RANDOM):
         power = draw.std**2 + (draw.mean**2 if isinstance(scheme, Fixed) else 0.0)
         steps.append(
             Step(
