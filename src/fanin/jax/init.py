@@ -200,8 +200,8 @@ def factory(name: str) -> Callable[..., Initializer]:
 
     Examples
     --------
-    >>> factory("kaiming_normal")("gelu", out_axis=-1).scheme
-    <he_normal: Var[w] = 2.35173 / fan_in, normal>
+    >>> factory("xavier_normal")(gain=2.0, out_axis=-1).scheme
+    <glorot_normal: Var[w] = 4 / fan_avg, normal>
     """
     found = registry.entry(name)
     own = list(found.signature.parameters.values())
