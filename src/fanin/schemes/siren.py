@@ -35,7 +35,7 @@ class SirenFirst:
     @property
     def formula(self) -> str:
         """The standard deviation of a weight."""
-        return f"{self.gain:.6g} / (sqrt(3) fan_in)"
+        return f"{self.gain:.6g} / (sqrt(3) * fan_in)"
 
     def draw(self, shape: Sequence[int], axes: Axes | str | Iterable[str] | None = None) -> Uniform:
         """Divide the bound by the fan of this shape."""
