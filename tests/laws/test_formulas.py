@@ -18,6 +18,7 @@ from fanin.records.axes import Axes, Role
 from fanin.records.codec import decode, digest, encode
 from fanin.records.draw import Draw, Formula
 from fanin.sampling.engine import fill, fill_slice
+from fanin.schemes import registry
 
 ALARM = 1e-9
 
@@ -142,8 +143,8 @@ def test_poison_is_seen_at_once() -> None:
 
 @pytest.mark.parametrize("name", ["chrono", "bilinear", "given", "stft"])
 def test_a_formula_travels_as_json(name: str) -> None:
-    arguments = fanin.schemes.registry.entry(name).examples[0]
-    draw = fanin.schemes.registry.get(name, **arguments).draw((8, 8))
+    arguments = registry.entry(name).examples[0]
+    draw = registry.get(name, **arguments).draw((8, 8))
     twin = decode(encode(draw), Draw)
     assert twin == draw
     assert digest(twin) == digest(draw)
