@@ -12,6 +12,14 @@ __all__ = ["explanation_lines", "explanation_text"]
 
 _WIDTH = 100
 
+_FORMULAS = str.maketrans(
+    {
+        "·": "*", "Σ": "sum ", "Π": "product ", "∫": "integral ", "φ": "pdf", "Φ": "cdf", "π": "pi",
+        "μ": "mu", "³": "^3", "⁴": "^4", "ᵀ": "^T", "ℓ": "l",
+    }
+)  # fmt: skip
+"""Of formulas in ASCII; in other reports a raised dot is a mere dash."""
+
 
 def explanation_lines(told: Explanation, *, width: int = _WIDTH) -> tuple[Line, ...]:
     """Lay out an explanation in lines of at most `width` columns; only tables may be wider."""
@@ -26,7 +34,7 @@ def explanation_text(told: Explanation, *, width: int = _WIDTH, stream: TextIO |
     try:
         text.encode(getattr(stream, "encoding", None) or "utf-8")
     except (UnicodeEncodeError, LookupError):
-        return to_ascii(text)
+        return to_ascii(text.translate(_FORMULAS))
     return text
 
 
