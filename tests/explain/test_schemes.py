@@ -100,6 +100,23 @@ def test_the_largest_is_what_samples_show() -> None:
     assert abs(draws.mean() - 1.02 * told.number("largest expected")) > 6.2 * error
 
 
+@pytest.mark.parametrize("cut", [math.inf, 100.0])
+def test_the_largest_of_very_many(cut: float) -> None:
+    """The median of the largest of n solves n P(|z| > t) = ln 2; the mean lies within half a "
+    "deviation above."""
+    count, low, high = 10**24, 5.0, 20.0
+    while high - low > 1e-9:
+        middle = 0.5 * (low + high)
+        low, high = (
+            (middle, high) if count * math.erfc(middle / math.sqrt(2.0)) > math.log(2.0) else (low, middle)
+        )
+    name, parameters = (
+        ("normal", {}) if cut == math.inf else ("truncated_normal", {"lower": -cut, "upper": cut})
+    )
+    told = explain(name, shape=(10**12, 10**12), std=1.0, **parameters)
+    assert low < told.number("largest expected") < low + 0.1
+
+
 @pytest.mark.parametrize(("dtype", "fraction", "least"), [("float16", 10, -14), ("bfloat16", 7, -126)])
 def test_rounding(dtype: str, fraction: int, least: int) -> None:
     told = explain("normal", shape=(64, 64), std=1e-7, dtype=dtype)

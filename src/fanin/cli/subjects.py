@@ -24,14 +24,21 @@ def explained(name: str, **options: Any) -> Explanation:
     """
     rules = {rule.code: rule for rule in checks.rules()} | {rule.name: rule for rule in checks.rules()}
     if (rule := rules.get(name.strip().upper(), rules.get(name))) is not None:
+        subject.refuse_options(name, _for_schemes(options))
         return of_rule(rule)
     known = subject.known()
     if name in policies.names() and name not in known:
+        subject.refuse_options(name, _for_schemes(options))
         return of_policy(name)
     if name not in known and "(" not in name:
         codes = [rule.code for rule in checks.rules()]
         raise nearest(name, [*known, *policies.names(), *codes], kind="subject")
     return subject.explain(name, **options)
+
+
+def _for_schemes(options: dict[str, Any]) -> dict[str, Any]:
+    """Options without those that have a default of their own."""
+    return {word: value for word, value in options.items() if word not in {"groups", "stride", "depth"}}
 
 
 def of_rule(rule: Rule) -> Explanation:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -124,7 +124,7 @@ def largest(draw: Smooth, count: int) -> float:
     total = 0.0
     for left, width in zip(edges[:-1], half, strict=True):
         for x, w in zip(points, weights, strict=True):
-            total += width * w * (1.0 - _within(draw, float(left + width * (1.0 + x))) ** count)
+            total += width * w * _exceeded(_beyond(draw, float(left + width * (1.0 + x))), count)
     return float(total)
 
 
@@ -148,11 +148,19 @@ def lost(draw: Smooth, dtype: str) -> tuple[float, float]:
     return kind.unit, moments.cdf(draw, edge) - moments.cdf(draw, -edge)
 
 
-def _within(draw: Smooth, t: float) -> float:
-    # From the two tails for a normal: near 1 the difference of cdf values would have no digits left.
+def _beyond(draw: Normal | TruncatedNormal, t: float) -> float:
+    """P(|w - E w| > t), as a sum of tails: near 0 a difference from 1 would have no digits left."""
     if isinstance(draw, Normal):
-        return math.erf(t / draw.std / math.sqrt(2.0))
-    return moments.cdf(draw, draw.mean + t) - moments.cdf(draw, draw.mean - t)
+        return math.erfc(t / draw.std / math.sqrt(2.0))
+    mirrored = replace(
+        draw, mean=-draw.mean, parent_mean=-draw.parent_mean, lower=-draw.upper, upper=-draw.lower
+    )
+    return moments.cdf(draw, draw.mean - t) + moments.cdf(mirrored, mirrored.mean - t)
+
+
+def _exceeded(tail: float, count: int) -> float:
+    """Probability that one of `count` is beyond: ``1 - (1 - tail)^count``."""
+    return -math.expm1(count * math.log1p(-tail)) if tail < 1.0 else 1.0
 
 
 def _bell(z: float) -> float:

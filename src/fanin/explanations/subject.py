@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +17,7 @@ from fanin.records.axes import Axes
 from fanin.records.explanation import Explanation
 from fanin.schemes import registry
 
-__all__ = ["explain", "known"]
+__all__ = ["explain", "known", "refuse_options"]
 
 _MATRIX = (256, 784)
 _KERNEL = 3
@@ -87,8 +87,6 @@ def explain(
     >>> round(explain("gelu").number("forward gain"), 4)
     1.5335
     """
-    if name in topics.catalogue():
-        return topics.get(name, depth=depth)
     if name in registry.names() or name in registry.aliases():
         size, note = _shape(shape, layer, axes)
         options: dict[str, Any] = {"activation": activation, "dtype": dtype, "parameters": parameters}
@@ -112,9 +110,38 @@ def explain(
             size, note = _shape(None, "conv2d", None)
             told = explain_scheme(name, size, roles, **options)
         return replace(told, notes=(*told.notes, note)) if note else told
+    given = {
+        "shape": shape,
+        "layer": layer,
+        "axes": axes,
+        "activation": activation,
+        "dtype": dtype,
+    } | parameters
+    refuse_options(name, given)
+    if name in topics.catalogue():
+        return topics.get(name, depth=depth)
     if name.partition("(")[0].strip().lower() in {*ACTIVATIONS, *ALIASES}:
         return explain_activation(name)
     raise nearest(name, known(), kind="subject")
+
+
+def refuse_options(name: str, given: Mapping[str, object]) -> None:
+    """Refuse what only schemes take.
+
+    Raises
+    ------
+    InputError
+        An option that is not None.
+    """
+    useless = [word for word, value in given.items() if value is not None]
+    if useless:
+        raise InputError(
+            composed(
+                "Only schemes are explained for a shape and with parameters",
+                received=f"{', '.join(useless)} for {name!r}",
+                remedy="Leave them out, or name a scheme: fanin list",
+            )
+        )
 
 
 def _shape(
