@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -14,9 +15,12 @@ from fanin.records.axes import Axes, as_axes
 from fanin.records.draw import Constant, Draw, Normal, Orthogonal, TruncatedNormal, Uniform
 from fanin.sampling.cast import DTYPES
 from fanin.sampling.engine import generate
+from fanin.sampling.philox import words
 from fanin.sampling.recipe import recipe
 from fanin.sampling.reference import elements
 from fanin.sampling.streams import stream_key
+from fanin.sampling.twin import numbers, program, transform
+from fanin.sampling.twin_words import philox
 from fanin.torch import store, twin
 
 CPU = torch.device("cpu")
@@ -68,15 +72,33 @@ def test_any_range(draw: Draw, dtype: str, begin: int, size: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's compiler calls torch's own old functions
+@pytest.mark.filterwarnings("ignore")  # torch's compiler calls torch's own old functions
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float64"])
 @pytest.mark.parametrize("draw", [DRAWS[1], DRAWS[3], DRAWS[5], DRAWS[6]], ids=str)
-def test_compiled(draw: Draw, dtype: str) -> None:
+def test_compiled_values(draw: Draw, dtype: str) -> None:
+    # The generator and what follows are compiled apart: together they keep inductor busy for minutes.
     made = recipe(draw, dtype)
-    compiled = torch.compile(
-        lambda: twin.elements(made, KEY, 5, 200_000, dtype, CPU), fullgraph=False, dynamic=False
+    what, given = program(made, dtype), numbers(made, KEY)
+    ops = twin.TorchOps(CPU)
+    first, second = (
+        torch.from_numpy(words(KEY, 0, 100_000, second=k).astype(np.int64)) for k in (False, True)
     )
-    assert raw(compiled()) == elements(made, KEY, 5, 200_000, dtype).tobytes()
+    compiled = torch.compile(lambda a, b: transform(ops, what, given, a, b), dynamic=False)
+    got = compiled(first, second if made.wide else None)
+    assert raw(got) == elements(made, KEY, 0, 100_000, dtype).tobytes()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_compiled_words() -> None:
+    ops = twin.TorchOps(CPU)
+    low = torch.arange(25_000)
+    high = torch.zeros_like(low)
+    fixed = [torch.full_like(low, word) for word in (KEY.counter2, KEY.counter3)]
+    compiled = torch.compile(
+        lambda a, b: torch.stack(philox(ops, (a, b, *fixed), (KEY.key0, KEY.key1)), dim=-1), dynamic=False
+    )
+    assert compiled(low, high).reshape(-1).tolist() == words(KEY, 0, 100_000).tolist()
 
 
 @pytest.fixture

@@ -101,7 +101,7 @@ def serves(made: Recipe, device: torch.device) -> bool:
 def elements(
     made: Recipe, key: StreamKey, begin: int, end: int, dtype: str, device: torch.device
 ) -> torch.Tensor:
-    """Elements [begin, end) of a stream, made on a device; may be compiled.
+    """Elements [begin, end) of a stream, made on a device.
 
     Examples
     --------
