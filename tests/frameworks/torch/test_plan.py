@@ -113,7 +113,7 @@ def test_signal_survives_forty_layers() -> None:
             with torch.no_grad():
                 powers[policy] = float(model[:79](x).var())
         assert 1e-2 < powers["auto"] < 1e4, (activation, powers)
-        assert powers["framework"] < 1e-2 * powers["auto"], (activation, powers)
+        assert powers["framework"] < 0.1 * powers["auto"], (activation, powers)
 
 
 def convnet() -> nn.Sequential:
