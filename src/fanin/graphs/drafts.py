@@ -12,6 +12,7 @@ from fanin.graphs.regions import Regions, find_regions
 from fanin.graphs.roles import contraction_axes, convolution_axes, table_axes
 from fanin.graphs.sources import Source
 from fanin.graphs.steps import Form, Part, Read, Run, Step
+from fanin.laws.quadrature import NODES
 from fanin.records.axes import Axes, Role
 from fanin.records.graph import OpKind, UseKind
 
@@ -66,6 +67,7 @@ class Draft:
     uses: list[DraftUse] = field(default_factory=list)
     values: tuple[float, ...] | None = None
     activation: int | None = None
+    factor: float | None = None
     loss: bool = False
     readers: list[tuple[int, Read]] = field(default_factory=list)
 
@@ -272,6 +274,7 @@ def _regional(
         node.uses = [DraftUse(name=name, node=step.id, kind=UseKind.ACTIVATION_PARAMETER) for name in inner]
     else:
         node.uses += [DraftUse(name=name, node=step.id, kind=UseKind.OTHER) for name in inner]
+        node.factor = None if values is None or inner else _slope(values)
     return node
 
 
@@ -364,6 +367,11 @@ def _affine(values: Sequence[float]) -> bool:
     table = np.asarray(values, dtype=np.float64)
     chord = np.linspace(table[0], table[-1], len(table))
     return bool((np.abs(table - chord) <= _AFFINE * max(np.abs(table).max(), 1e-300)).all())
+
+
+def _slope(values: Sequence[float]) -> float:
+    """What a straight line multiplies by."""
+    return (values[-1] - values[0]) / float(NODES[-1] - NODES[0])
 
 
 def _bare(id: int) -> Read:

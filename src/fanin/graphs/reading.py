@@ -109,6 +109,7 @@ def _node(drafts: Drafts, id: int) -> Node:
         shape=step.shape,
         dtype=step.dtype,
         activation=node.activation if node.kind == OpKind.ACTIVATION else None,
+        factor=node.factor,
     )
 
 

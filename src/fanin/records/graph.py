@@ -87,6 +87,8 @@ class Node:
         Shape of the output.
     activation
         For activations, the index into `Graph.activations`.
+    factor
+        For pointwise operations that only multiply by a constant (and may shift): that constant.
     """
 
     id: int
@@ -99,6 +101,7 @@ class Node:
     shape: tuple[int, ...]
     dtype: str
     activation: int | None = None
+    factor: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
