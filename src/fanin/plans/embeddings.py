@@ -34,15 +34,19 @@ def _tied(case: Case) -> Claim | None:
     if not tables or not heads:
         return None
     width = _width(Case(facts=case.facts, parameter=case.parameter, use=tables[0]))
+    # The largest constant asks for the smallest std.
+    constant, told = max(case.facts.constant_around(use) for use in heads)
+    gain, share = LOGIT_STD / constant, "" if constant == 1.0 else f"/{constant:.4g}"
     return Claim(
         scheme="normal",
-        draw=Normal(std=LOGIT_STD / math.sqrt(width)),
+        draw=Normal(std=gain / math.sqrt(width)),
         axes=heads[0].axes,
-        gain=LOGIT_STD,
-        reason=f"embedding tied to the head, which asks for less: std {LOGIT_STD:g}/√{width}",
+        gain=gain,
+        reason=f"embedding tied to the head, whose logits it makes: std {LOGIT_STD:g}/√{width}{share}",
         evidence=(
             f"looked up by {len(tables)} and multiplied by {len(heads)} operations of the run",
             f"of features of power 1 the head makes logits of std × √{width}",
+            *([told] if told else []),
         ),
         references=("O. Press, L. Wolf, Using the Output Embedding, 2017",),
     )
@@ -76,7 +80,11 @@ def _token(case: Case) -> Claim | None:
         return None
     facts, role = case.facts, case.role
     if facts.looked_up_by_input(role) or not facts.added_to_embedding(role):
-        reason, std = "an embedding: its numbers have power 1, which the next layer expects", 1.0
+        constant = facts.constant_after(role.node)
+        std = 1.0 / constant
+        reason = "an embedding: its numbers have power 1, which the next layer expects"
+        if constant != 1.0:
+            reason = f"an embedding, which the run multiplies by {constant:.4g}: power 1 after that"
     else:
         std = _neighbour_std(case)
         reason = f"a table of positions or types, as large as the embedding it is added to: std {std:.4g}"
@@ -94,12 +102,13 @@ def _token(case: Case) -> Claim | None:
 
 
 def _neighbour_std(case: Case) -> float:
-    """Std of the tied table that positions are added to; 1 where no table is tied."""
+    """Std of the rows of the tied table that positions are added to; 1 where no table is tied."""
     for parameter in case.facts.graph.parameters:
         if parameter.name != case.parameter.name and parameter.uses:
             claim = _tied(Case(facts=case.facts, parameter=parameter))
             if claim is not None and claim.draw is not None:
-                return claim.draw.std
+                table = next(use for use in parameter.uses if use.kind == UseKind.EMBEDDING)
+                return claim.draw.std * case.facts.constant_after(table.node)
     return 1.0
 
 

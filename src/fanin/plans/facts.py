@@ -27,6 +27,8 @@ _STREAM = frozenset(
     {OpKind.ADD, OpKind.DROPOUT, OpKind.NORM, OpKind.POINTWISE, OpKind.POOL, OpKind.ACTIVATION}
 )
 """Operations between two branches of one residual stream."""
+_FACTORS = frozenset({OpKind.POINTWISE, OpKind.DROPOUT})
+"""Operations that multiply by a constant at the most."""
 _WEIGHTED = frozenset({OpKind.CONTRACTION, OpKind.CONVOLUTION})
 _BREAKS = frozenset(
     {
@@ -222,6 +224,31 @@ class Facts:
             if node.kind not in _PASSING:
                 return None
         return None
+
+    def constant_around(self, use: Use) -> tuple[float, str]:
+        """The constants that multiply what a weight reads and what it makes, and words for them."""
+        node = self.nodes.get(use.node)
+        before = 1.0
+        while node is not None and len(node.inputs) == 1:
+            node = self.nodes.get(node.inputs[0])
+            if node is None or node.kind not in (OpKind.POINTWISE, OpKind.DROPOUT):
+                break
+            before *= abs(node.factor or 1.0)
+        after = self.constant_after(use.node)
+        told = [
+            f"{found:.4g} multiplies {what}"
+            for found, what in ((before, "its input"), (after, "its output"))
+            if found != 1.0
+        ]
+        return before * after, "; ".join(told)
+
+    def constant_after(self, node: int) -> float:
+        """The constant that multiplies a node's output, before anything else does something to it."""
+        found = 1.0
+        while len(readers := self.readers.get(node, ())) == 1 and readers[0].kind in _FACTORS:
+            found *= abs(readers[0].factor or 1.0)
+            node = readers[0].id
+        return found
 
     def reads_input(self, use: Use) -> bool:
         """Whether a weight reads the model's input itself."""

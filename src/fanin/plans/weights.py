@@ -15,25 +15,15 @@ each with its reason. Power (the second moment) is to be 1 at every input of a s
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
+from fanin.plans.depth import Factor, depth, stream_power
 from fanin.plans.embeddings import LOGIT_STD
 from fanin.plans.facts import Power
 from fanin.plans.rule import Case, Claim, Rule
-from fanin.records.graph import Branch, Node, OpKind, UseKind
+from fanin.records.graph import OpKind, UseKind
 from fanin.schemes.variance_scaling import variance_scaling
 
 __all__ = ["HEAD", "PROJECTION", "ROUTER", "WEIGHT", "WEIGHTS"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Factor:
-    """One factor of a gain."""
-
-    value: float
-    reason: str
-    evidence: tuple[str, ...] = ()
-    references: tuple[str, ...] = ()
 
 
 _LECUN = "Y. LeCun et al., Efficient BackProp, 1998, equation 16"
@@ -43,8 +33,6 @@ _GLOROT = (
 )
 _HE = "K. He et al., Delving Deep into Rectifiers, 2015, equations 10 and 15"
 _SIREN = "V. Sitzmann et al., Implicit Neural Representations with Periodic Activations, 2020, section 3.2"
-_DEPTH = "A. Radford et al., Language Models are Unsupervised Multitask Learners, 2019, section 2.3"
-_FIXUP = "H. Zhang et al., Fixup Initialization, 2019, section 2"
 
 
 def _power_text(power: Power) -> str:
@@ -64,7 +52,7 @@ def _share(power: Power) -> str:
     return f"{power.name}, which takes power {power.input_power:.3g} to {power.second_moment:.3g}"
 
 
-def _activation(case: Case) -> _Factor | None:
+def _activation(case: Case) -> Factor | None:
     """What the activations before and after a weight ask of it; None for a linear place."""
     facts, use = case.facts, case.role
     read = facts.read(use)
@@ -79,12 +67,12 @@ def _activation(case: Case) -> _Factor | None:
         factor *= read.gain
         reasons.append(f"reads {_share(read)}")
         evidence.append(f"reads {_power_text(read)}")
-        depth, chain = facts.chains.get(use.node, (0, None))
+        count, chain = facts.chains.get(use.node, (0, None))
         if chain is not None and chain.gain < read.gain:
             factor *= chain.gain / read.gain
-            reasons.append(f"one of {depth} such layers: gain {chain.gain:.4g} for the gradient's sake")
+            reasons.append(f"one of {count} such layers: gain {chain.gain:.4g} for the gradient's sake")
             evidence.append(
-                f"over {depth} layers the signal's power changes by {_decades(chain.forward)} and the "
+                f"over {count} layers the signal's power changes by {_decades(chain.forward)} and the "
                 f"gradient's by {_decades(chain.backward)}; with the gain {read.gain:.4g}, which keeps the "
                 f"signal, the gradient's would change by {_decades(chain.alone)}"
             )
@@ -112,7 +100,7 @@ def _activation(case: Case) -> _Factor | None:
         return None
     if follows is not None and follows.scale_free and factor != 1.0:
         references = (_HE,)
-    return _Factor(
+    return Factor(
         value=factor,
         reason=", ".join(reasons),
         evidence=tuple(evidence),
@@ -120,89 +108,7 @@ def _activation(case: Case) -> _Factor | None:
     )
 
 
-def _depth(case: Case) -> _Factor | None:
-    """What the residual stream asks of a branch's last weight."""
-    use, facts = case.role, case.facts
-    branch = facts.residual(use)
-    if use.branch is None or branch is None:
-        return None
-    if use.activation is not None and not facts.powers[use.activation].scale_free:
-        return None  # a gate on the branch: a factor before its activation is none at the join
-    count = len(facts.streams[use.branch])
-    seen = (_join(branch.join, count),)
-    if count == 1:
-        return None
-    text = f"ends one of {count} residual branches"
-    end = _ends(case, branch)
-    if end == _NORM:
-        return _Factor(value=1.0, reason=f"{text}, where a norm undoes any factor", evidence=seen)
-    if end == _SCALE:
-        return _Factor(value=1.0, reason=f"{text}, which are scaled already", evidence=seen)
-    if branch.normalised:
-        growth = f"without the factor the stream's power would grow to 1 + {count}, with it to 2"
-    else:
-        growth = (
-            f"no norm on the branch: without the factor the stream's power could double {count} times, "
-            f"with it stays below e"
-        )
-    return _Factor(
-        value=1.0 / math.sqrt(count),
-        reason=f"{text}, hence 1/√{count}",
-        evidence=(*seen, growth),
-        references=(_DEPTH,) if branch.normalised else (_FIXUP,),
-    )
-
-
-_NORM, _SCALE, _PLAIN = "norm", "scale", "plain"
-
-
-def _ends(case: Case, branch: Branch) -> str:
-    """What stands between a branch's last weights and its join."""
-    facts = case.facts
-    ends: set[str] = set()
-    for name in branch.final:
-        for use in facts.parameters[name].uses if name in facts.parameters else ():
-            if facts.residual(use) == branch:
-                after = facts.between(use.node, branch.join)
-                norm = any(node.kind == OpKind.NORM for node in after)
-                ends.add(_NORM if norm else _SCALE if any(_scales(case, n) for n in after) else _PLAIN)
-    return ends.pop() if len(ends) == 1 else _PLAIN
-
-
-def _stream_power(case: Case) -> tuple[float, str]:
-    """Power of an unnormalised residual stream where a weight reads it, at the most."""
-    facts = case.facts
-    last = facts.last_join(case.role)
-    if last is None:
-        return 1.0, ""
-    branches = [facts.graph.branches[place] for place in facts.streams[last]]
-    if any(_ends(case, branch) == _NORM for branch in branches):
-        return 1.0 + len(branches), f"reads a stream to which {len(branches)} branches add power 1 each"
-    if all(branch.normalised for branch in branches):
-        return 2.0, f"reads a stream to which {len(branches)} branches add power 1 in all"
-    power = (1.0 + 1.0 / len(branches)) ** len(branches)
-    return power, f"reads a stream that {len(branches)} branches let grow to power {power:.3g}"
-
-
-def _join(join: int, count: int) -> str:
-    return f"its output reaches the add at node {join}; {count} branches counted on this stream"
-
-
-def _scales(case: Case, node: Node) -> bool:
-    """Whether a node multiplies a branch by a parameter or a constant of its own."""
-    uses = [
-        use.kind
-        for name in node.parameters
-        if name in case.facts.parameters
-        for use in case.facts.parameters[name].uses
-        if use.node == node.id
-    ]
-    if UseKind.SCALE in uses:
-        return True
-    return node.kind == OpKind.POINTWISE and ("mul" in node.op or "div" in node.op) and not uses
-
-
-def _claim(case: Case, gain: float, reason: str, *factors: _Factor | None) -> Claim | None:
+def _claim(case: Case, gain: float, reason: str, *factors: Factor | None) -> Claim | None:
     """`std = gain / sqrt(fan_in)`, or None where the roles give no fan."""
     if case.fans is None:
         return None
@@ -235,14 +141,15 @@ def _head(case: Case) -> Claim | None:
         return None
     active = _activation(case)
     read = case.facts.read(case.role)
-    power, stream = _stream_power(case)
-    gain = LOGIT_STD / math.sqrt(power) * (1.0 if read is None or read.scale_free else read.gain)
+    power, stream = stream_power(case)
+    constant, told = case.facts.constant_around(case.role)
+    gain = LOGIT_STD / math.sqrt(power) / constant * (1.0 if read is None or read.scale_free else read.gain)
     reason = (
         f"the head, only the output follows: outputs of std {LOGIT_STD:g}, so the first loss is near ln C"
     )
     claim = _claim(case, gain, reason, active)
-    notes = [f"the first loss over C classes is about ln C + {LOGIT_STD:g}²/2", *([stream] if stream else [])]
-    return claim and claim.noting(*notes)
+    notes = [f"the first loss over C classes is about ln C + {LOGIT_STD:g}²/2", stream, told]
+    return claim and claim.noting(*filter(None, notes))
 
 
 def _router(case: Case) -> Claim | None:
@@ -256,13 +163,13 @@ def _router(case: Case) -> Claim | None:
 def _projection(case: Case) -> Claim | None:
     if case.role.kind != UseKind.WEIGHT:
         return None
-    depth = _depth(case)
-    if depth is None:
+    residual = depth(case)
+    if residual is None:
         return None
     active = _activation(case)
-    gain = depth.value * (active.value if active else 1.0)
-    reason = depth.reason if active is None else f"{active.reason}; {depth.reason}"
-    return _claim(case, gain, reason, active, depth)
+    gain = residual.value * (active.value if active else 1.0)
+    reason = residual.reason if active is None else f"{active.reason}; {residual.reason}"
+    return _claim(case, gain, reason, active, residual)
 
 
 def _weight(case: Case) -> Claim | None:
