@@ -284,6 +284,7 @@ void word_batches(const Key& key, std::uint64_t block, std::size_t count, std::u
 // What Ranges needs of this path.
 struct Here {
     static constexpr std::size_t batch = at_once;
+    static constexpr bool streams = true;
 
     template <Kind kind, bool clamp_base, bool shifted, class Item>
     static void draw(const Recipe& recipe, const Key& key, std::uint64_t block, std::size_t count, Item* out) {

@@ -16,6 +16,9 @@ extern const Path portable_path;
 extern const Path avx2_path;
 extern const Path avx512_path;
 #endif
+#ifdef FANIN_NEON
+extern const Path neon_path;
+#endif
 
 namespace {
 
@@ -296,6 +299,9 @@ const Path* const* available_paths() {
 #ifdef FANIN_X86
             &avx512_path,
             &avx2_path,
+#endif
+#ifdef FANIN_NEON
+            &neon_path,
 #endif
             &portable_path,
         };

@@ -140,4 +140,6 @@ def test_every_path_of_this_processor_is_built() -> None:
         expected.insert(0, "avx2")
     if {"avx512f", "avx512bw", "avx512dq", "avx512vl"} <= flags:
         expected.insert(0, "avx512")
+    if "asimd" in flags:
+        expected.insert(0, "neon")
     assert expected == PATHS

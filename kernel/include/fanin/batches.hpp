@@ -1,8 +1,9 @@
 // How a vector path that draws in batches of whole blocks serves any range.
 //
 // `Here` is the path: `batch` items at once; `draw(recipe, key, block, count, out)` draws whole batches,
-// none of which crosses a multiple of 2^32 blocks; `draw_words` likewise; `fence` ends a run of streamed stores. It lives in an unnamed
-// namespace, so no two paths share an instantiation.
+// none of which crosses a multiple of 2^32 blocks; `draw_words` likewise; `streams` where it can write past
+// the caches, and then `fence` ends a run of such stores. It lives in an unnamed namespace, so no two paths
+// share an instantiation.
 #pragma once
 
 #include <algorithm>
@@ -151,17 +152,27 @@ struct Ranges {
         }
     }
 
+    template <class Item>
+    static void items_of(bool large, const Recipe& recipe, const Key& key, std::uint64_t begin, std::size_t count,
+                         Item* out) {
+        if constexpr (Here::streams) {
+            if (large) return stream(recipe, key, begin, count, out);
+        }
+        static_cast<void>(large);
+        items(recipe, key, begin, count, out);
+    }
+
     // Path::narrow.
     static void narrow(const Recipe& recipe, const Key& key, std::uint64_t begin, std::size_t count, Dtype dtype,
                        bool large, void* out) {
         if (recipe.kind == Kind::uniform && recipe.scale < least_uniform_scale) {
             portable_narrow(recipe, key, begin, count, dtype, large, out);
         } else if (dtype == Dtype::bfloat16) {
-            (large ? stream<Bfloat16> : items<Bfloat16>)(recipe, key, begin, count, static_cast<Bfloat16*>(out));
+            items_of(large, recipe, key, begin, count, static_cast<Bfloat16*>(out));
         } else if (dtype == Dtype::float16) {
             items(recipe, key, begin, count, static_cast<Float16*>(out));
         } else {
-            (large ? stream<float> : items<float>)(recipe, key, begin, count, static_cast<float*>(out));
+            items_of(large, recipe, key, begin, count, static_cast<float*>(out));
         }
     }
 
