@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from fanin.errors import InputError, explain, nearest
 from fanin.records.draw import Draw, Normal, TruncatedNormal, Uniform
-from fanin.sampling.cast import DTYPES, format_of
+from fanin.sampling.cast import COMPLEX, DTYPES, SERVED, storage_of
+from fanin.sampling.parts import parts
 from fanin.sampling.recipe import Recipe, recipe
 from fanin.sampling.reference import elements
 from fanin.sampling.streams import StreamKey
@@ -22,9 +23,9 @@ from fanin.sampling.streams import StreamKey
 __all__ = ["VARIABLE", "backend", "draw_whole", "fill_flat", "fill_region"]
 
 VARIABLE = "FANIN_KERNEL"
-"""Environment variable that forces a path: off, portable, avx2 or avx512 (unset or auto: the best)."""
+"""Environment variable that forces a path: off, portable, avx2, avx512 or neon (unset or auto: the best)."""
 
-_PATHS = ("auto", "portable", "avx2", "avx512")
+_PATHS = ("auto", "portable", "avx2", "avx512", "neon")
 _REFERENCE_CHUNK = 1 << 16
 """Elements at a time in the reference: its temporaries stay in the cache."""
 _PER_THREAD = 1 << 16
@@ -32,7 +33,7 @@ _PER_THREAD = 1 << 16
 _RECIPES = 4096
 """Lowered recipes that are kept: more than a model has different draws."""
 
-_NAMES = {np.dtype(name): name for name in ("float32", "float64", "float16")}
+_NAMES = {np.dtype(name): name for name in ("float32", "float64", "float16", *COMPLEX)}
 _ELEMENTWISE = (Normal, Uniform, TruncatedNormal)
 _SEED_END = 1 << 64
 
@@ -72,9 +73,12 @@ def draw_whole(
     lowered = _lowered_draw(draw, dtype, out.dtype)
     if lowered is None:
         return False
-    size = out.size
-    workers = 1 if size < 2 * _PER_THREAD else _workers(threads, size)
     try:
+        if out.dtype.kind == "c":
+            # The components of one run of memory are one run too; of other memory this is an error.
+            out = out.view(COMPLEX[out.dtype.name])
+        size = out.size
+        workers = 1 if size < 2 * _PER_THREAD else _workers(threads, size)
         # A recipe is lowered only where there is a kernel.
         return bool(_kernel().draw(out, lowered, seed, name, workers))  # type: ignore[union-attr]
     except (ValueError, BufferError):
@@ -160,10 +164,15 @@ def _chosen() -> tuple[ModuleType | None, str]:
 def _lowered_draw(draw: Draw, dtype: str | None, stored: np.dtype[Any]) -> Any:
     """A draw as the kernel holds it, or None where the long way has something to say."""
     named = _NAMES.get(stored) if dtype is None else dtype
-    if named not in DTYPES or stored != np.dtype(format_of(named).storage) or not stored.isnative:
+    if named not in SERVED or stored != np.dtype(storage_of(named)) or not stored.isnative:
         return None
-    made = recipe(draw, named)
-    return None if made.far is not None else _lowered(made, named)
+    real = COMPLEX.get(named, named)
+    made = recipe(draw, real)
+    if named in COMPLEX:
+        made, imaginary = (recipe(part, real) for part in parts(draw))
+        if imaginary != made:
+            return None
+    return None if made.far is not None else _lowered(made, real)
 
 
 @lru_cache(maxsize=_RECIPES)

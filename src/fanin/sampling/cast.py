@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fanin.errors import nearest
 
-__all__ = ["DTYPES", "Format", "decode", "encode", "format_of"]
+__all__ = ["COMPLEX", "DTYPES", "SERVED", "Format", "decode", "encode", "format_of", "storage_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,14 +49,32 @@ _FORMATS = {
 }
 
 DTYPES: tuple[str, ...] = tuple(_FORMATS)
-"""Names of the served dtypes."""
+"""Names of the formats of real numbers."""
+
+COMPLEX: Mapping[str, str] = MappingProxyType({"complex64": "float32", "complex128": "float64"})
+"""Complex dtypes, and the format of their components."""
+
+SERVED: tuple[str, ...] = (*DTYPES, *COMPLEX)
+"""Names of all dtypes that a weight is drawn in."""
 
 
 def format_of(dtype: str) -> Format:
-    """The format of a dtype name, or an error that suggests the nearest."""
-    if dtype not in _FORMATS:
-        raise nearest(str(dtype), DTYPES, kind="dtype")
-    return _FORMATS[dtype]
+    """The format of a dtype name, of a complex one that of its components, or an error with the nearest."""
+    real = COMPLEX.get(dtype, dtype)
+    if real not in _FORMATS:
+        raise nearest(str(dtype), SERVED, kind="dtype")
+    return _FORMATS[real]
+
+
+def storage_of(dtype: str) -> str:
+    """NumPy's name for what a dtype's items are stored as.
+
+    Examples
+    --------
+    >>> storage_of("bfloat16"), storage_of("complex64")
+    ('uint16', 'complex64')
+    """
+    return dtype if dtype in COMPLEX else format_of(dtype).storage
 
 
 def encode(values: NDArray[np.float32], dtype: str) -> NDArray[np.generic]:

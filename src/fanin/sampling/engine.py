@@ -10,16 +10,17 @@ from numpy.typing import NDArray
 from fanin.errors import InputError, explain
 from fanin.records.axes import Axes
 from fanin.records.draw import Constant, Draw, Structured
-from fanin.sampling.backends import backend, draw_whole, fill_region
-from fanin.sampling.cast import DTYPES, encode, format_of
+from fanin.sampling.backends import backend, draw_whole
+from fanin.sampling.cast import COMPLEX, DTYPES, SERVED, encode, storage_of
+from fanin.sampling.components import fill_elements
 from fanin.sampling.layout import flat_view, in_order
 from fanin.sampling.outputs import check_threads, checked_output
-from fanin.sampling.recipe import constant, recipe
+from fanin.sampling.recipe import constant
 from fanin.sampling.slices import Region, region
 from fanin.sampling.streams import StreamKey, stream_key
 from fanin.sampling.structured import fill_structured
 
-__all__ = ["DTYPES", "backend", "fill", "fill_range", "fill_slice", "generate"]
+__all__ = ["COMPLEX", "DTYPES", "SERVED", "backend", "fill", "fill_range", "fill_slice", "generate"]
 
 
 def fill(
@@ -40,8 +41,8 @@ def fill(
     Parameters
     ----------
     out
-        The tensor as stored, any strides: float32, float64 or float16 values, or uint16 / uint8 bit
-        patterns of the format that `dtype` names.
+        The tensor as stored, any strides: float32, float64, float16, complex64 or complex128 values, or
+        uint16 / uint8 bit patterns of the format that `dtype` names.
     draw
         What to draw.
     seed, name
@@ -49,7 +50,7 @@ def fill(
     axes
         Roles of the stored dimensions.
     dtype
-        One of `DTYPES`; needed for bit patterns only.
+        One of `SERVED`; needed for bit patterns only.
     threads
         Threads to use at most (all processors where None). Never changes a value.
 
@@ -106,7 +107,7 @@ def fill_slice(
     draw
         What to draw. A structured draw's elements depend on each other: it is made whole and then cut.
     shape
-        Shape of the whole tensor as stored; up to 2**64 elements.
+        Shape of the whole tensor as stored; up to 2**64 elements, of a complex tensor half as many.
     index
         One slice a stored dimension, with ``0 <= start <= stop <= extent`` and a step of at least 1; JAX's
         ``make_array_from_callback`` hands over just this.
@@ -160,7 +161,7 @@ def fill_range(
     draw
         An elementwise draw (none of `fanin.records.draw.Structured`).
     begin
-        Logical index of the first element, in [0, 2**64).
+        Logical index of the first element, in [0, 2**64); of a complex one in [0, 2**63).
     seed, name, dtype, threads
         As in `fill`.
 
@@ -188,15 +189,16 @@ def fill_range(
                 remedy="Use fill for whole tensors",
             )
         )
-    if isinstance(begin, bool) or not 0 <= begin <= (1 << 64) - out.size:
+    each = _each(dtype)
+    if isinstance(begin, bool) or not 0 <= begin <= (1 << 64) // each - out.size:
         raise InputError(
             explain(
                 "The range leaves the stream",
                 received=f"begin={begin!r}, size {out.size}",
-                rule="Element indices lie in [0, 2**64)",
+                rule=f"Element indices lie in [0, 2**{65 - each})",
             )
         )
-    _fill_part(_patterns(out, dtype), (begin, (1,)), draw, key, dtype, threads)
+    _fill_part(_patterns(out, dtype), (begin * each, (each,)), draw, key, dtype, threads)
 
 
 def generate(
@@ -213,14 +215,14 @@ def generate(
     Returns
     -------
     NDArray
-        float32, float64 or float16 values; uint16 (bfloat16) or uint8 (float8) bit patterns.
+        Values of the dtype itself; uint16 (bfloat16) or uint8 (float8) bit patterns.
 
     Examples
     --------
     >>> generate(Constant(value=1.0), (2,), seed=0, name="norm.weight").tolist()
     [1.0, 1.0]
     """
-    out = np.empty(shape, format_of(dtype).storage)
+    out = np.empty(shape, storage_of(dtype))
     fill(out, draw, seed=seed, name=name, axes=axes, dtype=dtype)
     return out
 
@@ -237,7 +239,7 @@ def _fill_slice(
     threads: int | None,
 ) -> None:
     dtype, key = _checked(out, dtype, seed, name, threads)
-    part, place = region(_patterns(out, dtype), shape, index, axes)
+    part, place = region(_patterns(out, dtype), shape, index, axes, _each(dtype))
     _fill_part(part, place, draw, key, dtype, threads)
 
 
@@ -247,13 +249,18 @@ def _fill_part(
     if isinstance(draw, Constant):
         part[...] = _rounded(np.array(constant(draw, dtype)), dtype)
     else:
-        begin, steps = place
-        fill_region(part, recipe(draw, dtype), key, begin, steps, dtype, threads)
+        fill_elements(part, draw, key, place, dtype, threads)
 
 
 def _rounded(values: NDArray[np.float64], dtype: str) -> NDArray[Any]:
     """Round float64 values to what `dtype` stores; the small formats go through float32."""
-    return values if dtype == "float64" else encode(values.astype(np.float32), dtype)
+    real = COMPLEX.get(dtype, dtype)
+    return values if real == "float64" else encode(values.astype(np.float32), real)
+
+
+def _each(dtype: str) -> int:
+    """Elements of a stream that one number takes."""
+    return 2 if dtype in COMPLEX else 1
 
 
 def _checked(
@@ -267,4 +274,4 @@ def _checked(
 
 def _patterns(out: NDArray[Any], dtype: str) -> NDArray[Any]:
     """An array of a dtype that NumPy does not have itself, seen as its bit patterns."""
-    return out.view(format_of(dtype).storage) if out.dtype.name == dtype else out
+    return out.view(storage_of(dtype)) if out.dtype.name == dtype else out

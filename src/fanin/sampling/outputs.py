@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fanin.errors import InputError, explain
-from fanin.sampling.cast import DTYPES, format_of
+from fanin.sampling.cast import SERVED, storage_of
 
 __all__ = ["check_threads", "checked_output"]
 
@@ -29,16 +29,16 @@ def checked_output(out: object, dtype: str | None) -> str:
         )
     stored = out.dtype.name
     wanted = stored if dtype is None else dtype
-    if dtype is None and stored not in DTYPES:
+    if dtype is None and stored not in SERVED:
         raise InputError(
             explain(
                 "The output's dtype says no floating-point format",
                 received=f"an array of {stored} without dtype",
-                rule="Served are " + ", ".join(DTYPES),
+                rule="Served are " + ", ".join(SERVED),
                 remedy="For bit patterns name the format, for example dtype='bfloat16'",
             )
         )
-    storage = format_of(wanted).storage
+    storage = storage_of(wanted)
     if stored not in (wanted, storage) or not out.dtype.isnative:
         raise InputError(
             explain(

@@ -20,11 +20,12 @@ Region = tuple[int, tuple[int, ...]]
 
 
 def region(
-    out: NDArray[Any], shape: tuple[int, ...], index: tuple[slice, ...], axes: Axes | None
+    out: NDArray[Any], shape: tuple[int, ...], index: tuple[slice, ...], axes: Axes | None, each: int = 1
 ) -> tuple[NDArray[Any], Region]:
-    """See a stored part in logical order, and say which elements of the whole tensor it holds.
+    """See a stored part in logical order, and say which elements of the stream it holds.
 
-    ``element = sum_k (start_k + step_k i_k) * product of the logical extents after k``.
+    ``element = each * sum_k (start_k + step_k i_k) * product of the logical extents after k``: the first
+    of the `each` elements of the stream (two for a complex number) that a number of the tensor takes.
 
     Raises
     ------
@@ -37,7 +38,7 @@ def region(
     >>> region(np.empty((2, 3)), (8, 10), (slice(4, 6), slice(0, 9, 3)), None)[1]
     (40, (10, 3))
     """
-    extents = _checked_shape(shape)
+    extents = _checked_shape(shape, _END // each)
     bounds = [_bounds(part, n, place) for place, (part, n) in enumerate(_paired(index, extents))]
     lengths = tuple(len(range(*bound)) for bound in bounds)
     if lengths != out.shape:
@@ -50,7 +51,7 @@ def region(
         )
     checked = as_axes(axes, extents)
     order = tuple(range(len(extents))) if checked is None else checked.logical_order
-    begin, steps, inner = 0, [0] * len(order), 1
+    begin, steps, inner = 0, [0] * len(order), each
     for place in reversed(range(len(order))):
         start, _, step = bounds[order[place]]
         begin += start * inner
@@ -60,17 +61,17 @@ def region(
     return out.transpose(order), (begin if out.size else 0, tuple(steps))
 
 
-def _checked_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+def _checked_shape(shape: tuple[int, ...], most: int) -> tuple[int, ...]:
     try:
         extents = tuple(operator.index(n) for n in shape)
     except TypeError:
         extents = (-1,)
-    if any(n < 0 for n in extents) or math.prod(extents) > _END:
+    if any(n < 0 for n in extents) or math.prod(extents) > most:
         raise InputError(
             explain(
                 "The whole tensor's shape cannot be served",
                 received=f"shape={shape!r}",
-                rule="Extents are whole numbers from 0 on, with at most 2**64 elements",
+                rule=f"Extents are whole numbers from 0 on, with at most 2**{most.bit_length() - 1} elements",
             )
         )
     return extents

@@ -38,7 +38,7 @@ def convolution(target: Target, draw: OrthogonalConvolution, source: Source) -> 
 
     ``K = (product over steps i and dimensions d, i < k_d - 1, of [P_di, I - P_di] along d) F``: F is a
     Haar matrix with orthonormal columns, P_di the projection on some rows of a Haar matrix, each taken
-    with probability one half. All in float64.
+    with probability one half. All in float64; complex weights have unitary matrices for Haar ones.
 
     References
     ----------
@@ -56,25 +56,26 @@ def convolution(target: Target, draw: OrthogonalConvolution, source: Source) -> 
 def _kernel(target: Target, source: Source, number: int) -> NDArray[Any]:
     """One kernel, (outputs, inputs, taps)."""
     sides = target.sides
-    frame = np.empty((1, sides.inputs, sides.outputs))
+    precise = np.result_type(target.precise, np.float64)
+    frame = np.empty((1, sides.inputs, sides.outputs), precise)
     frames(frame, source, number)
-    made = np.zeros((*target.kernel, sides.outputs, sides.inputs))
+    made = np.zeros((*target.kernel, sides.outputs, sides.inputs), precise)
     made[(0,) * len(target.kernel)] = frame[0].T
     for step in range(max(target.kernel, default=1) - 1):
         for axis, size in enumerate(target.kernel):
             if step >= size - 1:
                 continue
-            rows = _projection(sides.outputs, source, number, f"projection {axis} {step}")
+            rows = _projection(sides.outputs, precise, source, number, f"projection {axis} {step}")
             # P K_t + (I - P) K_(t-1); the last tap is still empty, so rolling brings zeros to the front.
             before = np.roll(made, 1, axis)
-            made = before + rows.T @ (rows @ (made - before))
+            made = before + rows.conj().T @ (rows @ (made - before))
     return np.moveaxis(made.reshape(math.prod(target.kernel), sides.outputs, sides.inputs), 0, -1)
 
 
-def _projection(size: int, source: Source, number: int, role: str) -> NDArray[np.float64]:
+def _projection(size: int, precise: np.dtype[Any], source: Source, number: int, role: str) -> NDArray[Any]:
     """Orthonormal rows; their number is binomial, with probability one half."""
-    rows = np.empty((1, size, size))
+    rows = np.empty((1, size, size), precise)
     frames(rows, source, number, role)
     chosen = source.normals(number * size, (number + 1) * size, f"{role} rows") > 0.0
-    kept: NDArray[np.float64] = rows[0][chosen]
+    kept: NDArray[Any] = rows[0][chosen]
     return kept

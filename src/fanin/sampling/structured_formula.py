@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fanin.errors import InputError, explain
 from fanin.laws.formulas import values
 from fanin.records.axes import Axes
 from fanin.records.draw import Formula, Uniform
-from fanin.sampling.cast import encode
+from fanin.sampling.cast import COMPLEX, encode
 from fanin.sampling.recipe import check_reach
 from fanin.sampling.structured_target import Source
 
@@ -26,6 +27,16 @@ def by_formula(out: NDArray[Any], draw: Formula, source: Source, axes: Axes | No
     A random formula takes element i's number from the weight's float64 uniform stream on (0, 1), so every
     dtype has the same numbers. They pass through the platform's logarithm: equal within one rounding of it.
     """
+    if dtype in COMPLEX:
+        raise InputError(
+            explain(
+                f"The formula '{draw.formula}' has no complex law",
+                received=f"dtype {dtype}",
+                rule="Its values are real numbers, made for a real weight",
+                remedy="Draw it in float32 and add the imaginary part that is wanted, or use a scheme with a "
+                "complex law: normal, uniform, truncated, orthogonal (unitary), identity, sparse or constant",
+            )
+        )
     uniforms = np.empty(0)
     if draw.random:
         order = tuple(range(out.ndim)) if axes is None else axes.logical_order

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from fanin.errors import InputError, explain
 from fanin.records.draw import Normal, Orthogonal
 from fanin.sampling.structured_haar import haar_from
 from fanin.sampling.structured_target import Source, Target, check_gain
+from fanin.sampling.structured_unitary import unitary_from
 
 __all__ = ["frames", "matrices"]
 
@@ -23,7 +25,7 @@ def matrices(target: Target, draw: Orthogonal, source: Source) -> None:
     """Fill every block of every map (out x the rest) with a Haar matrix of its own times the gain.
 
     Matrices count in logical order; number j owns the normals ``[j s l, (j + 1) s l)`` of the weight's
-    stream, s and l its shorter and its longer side.
+    stream, s and l its shorter and its longer side; a complex one twice as many, two a number.
     """
     check_gain(draw, target.dtype)
     blocks, sides = draw.blocks, target.sides
@@ -58,6 +60,9 @@ def matrices(target: Target, draw: Orthogonal, source: Source) -> None:
 def frames(out: NDArray[Any], source: Source, number: int, role: str = "weight") -> None:
     """Write Haar matrices with orthonormal rows, (matrices, s, l), counted from `number`."""
     count, short, long = out.shape
+    if out.dtype.kind == "c":
+        unitary_from(out, _complex_rows(out, source, number, role))
+        return
 
     def rows(first: int, last: int) -> NDArray[Any]:
         if last - first == short:
@@ -70,3 +75,19 @@ def frames(out: NDArray[Any], source: Source, number: int, role: str = "weight")
         return values.astype(out.dtype, copy=False)
 
     haar_from(out, rows)
+
+
+def _complex_rows(
+    out: NDArray[Any], source: Source, number: int, role: str
+) -> Callable[[int, int], NDArray[Any]]:
+    """Rows of the complex normals of some matrices, as they are needed."""
+    count, short, long = out.shape
+
+    def rows(first: int, last: int) -> NDArray[Any]:
+        values = np.empty((count, last - first, 2 * long), np.float32)
+        for place, part in enumerate(values):
+            begin = ((number + place) * short + first) * 2 * long
+            source.fill(part.reshape(-1), _NORMAL, begin, "float32", role)
+        return values.view(np.complex64).astype(out.dtype, copy=False)
+
+    return rows

@@ -14,10 +14,10 @@ from fanin.errors import InputError, explain
 from fanin.laws.sides import Sides
 from fanin.records.axes import Axes, Role
 from fanin.records.draw import DeltaOrthogonal, Draw, Identity, Normal, Orthogonal, OrthogonalConvolution
-from fanin.sampling.backends import fill_flat
-from fanin.sampling.cast import encode, format_of
+from fanin.sampling.cast import COMPLEX, encode, storage_of
+from fanin.sampling.components import fill_elements
 from fanin.sampling.layout import flat_view
-from fanin.sampling.recipe import check_reach, recipe
+from fanin.sampling.recipe import check_reach
 from fanin.sampling.streams import stream_key
 
 __all__ = ["Source", "Target", "check_gain"]
@@ -48,9 +48,10 @@ class Source:
         return values
 
     def fill(self, flat: NDArray[Any], draw: Draw, begin: int, dtype: str, role: str = "weight") -> None:
-        """Write elements of an elementwise draw into a contiguous vector."""
+        """Write numbers of an elementwise draw, counted from `begin`, into a contiguous vector."""
         key = stream_key(self.seed, self.name, role)
-        fill_flat(flat, recipe(draw, dtype), key, begin, dtype, self.threads)
+        each = 2 if dtype in COMPLEX else 1
+        fill_elements(flat, draw, key, (begin * each, (each,)), dtype, self.threads)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +97,7 @@ class Target:
         return part.reshape(self.groups * blocks, -1, self.sides.columns)
 
     def put(self, part: NDArray[Any], maps: NDArray[Any], gain: float) -> None:
-        """Write the maps of a slice, (maps, rows, columns) in float32 or float64, times a gain.
+        """Write the maps of a slice, (maps, rows, columns) in the precise type, times a gain.
 
         One rounding for the gain, in the type of the map, and one to what is stored.
         """
@@ -120,19 +121,21 @@ class Target:
 
     def rounded(self, values: NDArray[Any]) -> NDArray[Any]:
         """Round to what is stored; the small formats go through float32."""
-        return (
-            values if self.dtype == "float64" else encode(values.astype(np.float32, copy=False), self.dtype)
-        )
+        if self.dtype == "float64" or self.dtype in COMPLEX:
+            return values.astype(self.dtype, copy=False)
+        return encode(values.astype(np.float32, copy=False), self.dtype)
 
     @property
     def precise(self) -> np.dtype[Any]:
         """The type of the arithmetic."""
+        if self.dtype in COMPLEX:
+            return np.dtype(self.dtype)
         return np.dtype(np.float64 if self.dtype == "float64" else np.float32)
 
     @property
     def direct(self) -> bool:
         """Whether the arithmetic's type is the stored one."""
-        return format_of(self.dtype).storage == self.precise.name
+        return storage_of(self.dtype) == self.precise.name
 
     def centre(self, part: NDArray[Any]) -> NDArray[Any]:
         """A slice at the middle tap alone (of even sizes the one after the middle)."""
