@@ -11,7 +11,7 @@ from fanin.errors import InputError, explain
 from fanin.explanations import families
 from fanin.explanations.derivation import distribution_step, factors, fan_steps
 from fanin.explanations.peers import peers_table
-from fanin.explanations.spread import largest, lost
+from fanin.explanations.spread import largest, lost, rounding_note
 from fanin.laws import moments
 from fanin.laws.fans import Fans, fans
 from fanin.laws.gains import Gain
@@ -64,6 +64,7 @@ def explain_scheme(
     counted = fans(size, roles) if roles is not None else None
     of_input = _gain(activation, arguments, entry)
     smooth = isinstance(draw, Uniform | Normal | TruncatedNormal)
+    remarks += rounding_note(draw, dtype) if dtype is not None else []
     return Explanation(
         title=entry.name if entry.name == name else f"{name} (= {entry.name})",
         kind="scheme",

@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fanin.errors import nearest
+from fanin.errors import InputError, nearest
 from fanin.laws import moments
-from fanin.records.draw import Normal, TruncatedNormal, Uniform
+from fanin.records.draw import Draw, Normal, TruncatedNormal, Uniform
+from fanin.schemes.fit import coarseness
 
-__all__ = ["FORMATS", "Format", "density", "entropy", "largest", "lost"]
+__all__ = ["FORMATS", "Format", "density", "entropy", "largest", "lost", "rounding_note"]
 
 Smooth = Uniform | Normal | TruncatedNormal
 
@@ -146,6 +147,17 @@ def lost(draw: Smooth, dtype: str) -> tuple[float, float]:
     if edge < 1e-6 * draw.std:  # a difference of distribution functions would have few digits left
         return kind.unit, 2.0 * edge * density(draw)(0.0)
     return kind.unit, moments.cdf(draw, edge) - moments.cdf(draw, -edge)
+
+
+def rounding_note(draw: Draw, dtype: str) -> list[str]:
+    """What sampling in this format would warn of, or refuse; nothing for most draws."""
+    _format(dtype)
+    name = _SHORT.get(dtype, dtype)
+    try:
+        told = coarseness(draw, name)
+    except InputError as error:
+        return [str(error)]
+    return [f"{name} is coarse for this draw: {told}."] if told else []
 
 
 def _beyond(draw: Normal | TruncatedNormal, t: float) -> float:

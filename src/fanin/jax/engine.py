@@ -24,9 +24,10 @@ from fanin.sampling.streams import StreamKey, stream_key
 from fanin.sampling.twin import Numbers, Program, block_words, numbers, program, transform
 from fanin.sampling.twin_words import place
 from fanin.schemes.base import Scheme
+from fanin.schemes.fit import check_rounding
 from fanin.schemes.sample import draw_of, sizes_of
 
-__all__ = ["sample"]
+__all__ = ["sample", "sampled"]
 
 _OPS = JaxOps()
 _ONE_WORD = 1 << 32
@@ -73,6 +74,11 @@ def sample(
     InputError
         A draw, shape, name or dtype that cannot be served.
 
+    Warns
+    -----
+    PrecisionWarning
+        As `fanin.sample`; in a compiled function once, when it is traced.
+
     Notes
     -----
     Draws that couple elements (orthogonal and the like), and truncated normals with both bounds beyond seven
@@ -88,11 +94,27 @@ def sample(
     sizes = sizes_of(shape)
     kind = _dtype(dtype)
     roles = as_axes(axes, sizes)
-    key = stream_key(seed, name)
+    stream_key(seed, name)  # refuses what is no seed or no name, for an empty weight too
     if math.prod(sizes) == 0:
         # An empty weight has no law to break.
         return jnp.zeros(sizes, kind, device=sharding)
     draw = draw_of(scheme, sizes, roles)
+    check_rounding(draw, kind)
+    return sampled(draw, sizes, seed=seed, name=name, axes=roles, dtype=kind, sharding=sharding)
+
+
+def sampled(
+    draw: Draw,
+    sizes: tuple[int, ...],
+    *,
+    seed: int,
+    name: str | tuple[str, ...],
+    axes: Axes | None,
+    dtype: Any,
+    sharding: Sharding | None,
+) -> jax.Array:
+    """A weight that is not empty, of a draw that is known to suit its dtype."""
+    kind, roles, key = _dtype(dtype), axes, stream_key(seed, name)
     if isinstance(draw, Constant):
         value = generate(draw, (), seed=seed, name=name, dtype=kind).view(jnp.dtype(kind))
         return jnp.full(sizes, value, device=sharding)

@@ -15,13 +15,14 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from fanin.errors import InputError, explain
 from fanin.jax.drawing import constant, drawn, laid_out
-from fanin.jax.engine import sample
+from fanin.jax.engine import sampled
 from fanin.jax.keys import stream_words
 from fanin.records.axes import Axes, as_axes
 from fanin.records.draw import Constant, Draw
 from fanin.records.positions import Positions, axes_at
 from fanin.schemes import registry
 from fanin.schemes.base import Entry, Scheme
+from fanin.schemes.fit import check_rounding
 from fanin.schemes.sample import draw_of, sizes_of
 
 __all__ = ["Initializer", "factory", "initializer"]
@@ -101,12 +102,14 @@ class Initializer:
         if math.prod(sizes) == 0:
             return jnp.zeros(sizes, kind)
         draw = draw_of(self.scheme, sizes, roles)
+        # What a format does to a draw is known from both alone: under jit it is said once, at tracing.
+        check_rounding(draw, jnp.dtype(kind).name)
         if isinstance(draw, Constant):
             # Asks no key, as in JAX.
             return constant(draw, sizes, kind)
         if self.seed is None or self.name is None:
             return drawn(draw, stream_words(key), sizes, roles, kind, sharding)
-        return sample(draw, sizes, seed=self.seed, name=self.name, axes=roles, dtype=kind, sharding=sharding)
+        return sampled(draw, sizes, seed=self.seed, name=self.name, axes=roles, dtype=kind, sharding=sharding)
 
     def roles(self, shape: tuple[int, ...]) -> Axes | None:
         """Roles of a shape's dimensions."""

@@ -9,9 +9,11 @@ from fanin.plans import policies
 from fanin.plans.facts import Facts
 from fanin.plans.notes import notes
 from fanin.plans.rule import Case, Claim, Policy, count_fans
+from fanin.records.draw import Draw
 from fanin.records.graph import Graph, Parameter, UseKind
 from fanin.records.plan import Entry, Plan, Status
 from fanin.sampling.streams import STREAM_VERSION
+from fanin.schemes.fit import coarseness
 
 __all__ = ["plan"]
 
@@ -84,6 +86,8 @@ def _unique(graph: Graph) -> None:
 
 def _entry(policy: Policy, facts: Facts, parameter: Parameter) -> Entry:
     rule, claim = _decide(policy, facts, parameter)
+    if claim.draw is not None and 0 not in parameter.shape:
+        claim = claim.noting(*_rounding(claim.draw, parameter.dtype))
     axes = claim.axes or next((use.axes for use in parameter.uses if use.axes is not None), None)
     # Of a table that is only looked up, one row is read: nothing is summed over it.
     summed = any(use.kind not in _LOOKED_UP for use in parameter.uses)
@@ -107,6 +111,16 @@ def _entry(policy: Policy, facts: Facts, parameter: Parameter) -> Entry:
         references=claim.references,
         zeroed=parameter.padding if claim.draw is not None else None,
     )
+
+
+def _rounding(draw: Draw, dtype: str) -> tuple[str, ...]:
+    """What is to be said where the dtype's numbers are too coarse for the draw."""
+    try:
+        told = coarseness(draw, dtype)
+    except InputError as error:
+        # A plan only says it; what carries the plan out refuses.
+        return (str(error),)
+    return (f"{dtype} is coarse for this draw: {told}",) if told else ()
 
 
 def _decide(policy: Policy, facts: Facts, parameter: Parameter) -> tuple[str, Claim]:

@@ -11,6 +11,7 @@ from fanin.records.draw import Constant, Draw, Normal, TruncatedNormal, Uniform
 from fanin.sampling.engine import DTYPES, fill, generate
 from fanin.sampling.recipe import recipe
 from fanin.sampling.streams import stream_key
+from fanin.schemes.fit import check_rounding
 from fanin.torch import twin
 from fanin.torch.names import PLAIN
 
@@ -95,10 +96,16 @@ def fill_(
     The kernel fills memory of the CPU, the twin that of other devices; what the twin cannot draw (matrices,
     tails beyond seven sigma) is drawn on the host and copied.
     Tensors without memory (meta, fake) and empty ones are returned as they are.
+
+    Warns
+    -----
+    PrecisionWarning
+        A 16-bit or 8-bit dtype too coarse for the draw; one in which every weight would be 0 is refused.
     """
     check_writable(tensor, name)
     if memoryless(tensor) or tensor.numel() == 0:
         return tensor
+    check_rounding(draw, dtype_name(tensor))
     with torch.no_grad():
         if _by_kernel(tensor):
             pattern = _PATTERNS.get(tensor.dtype)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import torch
 from torch import nn
@@ -11,6 +11,7 @@ from fanin.errors import InputError, explain
 from fanin.records.axes import as_axes
 from fanin.records.plan import Entry, Plan
 from fanin.sampling.streams import STREAM_VERSION
+from fanin.schemes.fit import check_rounding, coarseness
 from fanin.torch.names import NamedTensor, named_tensors
 from fanin.torch.store import check_writable, dtype_name, memoryless, staged
 
@@ -42,6 +43,11 @@ def write(model: nn.Module, plan: Plan) -> None:
     InputError
         A plan for another model, dtype or stream version, or a tensor that cannot be written; the
         model is untouched.
+
+    Warns
+    -----
+    PrecisionWarning
+        Tensors whose 16-bit or 8-bit dtype is too coarse for their draws: once for all, with their number.
 
     Examples
     --------
@@ -105,7 +111,17 @@ def _checked(model: nn.Module, plan: Plan) -> list[tuple[Entry, NamedTensor]]:
     _has_memory(found)
     for entry, target in drawing:
         check_writable(target.tensor, entry.name)
+    _rounding(entry for entry, _ in drawing)
     return drawing
+
+
+def _rounding(entries: Iterable[Entry]) -> None:
+    """One warning for a model whose dtype is too coarse for its draws; refuse where nothing is left."""
+    filled = ((e, e.draw) for e in entries if e.draw is not None and 0 not in e.shape)
+    coarse = [(e, draw) for e, draw in filled if coarseness(draw, e.dtype, name=e.name)]
+    if coarse:
+        first, draw = coarse[0]
+        check_rounding(draw, first.dtype, name=first.name, more=len(coarse) - 1)
 
 
 def _same_names(plan: Plan, found: Mapping[str, NamedTensor]) -> None:
