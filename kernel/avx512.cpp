@@ -359,6 +359,7 @@ FANIN_INLINE Words wide_window(Words word, const Recipe& recipe) {
 
 void wide(const Recipe& recipe, const std::uint32_t* first, const std::uint32_t* second, std::size_t count,
           double* out) {
+    if (recipe.far.near != 0.0) return far_bases(recipe.far, first, second, count, out);
     const auto eight = [](const std::uint32_t* from) {
         return _mm512_cvtepu32_epi64(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
     };

@@ -43,12 +43,15 @@ struct Recipe {
 };
 
 void make_recipe(Recipe* made, int dtype, int kind, bool wide, double scale, double shift, double low, double high,
-                 std::uint64_t start, std::uint64_t width) {
+                 std::uint64_t start, std::uint64_t width, double near, double ratio, double complement, bool mirrored) {
     if (dtype < 0 || dtype >= fanin::dtype_count || kind < 0 || kind > 2)
         throw std::invalid_argument("unknown dtype or kind");
     const auto format = static_cast<fanin::Dtype>(dtype);
-    if (format == fanin::Dtype::float64 && !wide) throw std::invalid_argument("float64 needs two words");
-    new (made) Recipe{format, {static_cast<fanin::Kind>(kind), wide, scale, shift, low, high, start, width}};
+    if ((format == fanin::Dtype::float64 || near != 0.0) && !wide)
+        throw std::invalid_argument("float64 and far tails need two words");
+    new (made) Recipe{format,
+                      {static_cast<fanin::Kind>(kind), wide, scale, shift, low, high, start, width,
+                       {near, ratio, complement, mirrored}}};
 }
 
 // A writable array's memory, held while it is filled.
@@ -179,7 +182,7 @@ std::vector<std::string> paths() {
 NB_MODULE(_kernel, module) {
     nb::class_<Recipe>(module, "Recipe")
         .def("__init__", &make_recipe, "dtype"_a, "kind"_a, "wide"_a, "scale"_a, "shift"_a, "low"_a, "high"_a,
-             "start"_a, "width"_a);
+             "start"_a, "width"_a, "near"_a = 0.0, "ratio"_a = 0.0, "complement"_a = 0.0, "mirrored"_a = false);
     module.def("fill", &fill, "out"_a, "recipe"_a, "key"_a, "begin"_a, "steps"_a.none(), "threads"_a, "path"_a);
     module.def("draw", &draw, "out"_a, "recipe"_a, "seed"_a, "name"_a, "threads"_a);
     // noconvert: nanobind would otherwise fill a converted copy in silence.

@@ -72,6 +72,8 @@ Case case_of(const Row& row) {
     made.recipe.high = number(row, "high");
     made.recipe.start = integer(row, "start");
     made.recipe.width = integer(row, "width");
+    made.recipe.far = {number(row, "near"), number(row, "ratio"), number(row, "complement"),
+                       integer(row, "mirrored") != 0};
     made.begin = integer(row, "begin");
     return made;
 }

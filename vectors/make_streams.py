@@ -27,6 +27,7 @@ HERE = Path(__file__).resolve().parent
 FIELDS = ("kind", "wide", "dtype", "key0", "key1", "counter2", "counter3", "begin")
 NUMBERS = ("scale", "shift", "low", "high")
 WINDOW = ("start", "width")
+FAR = ("near", "ratio", "complement")
 SHORT, LONG = 12, 1 << 17
 BEGINS = (0, 1, 4_294_967_290, 17_179_869_181, (1 << 64) - 12)
 
@@ -40,6 +41,12 @@ DRAWS: dict[str, Draw] = {
         std=0.1, parent_mean=-0.1, parent_std=0.1, lower=0.5, upper=math.inf
     ),
     "truncated, tail": TruncatedNormal(std=0.1, parent_mean=0.0, parent_std=0.1, lower=-6.5, upper=-4.5),
+    "truncated, far tail": TruncatedNormal(
+        std=0.1, parent_mean=0.0, parent_std=0.01, lower=7.5, upper=math.inf
+    ),
+    "truncated, far tail, mirrored": TruncatedNormal(
+        std=0.1, parent_mean=0.25, parent_std=0.01, lower=-31.0, upper=-30.0
+    ),
 }
 
 NAMES: list[tuple[int, tuple[str, ...], str]] = [
@@ -68,7 +75,9 @@ def arguments(made: Recipe, key: StreamKey, dtype: str, begin: int) -> dict[str,
     fields = (int(made.kind), int(made.wide), dtype, *key.words, begin)
     row: dict[str, object] = dict(zip(FIELDS, fields, strict=True))
     row |= {label: float(getattr(made, label)).hex() for label in NUMBERS}
-    return row | {label: getattr(made, label) for label in WINDOW}
+    row |= {label: getattr(made, label) for label in WINDOW}
+    row |= {label: float(getattr(made.far, label, 0.0)).hex() for label in FAR}
+    return row | {"mirrored": int(made.far is not None and made.far.mirrored)}
 
 
 def fnv1a(data: bytes) -> int:
@@ -81,7 +90,7 @@ def fnv1a(data: bytes) -> int:
 
 def main() -> None:
     """Write every file."""
-    columns = [*FIELDS, *NUMBERS, *WINDOW]
+    columns = [*FIELDS, *NUMBERS, *WINDOW, *FAR, "mirrored"]
     with (HERE / "streams.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, [*columns, "elements", "title"], lineterminator="\n")
         writer.writeheader()

@@ -16,6 +16,10 @@ class Recipe:
         high: float,
         start: int,
         width: int,
+        near: float = 0.0,
+        ratio: float = 0.0,
+        complement: float = 0.0,
+        mirrored: bool = False,
     ) -> None: ...
 
 def fill(

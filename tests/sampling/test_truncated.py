@@ -11,12 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from fanin import _kernel
 from fanin.records.draw import TruncatedNormal
+from fanin.sampling.backends import VARIABLE, draw_whole, fill_flat
+from fanin.sampling.cast import format_of
 from fanin.sampling.engine import generate
 from fanin.sampling.far import far_normal
 from fanin.sampling.mass import far_ratio, lower_mass
 from fanin.sampling.recipe import recipe
-from fanin.sampling.reference import window32, window64
+from fanin.sampling.reference import elements, window32, window64
+from fanin.sampling.streams import StreamKey
 
 FALSE_ALARM = 1e-9
 BOUNDS = [
@@ -136,3 +140,38 @@ def test_scale_and_mean_round_once_each() -> None:
     base = generate(cut(-2.0, 2.0), (1000,), seed=0, name="w")
     both = generate(cut(-2.0, 2.0, mean=0.3, std=0.7), (1000,), seed=0, name="w")
     assert (both == base * np.float32(0.7) + np.float32(0.3)).all()
+
+
+BEYOND = st.one_of(
+    st.tuples(st.floats(7.1, 1e12), st.just(math.inf)),
+    st.floats(7.1, 100.0).flatmap(lambda a: st.tuples(st.just(a), st.floats(a + 0.01 / a, a + 10.0))),
+)
+
+
+@pytest.mark.parametrize("path", _kernel.paths())
+@given(
+    bounds=BEYOND,
+    mirrored=st.booleans(),
+    dtype=st.sampled_from(["float32", "float64", "bfloat16"]),
+    begin=st.integers(0, 1 << 60),
+)
+@settings(max_examples=100, deadline=None)
+def test_far_tails_are_the_same_on_every_path(
+    path: str, bounds: tuple[float, float], mirrored: bool, dtype: str, begin: int
+) -> None:
+    low, high = bounds
+    lower, upper = (-high, -low) if mirrored else (low, high)
+    made = recipe(cut(lower, upper), dtype)
+    assert made.far is not None
+    key = StreamKey(key0=1, key1=2, counter2=3, counter3=4)
+    out = np.zeros(77, format_of(dtype).storage)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(VARIABLE, path)
+        fill_flat(out, made, key, begin, dtype, None)
+    assert out.tobytes() == elements(made, key, begin, begin + out.size, dtype).tobytes()
+
+
+def test_far_tails_take_the_short_way() -> None:
+    out, draw = np.zeros(100, np.float32), cut(8.0, math.inf)
+    assert draw_whole(out, draw, 0, "w", None, None)
+    assert out.min() >= 8.0

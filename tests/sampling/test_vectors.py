@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fanin import _kernel
 from fanin.sampling.backends import VARIABLE, fill_flat
 from fanin.sampling.cast import format_of
-from fanin.sampling.recipe import Kind, Recipe
+from fanin.sampling.recipe import FarTail, Kind, Recipe
 from fanin.sampling.streams import StreamKey
 
 VECTORS = Path(__file__).resolve().parents[2] / "vectors"
@@ -27,6 +27,8 @@ def read(name: str) -> list[dict[str, str]]:
 
 
 def drawn(row: dict[str, str], count: int) -> NDArray[np.generic]:
+    near, ratio, complement = (float.fromhex(row[label]) for label in ("near", "ratio", "complement"))
+    mirrored = row["mirrored"] == "1"
     made = Recipe(
         kind=Kind(int(row["kind"])),
         wide=row["wide"] == "1",
@@ -36,6 +38,7 @@ def drawn(row: dict[str, str], count: int) -> NDArray[np.generic]:
         high=float.fromhex(row["high"]),
         start=int(row["start"]),
         width=int(row["width"]),
+        far=FarTail(near=near, ratio=ratio, complement=complement, mirrored=mirrored) if near else None,
     )
     key = StreamKey(**{word: int(row[word]) for word in ("key0", "key1", "counter2", "counter3")})
     out = np.zeros(count, format_of(row["dtype"]).storage)

@@ -17,6 +17,13 @@ constexpr int dtype_count = 6;
 
 std::size_t item_size(Dtype dtype);
 
+// A truncated normal whose bounds lie in one far tail: `near` sigma is the nearer one's size (0 for any other
+// draw), `ratio` the farther one's tail mass in units of the nearer's, `complement` what it lacks of one.
+struct Far {
+    double near, ratio, complement;
+    bool mirrored;
+};
+
 // An element is base * scale + shift. Truncated: base clamped to [low, high] first; uniform with a
 // shift: the result clamped. `wide` takes two words an element and computes base in float64.
 struct Recipe {
@@ -24,6 +31,7 @@ struct Recipe {
     bool wide;
     double scale, shift, low, high;
     std::uint64_t start, width;
+    Far far;
 };
 
 // One instruction-set path. All paths write the same bits.

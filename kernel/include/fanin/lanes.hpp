@@ -3,6 +3,7 @@
 #pragma once
 
 #include "fanin/element.hpp"
+#include "fanin/far.hpp"
 
 namespace fanin {
 
@@ -96,6 +97,7 @@ static inline void portable_narrow(const Recipe& recipe, const Key& key, std::ui
 // Float64 bases from two words each.
 static inline void wide_bases(const Recipe& recipe, const std::uint32_t* first, const std::uint32_t* second,
                               std::size_t count, double* out) {
+    if (recipe.far.near != 0.0) return far_bases(recipe.far, first, second, count, out);
     std::size_t done = 0;
     if (recipe.kind != Kind::uniform) {
         std::uint64_t word[lane_count];

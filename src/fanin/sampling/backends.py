@@ -16,7 +16,7 @@ from fanin.errors import InputError, explain, nearest
 from fanin.records.draw import Draw, Normal, TruncatedNormal, Uniform
 from fanin.sampling.cast import COMPLEX, DTYPES, SERVED, storage_of
 from fanin.sampling.parts import parts
-from fanin.sampling.recipe import Recipe, recipe
+from fanin.sampling.recipe import FarTail, Recipe, recipe
 from fanin.sampling.reference import elements
 from fanin.sampling.streams import StreamKey
 
@@ -34,6 +34,8 @@ _RECIPES = 4096
 """Lowered recipes that are kept: more than a model has different draws."""
 
 _NAMES = {np.dtype(name): name for name in ("float32", "float64", "float16", *COMPLEX)}
+_NEAR = FarTail(near=0.0, ratio=0.0, complement=0.0, mirrored=False)
+"""What the kernel takes for a draw that is no far tail."""
 _ELEMENTWISE = (Normal, Uniform, TruncatedNormal)
 _SEED_END = 1 << 64
 
@@ -111,8 +113,7 @@ def fill_region(
         For each dimension, how many elements of the stream neighbours are apart.
     """
     kernel, path = _chosen()
-    # Far tails are rare enough to have one implementation only.
-    if kernel is None or made.far is not None:
+    if kernel is None:
         _fill_by_reference(out, made, key, begin, steps, dtype)
     else:
         lowered = _lowered(made, dtype)
@@ -172,13 +173,13 @@ def _lowered_draw(draw: Draw, dtype: str | None, stored: np.dtype[Any]) -> Any:
         made, imaginary = (recipe(part, real) for part in parts(draw))
         if imaginary != made:
             return None
-    return None if made.far is not None else _lowered(made, real)
+    return _lowered(made, real)
 
 
 @lru_cache(maxsize=_RECIPES)
 def _lowered(made: Recipe, dtype: str) -> Any:
     """A recipe as the kernel holds it."""
-    kernel = _kernel()
+    kernel, far = _kernel(), made.far or _NEAR
     return kernel and kernel.Recipe(
         dtype=DTYPES.index(dtype),
         kind=int(made.kind),
@@ -187,8 +188,13 @@ def _lowered(made: Recipe, dtype: str) -> Any:
         shift=made.shift,
         low=made.low,
         high=made.high,
-        start=made.start,
+        # A far tail begins where 64 bits end, and has no use for its window.
+        start=0 if made.far else made.start,
         width=made.width,
+        near=far.near,
+        ratio=far.ratio,
+        complement=far.complement,
+        mirrored=far.mirrored,
     )
 
 
