@@ -68,6 +68,8 @@ class Draft:
     values: tuple[float, ...] | None = None
     activation: int | None = None
     factor: float | None = None
+    offset: float = 0.0
+    """Value at 0 of a node that multiplies by a constant."""
     loss: bool = False
     readers: list[tuple[int, Read]] = field(default_factory=list)
 
@@ -275,6 +277,8 @@ def _regional(
     else:
         node.uses += [DraftUse(name=name, node=step.id, kind=UseKind.OTHER) for name in inner]
         node.factor = None if values is None or inner else _slope(values)
+        if values is not None and node.factor is not None:
+            node.offset = 0.5 * (values[0] + values[-1])
     return node
 
 

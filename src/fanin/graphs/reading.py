@@ -6,11 +6,12 @@ import math
 from collections.abc import Sequence
 
 from fanin.graphs.ancestry import Ancestry
-from fanin.graphs.drafts import Drafts, DraftUse, draft
+from fanin.graphs.drafts import Draft, Drafts, DraftUse, draft
 from fanin.graphs.joins import find_joins
 from fanin.graphs.path import main_path
 from fanin.graphs.recurrence import find_recurrences
-from fanin.graphs.steps import Form, Run
+from fanin.graphs.regions import part_of
+from fanin.graphs.steps import Form, Read, Run
 from fanin.graphs.surroundings import find_blocks, find_gates, find_heads, follow_activations
 from fanin.laws.quadrature import NODES
 from fanin.records.graph import Activation, Branch, Node, OpKind, Use
@@ -110,7 +111,30 @@ def _node(drafts: Drafts, id: int) -> Node:
         dtype=step.dtype,
         activation=node.activation if node.kind == OpKind.ACTIVATION else None,
         factor=node.factor,
+        reads=tuple((read.step, *_part(read)) for read in node.reads if read.step is not None),
+        settings=_settings(node),
     )
+
+
+def _part(read: Read) -> tuple[int, ...]:
+    """First place and size along each dimension of what is read; () for the whole or what is not known."""
+    if read.place is None or read.step is None or not part_of(read.place, read.step):
+        return ()
+    sizes = [1] * len(read.place.shape)
+    for spans in read.place.dims:
+        for span in spans:
+            sizes[span.dim] *= span.size
+    if all(size == whole for size, whole in zip(sizes, read.place.shape, strict=True)):
+        return ()  # moved, and whole
+    return (*read.place.start, *sizes)
+
+
+def _settings(node: Draft) -> tuple[tuple[str, tuple[float, ...]], ...]:
+    if node.factor is not None:
+        return (("offset", (node.offset,)),) if node.offset else ()
+    if node.kind == OpKind.NORM and node.step.form != Form.NORM:
+        return (("written out", (1.0,)),)
+    return node.step.settings
 
 
 def _use(use: DraftUse) -> Use:

@@ -89,7 +89,8 @@ class Step:
 
     `signal` is false for outputs of whole numbers and truth values (indices, masks). `adds` and
     `multiplies` say which pointwise operators are sums and products of their operands; a difference
-    is a sum that `subtracts`.
+    is a sum that `subtracts`. `settings` are numbers that change what it does to a signal; see
+    `fanin.records.graph.Node`.
     """
 
     id: int
@@ -107,6 +108,7 @@ class Step:
     groups: int = 1
     stride: int = 1
     transposed: bool = False
+    settings: tuple[tuple[str, tuple[float, ...]], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

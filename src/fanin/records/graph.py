@@ -89,6 +89,12 @@ class Node:
         For activations, the index into `Graph.activations`.
     factor
         For pointwise operations that only multiply by a constant (and may shift): that constant.
+    reads
+        Once for each operand that comes from a node: its id, and, where only a part of its output is
+        read, the first place and the size along each of its dimensions.
+    settings
+        Numbers that the operator was called with and that change what it does to a signal: "padding",
+        "p" of a dropout, the "offset" beside a `factor`. See `setting`.
     """
 
     id: int
@@ -102,6 +108,12 @@ class Node:
     dtype: str
     activation: int | None = None
     factor: float | None = None
+    reads: tuple[tuple[int, ...], ...] = ()
+    settings: tuple[tuple[str, tuple[float, ...]], ...] = ()
+
+    def setting(self, name: str) -> tuple[float, ...]:
+        """Numbers of a setting; () where the operator has none of this name."""
+        return next((numbers for key, numbers in self.settings if key == name), ())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,7 @@ from fanin.torch.ops import (
     schema,
 )
 from fanin.torch.record import Op, Operand, Output, Recording
+from fanin.torch.settings import settings_of
 
 __all__ = ["converted"]
 
@@ -169,6 +170,7 @@ class _Conversion:
             groups=groups,
             stride=stride,
             transposed=transposed,
+            settings=settings_of(op, form, self._ops),
         )
         for index, output in enumerate(op.outputs):
             whole = _whole(str(op.id) if index == 0 else f"{op.id}.{index}", output)
