@@ -13,8 +13,9 @@ from __future__ import annotations
 
 from fanin.keras.base import SchemeInitializer
 from fanin.keras.classes import classes
+from fanin.keras.kernels import kernel_axes
 
-__all__ = ["SchemeInitializer"]
+__all__ = ["SchemeInitializer", "kernel_axes"]
 
 # Registers them, so that strings and saved models find them.
 classes()
