@@ -115,6 +115,42 @@ def test_a_weight_beyond_memory_is_refused_before_anything_is_asked_for() -> Non
         fanin.sample("he_normal", (1 << 20, 1 << 20, 64), seed=0, name="w")
 
 
-def test_complex_weights_say_how() -> None:
-    with pytest.raises(InputError, match=r"'complex64'.*each with the std divided by sqrt\(2\)"):
-        fanin.sample("he_normal", (4, 4), seed=0, name="w", dtype="complex64")
+def test_out_is_filled_in_place() -> None:
+    expected = sample("he_normal", (4, 6), seed=0, name="w")
+    for given in (np.zeros((4, 6), np.float32), np.zeros((8, 12), np.float32)[::2, ::-2]):
+        assert sample("he_normal", (4, 6), seed=0, name="w", out=given) is given
+        assert (given == expected).all()
+    wide = np.zeros((4, 6))
+    assert sample("he_normal", (4, 6), seed=0, name="w", out=wide).dtype == np.float64
+    bits = np.zeros((4, 6), np.uint16)
+    sample("he_normal", (4, 6), seed=0, name="w", out=bits, dtype="bfloat16")
+    brain = sample("he_normal", (4, 6), seed=0, name="w", dtype="bfloat16")
+    assert (bits == brain.view(np.uint16)).all()
+    assert (sample("he_normal", (4, 6), seed=0, name="w", out=np.zeros_like(brain)) == brain).all()
+    turned = np.zeros((6, 4), np.complex64)
+    sample("he_normal", (6, 4), seed=0, name="w", axes="in out", out=turned)
+    assert (sample("he_normal", (4, 6), seed=0, name="w", dtype="complex64") == turned.T).all()
+    empty = np.zeros((0, 6), np.float32)
+    assert sample("he_normal", (0, 6), seed=0, name="w", out=empty) is empty
+
+
+def test_an_out_that_does_not_fit_is_refused_untouched() -> None:
+    out = np.full((4, 6), 7.0, np.float32)
+    frozen = out.copy()
+    frozen.flags.writeable = False
+    for given, dtype, text in (
+        (out.T, None, r"no array of the weight's shape.*\(6, 4\)"),
+        ([[0.0]], None, "no array of the weight's shape"),
+        (out, "float64", "does not match"),
+        (out.astype(int), None, "'int64'.*Draw in float32 and quantize"),
+        (frozen, None, "read-only"),
+    ):
+        with pytest.raises(InputError, match=text):
+            sample("he_normal", (4, 6), seed=0, name="w", out=given, dtype=dtype)  # type: ignore[arg-type]
+    assert (out == 7.0).all()
+    assert (frozen == 7.0).all()
+
+
+def test_other_complex_formats_are_refused() -> None:
+    with pytest.raises(InputError, match=r"'complex32'.*Use complex64 or complex128"):
+        sample("he_normal", (4, 4), seed=0, name="w", dtype="complex32")

@@ -14,16 +14,17 @@ from numpy.typing import NDArray
 from fanin.errors import InputError, explain
 from fanin.records.axes import Axes, as_axes
 from fanin.records.draw import Draw
-from fanin.sampling.engine import DTYPES, generate
+from fanin.sampling.engine import SERVED, fill, generate
 from fanin.schemes import registry
 from fanin.schemes.base import Scheme
+from fanin.schemes.dialects.complex_laws import check_complex
 from fanin.schemes.dialects.law import PeerScheme
 from fanin.schemes.fit import check_memory, check_rounding
 
 __all__ = ["draw_of", "sample", "sizes_of"]
 
 _REMEDIES = dict.fromkeys(("int", "uint", "bool"), "Draw in float32 and quantize") | {
-    "complex": "Draw the real and the imaginary part under two names, each with the std divided by sqrt(2)"
+    "complex": "Use complex64 or complex128"
 }
 
 
@@ -34,7 +35,8 @@ def sample(
     seed: int,
     name: str | tuple[str, ...],
     axes: Axes | str | Iterable[str] | None = None,
-    dtype: Any = "float32",
+    dtype: Any = None,
+    out: NDArray[Any] | None = None,
 ) -> NDArray[Any]:
     """Draw one weight.
 
@@ -55,13 +57,17 @@ def sample(
     axes
         Roles of the dimensions; None means ``out in receptive ...``, or the layout of the scheme's dialect.
     dtype
-        A NumPy dtype or the name of one: float16 and wider, ``"bfloat16"``, ``"float8_e4m3fn"``,
-        ``"float8_e5m2"``. Narrow types are rounded once.
+        A NumPy dtype or the name of one: float16 and wider, complex64, complex128, ``"bfloat16"``,
+        ``"float8_e4m3fn"``, ``"float8_e5m2"``; None means that of `out`, or float32. Narrow types are
+        rounded once. A complex weight has ``E|w - mean|^2 = std^2``, shared equally by both components.
+    out
+        An array of that shape to draw into, with any strides; bit patterns (uint16, uint8) where `dtype`
+        says what they stand for.
 
     Returns
     -------
     numpy.ndarray
-        A new array of that shape and dtype.
+        `out`, or a new array of that shape and dtype.
 
     Raises
     ------
@@ -69,7 +75,8 @@ def sample(
         No scheme of that name.
     InputError
         A shape without fans for a scheme that needs them, or beyond this machine's memory; a dtype that
-        cannot hold a weight, in which all of it would be 0, or of ml_dtypes where that is not installed.
+        cannot hold a weight, in which all of it would be 0, or of ml_dtypes where that is not installed;
+        an `out` of another shape or dtype, or that cannot be written. Nothing is written then.
 
     Warns
     -----
@@ -87,23 +94,31 @@ def sample(
     True
     """
     sizes = sizes_of(shape)
-    kind = _dtype(dtype)
+    if out is not None:
+        _check_shape(out, sizes)
+    kind = _dtype(("float32" if out is None else out.dtype) if dtype is None else dtype)
     if isinstance(scheme, str):
         scheme = registry.get(scheme)
     roles = as_axes(scheme.axes(sizes) if axes is None and isinstance(scheme, PeerScheme) else axes, sizes)
-    storage = _storage(kind)
+    storage = _storage(kind) if out is None else out.dtype
     if math.prod(sizes) == 0:
         # An empty weight has no law to break.
-        return np.empty(sizes, dtype=storage)
-    check_memory(sizes, storage.itemsize)
-    draw = draw_of(scheme, sizes, roles)
+        return np.empty(sizes, dtype=storage) if out is None else out
+    if out is None:
+        check_memory(sizes, storage.itemsize)
+    draw = draw_of(scheme, sizes, roles, kind)
     check_rounding(draw, kind)
+    if out is not None:
+        fill(out, draw, seed=seed, name=name, axes=roles, dtype=kind)
+        return out
     bits: NDArray[Any] = generate(draw, sizes, seed=seed, name=name, axes=roles, dtype=kind)
     return bits if bits.dtype == storage else bits.view(storage)
 
 
-def draw_of(scheme: Scheme | Draw | str, sizes: tuple[int, ...], roles: Axes | None) -> Draw:
-    """What a scheme, its name, or a draw that is one already gives for a weight."""
+def draw_of(
+    scheme: Scheme | Draw | str, sizes: tuple[int, ...], roles: Axes | None, dtype: str = "float32"
+) -> Draw:
+    """What a scheme, its name, or a draw that is one already gives for a weight of a dtype."""
     if isinstance(scheme, str):
         scheme = registry.get(scheme)
     if isinstance(scheme, Draw):
@@ -117,7 +132,9 @@ def draw_of(scheme: Scheme | Draw | str, sizes: tuple[int, ...], roles: Axes | N
                 remedy="Call the factory, as in sample(he_normal(), ...)" if callable(scheme) else "",
             )
         )
-    return scheme.draw(sizes, roles)
+    draw = scheme.draw(sizes, roles)
+    check_complex(scheme, draw, dtype)
+    return draw
 
 
 def sizes_of(shape: Sequence[int] | int) -> tuple[int, ...]:
@@ -133,17 +150,28 @@ def sizes_of(shape: Sequence[int] | int) -> tuple[int, ...]:
     return sizes
 
 
+def _check_shape(out: object, sizes: tuple[int, ...]) -> None:
+    if not isinstance(out, np.ndarray) or out.shape != sizes:
+        raise InputError(
+            explain(
+                "The output is no array of the weight's shape",
+                received=f"out of shape {np.shape(out)}" if isinstance(out, np.ndarray) else repr(type(out)),
+                rule=f"out is a numpy.ndarray of shape {sizes}",
+            )
+        )
+
+
 def _dtype(dtype: Any) -> str:
     name = str(dtype)
-    if name not in DTYPES:
+    if name not in SERVED:
         with contextlib.suppress(TypeError):
             name = str(np.dtype(dtype).name)
-    if name not in DTYPES:
+    if name not in SERVED:
         raise InputError(
             explain(
                 "Weights cannot be drawn in this dtype",
                 received=repr(name),
-                rule="It is one of " + ", ".join(DTYPES),
+                rule="It is one of " + ", ".join(SERVED),
                 remedy=_REMEDIES.get(name.rstrip("0123456789"), ""),
             )
         )
