@@ -108,6 +108,23 @@ class Facts:
             if not self._scores(branch.join)
         }
 
+    @cached_property
+    def inside(self) -> Mapping[int, int]:
+        """For each node between a stream and its join: the place of the branch that it lies on."""
+        found: dict[int, int] = {}
+        for place in self.joins.values():
+            branch = self.graph.branches[place]
+            finals = {
+                use.node for name in branch.final for use in self.parameters[name].uses if use.branch == place
+            }
+            waiting = list(finals)
+            while waiting:
+                node = waiting.pop()
+                # What was made before the stream came here (a mask, an encoder's output) belongs elsewhere.
+                if node > branch.start and node in self.nodes and found.setdefault(node, place) == place:
+                    waiting.extend(i for i in self.nodes[node].inputs if i not in found)
+        return found
+
     def _scores(self, node: int) -> bool:
         readers = self.readers.get(node, ())
         return bool(readers) and all(

@@ -13,7 +13,7 @@ from fanin.plans.rule import Case, Claim, Rule
 from fanin.records.draw import Constant
 from fanin.records.graph import OpKind, UseKind
 
-__all__ = ["magnitude"]
+__all__ = ["direction", "magnitude"]
 
 _SOURCE = "T. Salimans, D. P. Kingma, Weight Normalization, 2016, section 2"
 _SUMS = (OpKind.CONTRACTION, OpKind.CONVOLUTION)
@@ -26,10 +26,7 @@ def magnitude(rules: tuple[Rule, ...]) -> Rule:
 
 def _claim_by(rules: tuple[Rule, ...]) -> Callable[[Case], Claim | None]:
     def claim(case: Case) -> Claim | None:
-        node = case.node
-        if case.role.kind != UseKind.SCALE or node is None or node.kind not in _SUMS:
-            return None
-        weight = _direction(case)
+        weight = direction(case)
         if weight is None:
             return None
         asked = next((found for rule in rules if (found := rule.claim(weight)) is not None), None)
@@ -41,6 +38,7 @@ def _claim_by(rules: tuple[Rule, ...]) -> Callable[[Case], Claim | None]:
             scheme="constant",
             draw=Constant(value=value),
             gain=asked.gain,
+            deep=asked.deep,
             reason=f"the length of a normalised row, for a weight that {asked.reason}",
             evidence=(
                 f"{weight.parameter.name} has rows of {row:g}, normalised and multiplied by it: {case.place}",
@@ -55,8 +53,11 @@ def _claim_by(rules: tuple[Rule, ...]) -> Callable[[Case], Claim | None]:
     return claim
 
 
-def _direction(case: Case) -> Case | None:
+def direction(case: Case) -> Case | None:
     """The weight at the same node whose rows this parameter measures: one number a row."""
+    node = case.node
+    if case.role.kind != UseKind.SCALE or node is None or node.kind not in _SUMS:
+        return None
     shape = case.parameter.shape
     for parameter in case.facts.graph.parameters:
         if parameter.name == case.parameter.name or len(parameter.shape) != len(shape):

@@ -21,7 +21,7 @@ _SEEDS = 2**64
 _LOOKED_UP = (UseKind.EMBEDDING, UseKind.SHIFT)
 
 
-def plan(graph: Graph, *, policy: str = "auto", seed: int = 0) -> Plan:
+def plan(graph: Graph, *, policy: str | Policy = "auto", seed: int = 0) -> Plan:
     """Decide what every parameter and buffer of a model gets, and say why.
 
     Rules are asked in order and the first that applies counts. A parameter that is used in several
@@ -33,7 +33,8 @@ def plan(graph: Graph, *, policy: str = "auto", seed: int = 0) -> Plan:
     graph
         A model's computation.
     policy
-        Name of a policy: ``auto`` decides by each tensor's use; the others follow one law.
+        A policy or its name: ``auto`` decides by each tensor's use, the others follow one law or reproduce
+        a convention. Modifiers follow after a plus sign: ``"he+zero-out"``.
     seed
         Seed of all draws, 0 to 2^64 - 1.
 
@@ -47,8 +48,8 @@ def plan(graph: Graph, *, policy: str = "auto", seed: int = 0) -> Plan:
     UnknownNameError
         No policy has this name.
     InputError
-        A seed outside its range, a graph that lists a tensor twice, or a policy that cannot serve
-        the graph's framework.
+        A seed outside its range, a graph that lists a tensor twice, or a policy that does not fit:
+        made for another framework, or with a modifier that finds nothing to change.
     """
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < _SEEDS:
         raise InputError(
@@ -57,6 +58,8 @@ def plan(graph: Graph, *, policy: str = "auto", seed: int = 0) -> Plan:
     _unique(graph)
     chosen = policies.get(policy)
     facts = Facts(graph=graph)
+    for modifier in chosen.modifiers:
+        modifier.check(facts)
     entries = tuple(_entry(chosen, facts, parameter) for parameter in graph.parameters)
     return Plan(
         model=graph.model,
@@ -130,7 +133,8 @@ def _decide(policy: Policy, facts: Facts, parameter: Parameter) -> tuple[str, Cl
         if claim is not None:
             return rule.name, claim
     answers: list[tuple[str, Claim]] = []
-    for use in parameter.uses:
+    # Of equal answers the first counts: rather one for sums, which have fans, than one for a table.
+    for use in sorted(parameter.uses, key=lambda use: use.kind in _LOOKED_UP):
         case = Case(facts=facts, parameter=parameter, use=use)
         answers.append(_first(policy, case))
     return _strictest(answers)
@@ -140,8 +144,16 @@ def _first(policy: Policy, case: Case) -> tuple[str, Claim]:
     for rule in policy.uses:
         claim = rule.claim(case)
         if claim is not None:
-            return rule.name, claim
+            return _modified(policy, case, rule.name, claim)
     raise LookupError(f"No rule of policy {policy.name} answers for {case.parameter.name}")
+
+
+def _modified(policy: Policy, case: Case, rule: str, claim: Claim) -> tuple[str, Claim]:
+    for modifier in policy.modifiers:
+        changed = modifier.change(case, claim) if claim.draw is not None else None
+        if changed is not None:
+            rule, claim = modifier.name, changed
+    return rule, claim
 
 
 def _strictest(answers: list[tuple[str, Claim]]) -> tuple[str, Claim]:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from fanin.errors import InputError
+from fanin.errors import InputError, explain
 from fanin.laws.fans import Fans, fans
 from fanin.plans.facts import Facts
 from fanin.records.axes import Axes
 from fanin.records.draw import Draw
 from fanin.records.graph import Node, Parameter, Use
-from fanin.records.plan import Status
+from fanin.records.plan import Scheme, Status
 
-__all__ = ["Case", "Claim", "Policy", "Rule", "count_fans"]
+__all__ = ["Case", "Claim", "Modifier", "Policy", "Rule", "count_fans"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +58,10 @@ class Case:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """What a rule says of a parameter; the fields are those of `fanin.records.plan.Entry`."""
+    """What a rule says of a parameter; the fields are those of `fanin.records.plan.Entry`.
+
+    `law` is asked again for each block of a packed tensor, where its draw depends on more than fan_in.
+    """
 
     scheme: str
     reason: str
@@ -68,6 +71,9 @@ class Claim:
     gain: float | None = None
     evidence: tuple[str, ...] = ()
     references: tuple[str, ...] = ()
+    law: Scheme | None = None
+    deep: bool = False
+    """Whether the depth of the residual stream is paid for in the draw already."""
 
     def noting(self, *evidence: str) -> Claim:
         """The same claim with more evidence."""
@@ -83,8 +89,32 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Modifier:
+    """What is changed in another policy's claims: ``he+zero-out`` is `he` and the modifier `zero-out`.
+
+    Parameters
+    ----------
+    name, summary
+        Its name, and one line on what it does.
+    change
+        What becomes of another rule's claim on a case; None where it stands.
+    check
+        Called with a model's facts before anything is planned.
+        Raises InputError where the model has nothing that the modifier is for.
+    """
+
+    name: str
+    summary: str
+    change: Callable[[Case, Claim], Claim | None]
+    check: Callable[[Facts], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """An ordered set of rules; the first that applies counts.
+    """An ordered set of rules; the first that applies counts, and modifiers change what it says.
+
+    Policies are values: ``policies.get("he") + policies.modifier("zero-out")`` is
+    ``policies.get("he+zero-out")``.
 
     Parameters
     ----------
@@ -94,12 +124,34 @@ class Policy:
         Rules asked about a whole parameter, before
     uses
         those asked about each of its uses. The last one answers every case.
+    modifiers
+        What changes the answers of `uses`, in order.
     """
 
     name: str
     summary: str
     tensors: tuple[Rule, ...]
     uses: tuple[Rule, ...]
+    modifiers: tuple[Modifier, ...] = ()
+
+    def __add__(self, modifier: Modifier) -> Policy:
+        """The policy with one more modifier."""
+        if not isinstance(modifier, Modifier):
+            raise InputError(
+                explain(
+                    f"Nothing but a modifier can be added to the policy '{self.name}'",
+                    received=getattr(modifier, "name", type(modifier).__name__),
+                    rule="A policy is one base and any number of modifiers, such as 'he+zero-out'",
+                )
+            )
+        if any(modifier.name == other.name for other in self.modifiers):
+            raise InputError(explain(f"The modifier '{modifier.name}' is added twice", received=self.name))
+        return replace(
+            self,
+            name=f"{self.name}+{modifier.name}",
+            summary=f"{self.summary}; {modifier.summary}",
+            modifiers=(*self.modifiers, modifier),
+        )
 
 
 def count_fans(shape: tuple[int, ...], axes: Axes | None) -> Fans | None:

@@ -15,6 +15,7 @@ each with its reason. Power (the second moment) is to be 1 at every input of a s
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from fanin.plans.depth import Factor, depth, stream_power
 from fanin.plans.embeddings import LOGIT_STD
@@ -169,7 +170,8 @@ def _projection(case: Case) -> Claim | None:
     active = _activation(case)
     gain = residual.value * (active.value if active else 1.0)
     reason = residual.reason if active is None else f"{active.reason}; {residual.reason}"
-    return _claim(case, gain, reason, active, residual)
+    claim = _claim(case, gain, reason, active, residual)
+    return claim and replace(claim, deep=True)
 
 
 def _weight(case: Case) -> Claim | None:
