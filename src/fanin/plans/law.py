@@ -48,6 +48,7 @@ def _claim(case: Case, scheme: str) -> Claim | None:
     return Claim(
         scheme=law.name,
         draw=law.draw(case.parameter.shape, axes),
+        law=law,
         axes=axes,
         reason=f"policy: every weight follows {law.name}",
         evidence=(case.place, law.law),

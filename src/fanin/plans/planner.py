@@ -8,6 +8,7 @@ from fanin.errors import InputError, explain
 from fanin.plans import policies
 from fanin.plans.facts import Facts
 from fanin.plans.notes import notes
+from fanin.plans.packed import blocks
 from fanin.plans.rule import Case, Claim, Policy, count_fans
 from fanin.records.draw import Draw
 from fanin.records.graph import Graph, Parameter, UseKind
@@ -95,6 +96,7 @@ def _entry(policy: Policy, facts: Facts, parameter: Parameter) -> Entry:
     # Of a table that is only looked up, one row is read: nothing is summed over it.
     summed = any(use.kind not in _LOOKED_UP for use in parameter.uses)
     counted = count_fans(parameter.shape, axes) if summed else None
+    parts = blocks(parameter, claim, axes)
     return Entry(
         name=parameter.name,
         aliases=parameter.aliases,
@@ -106,7 +108,8 @@ def _entry(policy: Policy, facts: Facts, parameter: Parameter) -> Entry:
         fan_out=counted.fan_out if counted else None,
         gain=claim.gain,
         status=claim.status,
-        draw=claim.draw,
+        draw=parts[0].draw if parts else claim.draw,
+        blocks=parts,
         scheme=claim.scheme,
         rule=rule,
         reason=claim.reason,

@@ -7,8 +7,9 @@ written to the model.
 from __future__ import annotations
 
 import fnmatch
+import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -16,11 +17,11 @@ from typing import Protocol
 
 from fanin.errors import InputError, explain, nearest
 from fanin.records import codec
-from fanin.records.axes import Axes
-from fanin.records.draw import Draw
+from fanin.records.axes import Axes, Role
+from fanin.records.draw import Draw, Structured
 from fanin.records.table import Row, folded, render
 
-__all__ = ["Change", "Difference", "Entry", "Plan", "Scheme", "Status"]
+__all__ = ["Block", "Change", "Difference", "Entry", "Plan", "Scheme", "Status"]
 
 
 class Scheme(Protocol):
@@ -48,6 +49,30 @@ class Status(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """One part of a packed tensor (query, key and value; gate and up; gates): a tensor of its own.
+
+    Parameters
+    ----------
+    name
+        Second part of the name of its random stream, after the entry's: its place, counted from 0.
+    start, size
+        Units of the out dimension that it holds.
+    fan_in, fan_out
+        Of this part alone.
+    draw
+        What it will be filled with, as if it were not packed.
+    """
+
+    name: str
+    start: int
+    size: int
+    fan_in: float | None = None
+    fan_out: float | None = None
+    draw: Draw
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """One tensor's line in a plan.
 
@@ -60,7 +85,7 @@ class Entry:
     gain
         Factor on the std that the next activation asks for; None where no gain plays a part.
     draw
-        What it will be filled with; None when it is kept.
+        What it will be filled with; None when it is kept. Of a packed tensor that of the first block.
     scheme
         Name of the law.
     rule
@@ -69,6 +94,8 @@ class Entry:
         Why: one sentence; what in the graph says so; where it is published.
     zeroed
         Row of the first dimension that is set to zero after the draw (an embedding's padding).
+    blocks
+        Parts of a packed tensor, in their order along the out dimension; empty where there is one part.
     """
 
     name: str
@@ -88,6 +115,16 @@ class Entry:
     evidence: tuple[str, ...] = ()
     references: tuple[str, ...] = ()
     zeroed: int | None = None
+    blocks: tuple[Block, ...] = ()
+
+    @property
+    def std(self) -> float | None:
+        """Standard deviation of all elements together; None when the tensor is kept."""
+        if self.draw is None or not self.blocks:
+            return None if self.draw is None else self.draw.std
+        # Blocks differ in size, and laws of weights have mean 0.
+        power = sum(block.size * block.draw.std**2 for block in self.blocks)
+        return math.sqrt(power / sum(block.size for block in self.blocks))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,7 +217,8 @@ class Plan:
         numbers += [f"axes {e.axes}"] if e.axes else []
         numbers += [f"fan_in {e.fan_in:g}, fan_out {e.fan_out:g}"] if e.fan_in and e.fan_out else []
         numbers += [f"gain {e.gain:.6g}"] if e.gain is not None else []
-        numbers += [f"draw {e.draw}, std {e.draw.std:.6g}"] if e.draw else []
+        numbers += [f"draw {e.draw}, std {e.draw.std:.6g}"] if e.draw and not e.blocks else []
+        numbers += [_told(e, block) for block in e.blocks]
         lines = [f"{e.name}: {e.scheme} ({e.status} by rule '{e.rule}')", f"  why       {e.reason}"]
         lines += [f"  evidence  {text}" for text in e.evidence]
         lines += [f"  numbers   {text}" for text in numbers]
@@ -234,7 +272,7 @@ class Plan:
                 continue
             changes += [
                 Change(name=name, field=field, before=str(getattr(a, field)), after=str(getattr(b, field)))
-                for field in ("shape", "dtype", "axes", "status", "draw", "zeroed", "aliases")
+                for field in ("shape", "dtype", "axes", "status", "draw", "blocks", "zeroed", "aliases")
                 if getattr(a, field) != getattr(b, field)
             ]
         return Difference(changes=tuple(changes))
@@ -262,10 +300,14 @@ def _overridden(entry: Entry, pattern: str, scheme: Scheme | Draw) -> Entry:
     if isinstance(scheme, Draw):
         drawn: Draw = scheme
         name = type(scheme).__name__
+        # A structured draw was made for one shape, and that is the whole one.
+        split = () if isinstance(scheme, Structured) else entry.blocks
+        blocks = tuple(replace(block, draw=scheme) for block in split)
     elif callable(getattr(scheme, "draw", None)):
         name = scheme.name
         try:
-            drawn = scheme.draw(entry.shape, entry.axes)
+            blocks = _redrawn(entry, scheme)
+            drawn = blocks[0].draw if blocks else scheme.draw(entry.shape, entry.axes)
         except InputError as error:
             raise InputError(
                 f"Pattern '{pattern}' cannot be carried out on '{entry.name}'. {error}"
@@ -283,6 +325,7 @@ def _overridden(entry: Entry, pattern: str, scheme: Scheme | Draw) -> Entry:
         entry,
         status=Status.CLAIMED,
         draw=drawn,
+        blocks=blocks,
         scheme=name,
         gain=None,
         rule="override",
@@ -290,6 +333,29 @@ def _overridden(entry: Entry, pattern: str, scheme: Scheme | Draw) -> Entry:
         evidence=(),
         references=(),
     )
+
+
+def _redrawn(entry: Entry, scheme: Scheme) -> tuple[Block, ...]:
+    """The blocks under another scheme; none where it serves the whole tensor only (given values)."""
+    try:
+        return tuple(replace(block, draw=scheme.draw(*_alone(entry, block.size))) for block in entry.blocks)
+    except InputError:
+        return ()
+
+
+def _alone(entry: Entry, size: int) -> tuple[tuple[int, ...], Axes | None]:
+    """Shape and axes of a block of `size` units by itself."""
+    if entry.axes is None:
+        return (size, *entry.shape[1:]), None
+    shape = tuple(size if r == Role.OUT else n for n, r in zip(entry.shape, entry.axes.roles, strict=True))
+    return shape, replace(entry.axes, groups=1)
+
+
+def _told(entry: Entry, block: Block) -> str:
+    fans = f", fans {block.fan_in:g} → {block.fan_out:g}" if block.fan_in and block.fan_out else ""
+    units = f"units {block.start} to {block.start + block.size - 1}"
+    stream = f"stream ('{entry.name}', '{block.name}')"
+    return f"block {block.name}: {units}{fans}, draw {block.draw}, std {block.draw.std:.6g}, {stream}"
 
 
 def _or_absent(text: str | None) -> str:
@@ -301,8 +367,20 @@ def _shape(shape: tuple[int, ...]) -> str:
 
 
 def _cells(entry: Entry) -> tuple[str, ...]:
-    fans = f"{entry.fan_in:.6g} → {entry.fan_out:.6g}" if entry.fan_in and entry.fan_out else ""
-    draw, std = (str(entry.draw), f"{entry.draw.std:.4g}") if entry.draw else (str(entry.status), "")
+    parts = entry.blocks or (entry,)
+    fans = _each(f"{p.fan_in:.6g} → {p.fan_out:.6g}" if p.fan_in and p.fan_out else "" for p in parts)
+    draw, std = str(entry.status), ""
+    if entry.draw is not None:
+        draw = _each(str(part.draw) for part in parts)
+        std = _each("" if part.draw is None else f"{part.draw.std:.4g}" for part in parts)
     why = entry.reason if entry.status != Status.UNRECOGNISED else f"UNRECOGNISED: {entry.reason}"
     gain = "" if entry.gain is None else f"{entry.gain:.4g}"
-    return _shape(entry.shape), str(entry.axes or ""), fans, gain, draw, std, why
+    axes = str(entry.axes or "")
+    if entry.blocks and (entry.axes is None or entry.axes.groups == 1):
+        axes += f", {len(entry.blocks)} blocks"
+    return _shape(entry.shape), axes, fans, gain, draw, std, why
+
+
+def _each(texts: Iterable[str]) -> str:
+    """What all blocks share once, what differs one after another."""
+    return " | ".join(dict.fromkeys(texts))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
+from numpy.typing import NDArray
 from torch._subclasses.fake_tensor import FakeTensor
 
 from fanin.errors import InputError, explain
@@ -15,7 +18,7 @@ from fanin.schemes.fit import check_rounding
 from fanin.torch import twin
 from fanin.torch.names import PLAIN
 
-__all__ = ["check_writable", "dtype_name", "fill_", "memoryless", "staged"]
+__all__ = ["check_writable", "dtype_name", "fill_", "memoryless", "staged", "stored"]
 
 _PATTERNS = {
     torch.bfloat16: torch.uint16,
@@ -79,6 +82,14 @@ def _problem(tensor: torch.Tensor) -> str:
     return ""
 
 
+def stored(tensor: torch.Tensor) -> NDArray[Any]:
+    """A CPU tensor's own memory as NumPy sees it: values, or bit patterns of types that it does not know."""
+    pattern = _PATTERNS.get(tensor.dtype)
+    raw = tensor.detach() if pattern is None else tensor.detach().view(pattern)
+    array: NDArray[Any] = raw.numpy()
+    return array
+
+
 def staged(
     draw: Draw, shape: tuple[int, ...], dtype: torch.dtype, *, seed: int, name: str, axes: Axes | None
 ) -> torch.Tensor:
@@ -108,9 +119,7 @@ def fill_(
     check_rounding(draw, dtype_name(tensor))
     with torch.no_grad():
         if _by_kernel(tensor):
-            pattern = _PATTERNS.get(tensor.dtype)
-            raw = tensor.detach() if pattern is None else tensor.detach().view(pattern)
-            fill(raw.numpy(), draw, seed=seed, name=name, axes=axes, dtype=dtype_name(tensor))
+            fill(stored(tensor), draw, seed=seed, name=name, axes=axes, dtype=dtype_name(tensor))
             # NumPy wrote behind autograd's back: a graph that saved this tensor has to notice.
             torch.autograd.graph.increment_version(tensor)
         elif isinstance(draw, Constant):

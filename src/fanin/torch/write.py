@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import nn
@@ -10,15 +10,15 @@ from torch import nn
 from fanin.errors import InputError, explain
 from fanin.records.axes import as_axes
 from fanin.records.plan import Entry, Plan
+from fanin.sampling.entries import pieces
 from fanin.sampling.streams import STREAM_VERSION
 from fanin.schemes.fit import check_rounding, coarseness
+from fanin.torch.commit import Job, commit
 from fanin.torch.names import NamedTensor, named_tensors
-from fanin.torch.store import check_writable, dtype_name, memoryless, staged
+from fanin.torch.store import check_writable, dtype_name, memoryless
 
-__all__ = ["write"]
+__all__ = ["checked", "write"]
 
-_PART = 1 << 18
-"""Elements that are exchanged at a time."""
 _SHOWN = 4
 """Names that an error message lists before it says how many more there are."""
 
@@ -26,10 +26,10 @@ _SHOWN = 4
 def write(model: nn.Module, plan: Plan) -> None:
     """Fill a model's tensors as a plan says.
 
-    Everything is checked first, then drawn, then copied in; if anything fails on the way, an
-    interrupt included, every tensor has the values it had before. Values are a function of the
-    plan's seed and each tensor's name alone: writing twice is writing once, and wrappers, devices
-    and memory layouts change no bit.
+    Everything is checked first, then drawn, on the CPU in each tensor's own memory. If anything fails,
+    every tensor has the values it had before; an interrupt waits until all numbers are in. Values are a
+    function of the plan's seed and each tensor's name alone: writing twice is writing once, and
+    wrappers, devices and memory layouts change no bit.
 
     Parameters
     ----------
@@ -70,13 +70,24 @@ def write(model: nn.Module, plan: Plan) -> None:
     >>> layer.weight.tolist()
     [[0.5, 0.5]]
     """
-    jobs = _checked(model, plan)
-    values = [_drawn(entry, target, plan.seed) for entry, target in jobs]
-    _commit([target.tensor for _, target in jobs], values)
+    commit(checked(model, plan), plan.seed)
 
 
-def _checked(model: nn.Module, plan: Plan) -> list[tuple[Entry, NamedTensor]]:
-    """Pairs of an entry that draws and the tensor it is for."""
+def checked(model: nn.Module, plan: Plan, *, memory: bool = True) -> list[Job]:
+    """The lines of a plan that draw, each with its tensor, once all of the plan is known to fit.
+
+    Parameters
+    ----------
+    model, plan
+        As in `write`.
+    memory
+        Whether every tensor has to have memory already.
+
+    Raises
+    ------
+    InputError
+        As `write` does.
+    """
     if not isinstance(model, nn.Module):
         raise InputError(
             explain(
@@ -104,14 +115,15 @@ def _checked(model: nn.Module, plan: Plan) -> list[tuple[Entry, NamedTensor]]:
         )
     found = {entry.name: entry for entry in named_tensors(model)}
     _same_names(plan, found)
-    jobs = [(entry, found[entry.name]) for entry in plan.entries]
-    for entry, target in jobs:
-        _fits(entry, target.tensor)
-    drawing = [(entry, target) for entry, target in jobs if entry.draw is not None]
-    _has_memory(found)
-    for entry, target in drawing:
-        check_writable(target.tensor, entry.name)
-    _rounding(entry for entry, _ in drawing)
+    jobs = [Job(entry=entry, tensor=found[entry.name].tensor) for entry in plan.entries]
+    for job in jobs:
+        _fits(job.entry, job.tensor)
+    if memory:
+        _has_memory(found)
+    drawing = [job for job in jobs if job.entry.draw is not None]
+    for job in drawing:
+        check_writable(job.tensor, job.entry.name)
+    _rounding(job.entry for job in drawing)
     return drawing
 
 
@@ -171,6 +183,7 @@ def _fits(entry: Entry, tensor: torch.Tensor) -> None:
             )
     if entry.draw is not None:
         as_axes(entry.axes, entry.shape)
+        pieces(entry)
         if entry.zeroed is not None and not -entry.shape[0] <= entry.zeroed < entry.shape[0]:
             raise InputError(
                 explain(
@@ -192,42 +205,3 @@ def _has_memory(found: Mapping[str, NamedTensor]) -> None:
                 "positions, masks) must then be computed again by the owner",
             )
         )
-
-
-def _drawn(entry: Entry, target: NamedTensor, seed: int) -> torch.Tensor:
-    if entry.draw is None:
-        raise LookupError(entry.name)
-    values = staged(entry.draw, entry.shape, target.tensor.dtype, seed=seed, name=entry.name, axes=entry.axes)
-    if entry.zeroed is not None:
-        values[entry.zeroed] = 0
-    return values
-
-
-def _commit(targets: list[torch.Tensor], values: list[torch.Tensor]) -> None:
-    """Exchange targets with values, part by part; on any exception exchange back.
-
-    The values' own memory keeps what the targets held, so that undoing needs no memory besides.
-    """
-    done: list[tuple[torch.Tensor, torch.Tensor]] = []
-    with torch.no_grad():
-        try:
-            for target, new in zip(targets, values, strict=True):
-                for place, source in _parts(target.detach(), new):
-                    old = place.clone()
-                    # Noted before it happens: whatever an interrupt leaves half done is undone too.
-                    done.append((place, old))
-                    place.copy_(source)
-                    source.copy_(old)
-                    done[-1] = (place, source)
-        except BaseException:
-            for place, old in done:
-                place.copy_(old)
-            raise
-
-
-def _parts(target: torch.Tensor, values: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Views of the same parts of both, small enough for a cache where memory is in one piece."""
-    if not target.is_contiguous():
-        yield target, values
-        return
-    yield from zip(target.view(-1).split(_PART), values.view(-1).split(_PART), strict=True)

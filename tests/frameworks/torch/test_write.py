@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import threading
+import tracemalloc
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +17,7 @@ from fanin.errors import InputError
 from fanin.records.draw import Constant, Draw, Normal, Orthogonal
 from fanin.records.plan import Entry, Plan, Status
 from fanin.sampling.streams import STREAM_VERSION
-from fanin.torch import write as writing
+from fanin.torch import commit as committing
 from fanin.torch.names import named_tensors
 from fanin.torch.store import dtype_name
 from fanin.torch.write import write
@@ -200,17 +203,26 @@ def test_autograd_notices_and_gradients_stay() -> None:
         loss.backward()
 
 
+def with_matrices(plan: Plan) -> Plan:
+    """The plan with orthogonal matrices, which are staged, and vectors, which are drawn in place."""
+    matrix = Orthogonal(gain=1.0, std=0.5)
+    return replace(
+        plan, entries=tuple(replace(e, draw=matrix) if len(e.shape) == 2 else e for e in plan.entries)
+    )
+
+
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, SystemExit])
 @pytest.mark.parametrize("after", [False, True])
 def test_a_failure_half_way_puts_everything_back(
     monkeypatch: Any, error: type[BaseException], after: bool
 ) -> None:
-    """An exception before or after each single copy of the commit leaves every bit as it was."""
-    monkeypatch.setattr(writing, "_PART", 7)
+    """An exception before or after each single copy of what is staged leaves every bit as it was."""
+    monkeypatch.setattr(committing, "_PART", 7)
     copy, half_done = torch.Tensor.copy_, 0
     for last in range(1, 1000):
         model = small()
-        plan, before, calls = plan_of(model), bits(model), 0
+        # Matrices are staged; the vectors beside them go in place, after all that can fail.
+        plan, before, calls = with_matrices(plan_of(model)), bits(model), 0
 
         def failing(
             self: torch.Tensor, source: torch.Tensor, *, last: int = last, model: nn.Module = model
@@ -234,12 +246,66 @@ def test_a_failure_half_way_puts_everything_back(
         else:
             monkeypatch.setattr(torch.Tensor, "copy_", copy)
             break
-    # 63 drawn numbers in parts of 7 and six tensors: each part is copied twice.
-    assert calls == 2 * sum(-(-n // 7) for n in (30, 5, 5, 5, 15, 3))
+    # Two matrices in parts of 7: each part is copied twice.
+    assert calls == 2 * sum(-(-n // 7) for n in (30, 15))
     assert last == calls + 1
     assert bits(model) != before
     if after:
         assert half_done == calls
+
+
+def test_an_interrupt_waits_until_all_numbers_are_in(monkeypatch: Any) -> None:
+    done, interrupted = small(), small()
+    write(done, plan_of(done))
+    draw, calls = committing.fill, 0
+
+    def interrupt(*args: Any, **kwargs: Any) -> None:
+        nonlocal calls
+        calls += 1
+        signal.raise_signal(signal.SIGINT)
+        draw(*args, **kwargs)
+
+    monkeypatch.setattr(committing, "fill", interrupt)
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        write(interrupted, plan_of(interrupted))
+    assert calls == 6
+    assert bits(interrupted) == bits(done)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_an_interrupt_while_matrices_are_exchanged_waits_too(monkeypatch: Any) -> None:
+    done, interrupted = small(), small()
+    write(done, with_matrices(plan_of(done)))
+    swap = committing.exchange
+
+    def interrupt(pairs: Any) -> None:
+        signal.raise_signal(signal.SIGINT)
+        swap(pairs)
+
+    monkeypatch.setattr(committing, "exchange", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        write(interrupted, with_matrices(plan_of(interrupted)))
+    assert bits(interrupted) == bits(done)
+
+
+def test_other_threads_write_too() -> None:
+    one, two = small(), small()
+    write(one, plan_of(one))
+    thread = threading.Thread(target=write, args=(two, plan_of(two)))
+    thread.start()
+    thread.join()
+    assert bits(one) == bits(two)
+
+
+def test_writing_takes_no_second_copy_of_the_model() -> None:
+    layer = nn.Linear(1024, 1024, bias=False)
+    plan = plan_of(layer)
+    tracemalloc.start()
+    write(layer, plan)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < layer.weight.nbytes / 4
 
 
 def test_a_draw_that_cannot_be_made_changes_nothing() -> None:
