@@ -17,9 +17,9 @@ import torch
 from numpy.typing import NDArray
 
 from fanin.records.draw import Constant, Structured
+from fanin.records.pieces import Piece, pieces
 from fanin.records.plan import Entry
 from fanin.sampling.engine import fill
-from fanin.sampling.entries import Piece, generate_entry, pieces
 from fanin.sampling.outputs import checked_output
 from fanin.sampling.recipe import constant, recipe
 from fanin.sampling.streams import stream_key
@@ -85,7 +85,9 @@ def commit(jobs: Sequence[Job], seed: int, *, also: Sequence[tuple[torch.Tensor,
 
 def staged_entry(entry: Entry, dtype: torch.dtype, seed: int) -> torch.Tensor:
     """A line's values in a new CPU tensor of the given dtype."""
-    return torch.from_numpy(generate_entry(entry, seed=seed)).view(dtype)
+    values = torch.empty(entry.shape, dtype=dtype)
+    _draw(_Direct(tensor=values, memory=stored(values), pieces=pieces(entry), zeroed=entry.zeroed), seed)
+    return values
 
 
 def _in_place(job: Job) -> bool:

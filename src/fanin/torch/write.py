@@ -9,8 +9,8 @@ from torch import nn
 
 from fanin.errors import InputError, explain
 from fanin.records.axes import as_axes
+from fanin.records.pieces import pieces
 from fanin.records.plan import Entry, Plan
-from fanin.sampling.entries import pieces
 from fanin.sampling.streams import STREAM_VERSION
 from fanin.schemes.fit import check_rounding, coarseness
 from fanin.torch.commit import Job, commit
