@@ -172,7 +172,9 @@ class Facts:
             seen.add(node)
             yield node
             kind = self.nodes[node].kind
-            if node not in joins and kind in _STREAM and (through_norms or kind != OpKind.NORM):
+            # A product of one signal is a learned scale, which leaves a stream the stream that it is.
+            passes = kind in _STREAM or (kind == OpKind.PRODUCT and len(self.nodes[node].inputs) == 1)
+            if node not in joins and passes and (through_norms or kind != OpKind.NORM):
                 waiting.extend(self.nodes[node].inputs)
 
     def post_norm(self, branch: Branch) -> bool:
