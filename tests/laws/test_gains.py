@@ -174,7 +174,7 @@ def test_unknown_names_suggest_the_nearest() -> None:
         (lambda: gain("relu", 0.1), "takes no parameter"),
         (lambda: gain("leaky_relu(x)"), "is no number"),
         (lambda: gain("leaky_relu", math.nan), "out of range"),
-        (lambda: gain("celu", 0.0), "finite and positive"),
+        (lambda: gain("celu", 0.0), "finite number, and positive"),
         (lambda: gain(np.tanh, 0.1), "A slope is for named activations"),
         (lambda: gain(np.zeros_like), "No gain restores a signal"),
         (lambda: gain(lambda x: np.log(np.where(x > 0, x, np.nan))), "no finite real numbers"),

@@ -106,7 +106,7 @@ class SchemeInitializer(keras.initializers.VarianceScaling):  # type: ignore[mis
         given = (self.name,) if isinstance(self.name, str) else self.name
         label = stream_name(given, self.scheme.name, sizes, call)
         values = sample(draw, sizes, seed=seed_of(self.seed), name=label, axes=roles, dtype=kind)
-        if kind not in ("float64", "float32", "float16"):
+        if kind not in ("float64", "float32", "float16", "complex64", "complex128"):
             # Not every backend takes NumPy arrays of the narrow types; float32 holds their values.
             values = values.astype(np.float32)
         return _laid_out(keras.ops.convert_to_tensor(values, dtype=kind), layout)

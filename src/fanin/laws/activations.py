@@ -6,6 +6,7 @@ import inspect
 import math
 from collections.abc import Mapping
 from functools import partial
+from numbers import Real
 
 from fanin.errors import InputError, explain, nearest
 from fanin.laws.activation_table import ACTIVATIONS, Activation
@@ -72,12 +73,13 @@ def activation(name: str, parameter: float | None = None) -> Activation:
             )
         )
     positive = key in {"celu", "softshrink", "hardshrink", "squareplus", "sin"}
-    if not math.isfinite(parameter) or (positive and parameter <= 0):
+    number = isinstance(parameter, Real) and not isinstance(parameter, bool)
+    if not number or not math.isfinite(parameter) or (positive and parameter <= 0):
         raise InputError(
             explain(
                 f"The parameter of {key} is out of range",
                 received=parameter,
-                rule="It is finite" + (" and positive" if positive else ""),
+                rule="It is a finite number" + (", and positive" if positive else ""),
             )
         )
     return make(parameter)
