@@ -9,7 +9,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
-#include <deque>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -18,6 +17,7 @@
 #include <vector>
 
 #include "fanin/fill.hpp"
+#include "fanin/haar.hpp"
 #include "fanin/keys.hpp"
 
 namespace nb = nanobind;
@@ -152,87 +152,6 @@ bool draw(nb::handle out, const Recipe& recipe, std::uint64_t seed, nb::handle n
     return true;
 }
 
-// Names, recipes (one each, or one for all) and whole arrays or memory of many tensors, as tasks. Whatever
-// does not fit is refused here, before anything is written.
-std::vector<fanin::Task> tasks_of(nb::list names, nb::handle recipes) {
-    std::vector<fanin::Task> tasks(names.size());
-    const bool one = nb::isinstance<Recipe>(recipes);
-    if (!one && (!nb::isinstance<nb::list>(recipes) || nb::len(recipes) != tasks.size()))
-        throw std::invalid_argument("there is one recipe a name, or one for all");
-    const Recipe* recipe = one ? nb::cast<const Recipe*>(recipes) : nullptr;
-    nb::handle last;
-    for (std::size_t i = 0; i < tasks.size(); ++i) {
-        if (!one) {
-            const nb::handle next = PyList_GET_ITEM(recipes.ptr(), static_cast<Py_ssize_t>(i));
-            if (!next.is(last)) recipe = nb::cast<const Recipe*>(next);
-            last = next;
-        }
-        const nb::handle name = names[i];
-        if (!PyUnicode_CheckExact(name.ptr())) throw std::invalid_argument("a name is a str");
-        tasks[i] = {utf8(name), nullptr, 0, recipe->dtype, &recipe->numbers};
-        if (tasks[i].name.empty()) throw std::invalid_argument("a name is empty");
-    }
-    return tasks;
-}
-
-// Tensors that share memory would get whichever stream was written last.
-void check_apart(const std::vector<fanin::Task>& tasks) {
-    const auto begin = [](const fanin::Task* task) { return reinterpret_cast<std::uintptr_t>(task->out); };
-    const auto end = [&](const fanin::Task* task) { return begin(task) + task->count * fanin::item_size(task->dtype); };
-    std::vector<const fanin::Task*> order;
-    order.reserve(tasks.size());
-    for (const fanin::Task& task : tasks) {
-        if (begin(&task) % fanin::item_size(task.dtype) != 0) throw std::invalid_argument("memory is misaligned");
-        if (task.count > 0) order.push_back(&task);
-    }
-    std::sort(order.begin(), order.end(), [&](const auto* a, const auto* b) { return begin(a) < begin(b); });
-    for (std::size_t i = 1; i < order.size(); ++i)
-        if (end(order[i - 1]) > begin(order[i])) throw std::invalid_argument("tensors share memory");
-}
-
-void run_tasks(const std::vector<fanin::Task>& tasks, std::uint64_t seed, unsigned threads, const std::string& path) {
-    check_apart(tasks);
-    const fanin::Path& chosen = path_named(path);
-    if (tasks.empty()) return;
-    bool finished;
-    {
-        const nb::gil_scoped_release unlocked;
-        finished = fanin::fill_tasks(chosen, tasks, seed, threads, Signals());
-    }
-    if (!finished) throw nb::python_error();
-}
-
-// Arrays that are one run of memory each.
-void fill_arrays(nb::list outs, nb::handle recipes, nb::list names, std::uint64_t seed, unsigned threads,
-                 const std::string& path) {
-    if (outs.size() != names.size()) throw std::invalid_argument("there is one name an array");
-    std::vector<fanin::Task> tasks = tasks_of(names, recipes);
-    std::deque<Memory> memory;
-    for (std::size_t i = 0; i < tasks.size(); ++i) {
-        memory.emplace_back(outs[i]);
-        const Py_buffer& view = *memory.back();
-        if (!PyBuffer_IsContiguous(&view, 'C') ||
-            view.itemsize != static_cast<Py_ssize_t>(fanin::item_size(tasks[i].dtype)))
-            throw std::invalid_argument("an array is in pieces, or its items have another size than the dtype's");
-        tasks[i].out = view.buf;
-        tasks[i].count = static_cast<std::size_t>(view.len / view.itemsize);
-    }
-    run_tasks(tasks, seed, threads, path);
-}
-
-// Memory by its address: the caller vouches for it, and holds it.
-void fill_memory(nb::list addresses, nb::list counts, nb::handle recipes, nb::list names, std::uint64_t seed,
-                 unsigned threads, const std::string& path) {
-    if (addresses.size() != names.size() || counts.size() != names.size())
-        throw std::invalid_argument("there is one name an address and count");
-    std::vector<fanin::Task> tasks = tasks_of(names, recipes);
-    for (std::size_t i = 0; i < tasks.size(); ++i) {
-        tasks[i].out = reinterpret_cast<void*>(nb::cast<std::uintptr_t>(addresses[i]));
-        tasks[i].count = nb::cast<std::size_t>(counts[i]);
-    }
-    run_tasks(tasks, seed, threads, path);
-}
-
 void words(Bytes out, std::uint64_t begin, KeyWords key, const std::string& path) {
     if (out.size() % 4 != 0 || reinterpret_cast<std::uintptr_t>(out.data()) % 4 != 0)
         throw std::invalid_argument("output is not aligned or not a whole number of words");
@@ -253,6 +172,80 @@ void normals(ConstBytes word, Bytes out, const std::string& path) {
                    reinterpret_cast<float*>(out.data()));
 }
 
+std::size_t extent(const Py_buffer& view, int k) { return static_cast<std::size_t>(view.shape[k]); }
+
+// Numbers from one row, or with k = 0 in a stack from one matrix, to the next.
+template <class T>
+std::ptrdiff_t apart(const Py_buffer& view, int k) {
+    return view.strides[k] / static_cast<std::ptrdiff_t>(sizeof(T));
+}
+
+const fanin::HaarPath& haar_path_named(std::string_view name) {
+    for (const fanin::HaarPath* const* path = fanin::haar_paths(); *path; ++path)
+        if (name == "auto" || name == (*path)->name) return **path;
+    throw std::invalid_argument("no such kernel path here: " + std::string(name));
+}
+
+// Rows of whole items, each row one run of memory.
+bool has_rows(const Py_buffer& view, int depth) {
+    return view.ndim == depth && view.strides[depth - 1] == view.itemsize && view.strides[depth - 2] >= 0 &&
+           view.strides[depth - 2] % view.itemsize == 0 && view.strides[0] % view.itemsize == 0;
+}
+
+// One step for each of a stack of matrices (count, rows, columns), whose normals (count, block, columns) lie
+// in one run of memory.
+template <class T>
+bool haar_stack(const Py_buffer& out, const Py_buffer& normals, unsigned threads, const fanin::HaarPath& path) {
+    std::vector<fanin::HaarStep<T>> steps(extent(out, 0));
+    for (std::size_t k = 0; k < steps.size(); ++k)
+        steps[k] = {static_cast<T*>(out.buf) + static_cast<std::ptrdiff_t>(k) * apart<T>(out, 0),
+                    extent(out, 1),
+                    extent(out, 2),
+                    apart<T>(out, 1),
+                    static_cast<T*>(normals.buf) + k * extent(normals, 1) * extent(normals, 2),
+                    extent(normals, 1)};
+    const nb::gil_scoped_release unlocked;
+    return fanin::haar_steps(path, steps.data(), steps.size(), threads, Signals());
+}
+
+void haar(nb::handle out, nb::handle normals, unsigned threads, const std::string& path) {
+    const Memory to(out), from(normals);
+    const Py_buffer &w = *to, &x = *from;
+    const bool fits = has_rows(w, 3) && has_rows(x, 3) && w.itemsize == x.itemsize && w.shape[0] == x.shape[0] &&
+                      w.shape[2] == x.shape[2] && w.shape[1] <= w.shape[2] && x.shape[1] > 0 &&
+                      x.shape[1] == std::min(w.shape[1], static_cast<Py_ssize_t>(fanin::block_rows)) &&
+                      x.strides[1] == x.itemsize * x.shape[2] && x.strides[0] == x.strides[1] * x.shape[1];
+    if (!fits || (w.itemsize != sizeof(float) && w.itemsize != sizeof(double)))
+        throw std::invalid_argument("output and normals do not fit");
+    const fanin::HaarPath& chosen = haar_path_named(path);
+    const bool finished =
+        w.itemsize == sizeof(float) ? haar_stack<float>(w, x, threads, chosen) : haar_stack<double>(w, x, threads, chosen);
+    if (!finished) throw nb::python_error();
+}
+
+template <class T>
+bool product_of(const Py_buffer& out, const Py_buffer& left, const Py_buffer& right, unsigned threads,
+                const fanin::HaarPath& path) {
+    const fanin::Product<T> product = {
+        static_cast<const T*>(left.buf), static_cast<const T*>(right.buf), static_cast<T*>(out.buf), extent(left, 0),
+        extent(left, 1), extent(right, 1), apart<T>(left, 0), apart<T>(right, 0), apart<T>(out, 0)};
+    const nb::gil_scoped_release unlocked;
+    return fanin::multiply(path, product, threads, Signals());
+}
+
+void product(nb::handle out, nb::handle left, nb::handle right, unsigned threads, const std::string& path) {
+    const Memory to(out), a(left), b(right);
+    const bool fits = has_rows(*to, 2) && has_rows(*a, 2) && has_rows(*b, 2) && (*to).itemsize == (*a).itemsize &&
+                      (*to).itemsize == (*b).itemsize && (*a).shape[1] == (*b).shape[0] &&
+                      (*to).shape[0] == (*a).shape[0] && (*to).shape[1] == (*b).shape[1];
+    if (!fits || ((*to).itemsize != sizeof(float) && (*to).itemsize != sizeof(double)))
+        throw std::invalid_argument("output and factors do not fit");
+    const fanin::HaarPath& chosen = haar_path_named(path);
+    const bool finished = (*to).itemsize == sizeof(float) ? product_of<float>(*to, *a, *b, threads, chosen)
+                                                          : product_of<double>(*to, *a, *b, threads, chosen);
+    if (!finished) throw nb::python_error();
+}
+
 std::vector<std::string> paths() {
     std::vector<std::string> names;
     for (const fanin::Path* const* path = fanin::available_paths(); *path; ++path)
@@ -268,11 +261,11 @@ NB_MODULE(_kernel, module) {
              "start"_a, "width"_a, "near"_a = 0.0, "ratio"_a = 0.0, "complement"_a = 0.0, "mirrored"_a = false);
     module.def("fill", &fill, "out"_a, "recipe"_a, "key"_a, "begin"_a, "steps"_a.none(), "threads"_a, "path"_a);
     module.def("draw", &draw, "out"_a, "recipe"_a, "seed"_a, "name"_a, "threads"_a);
-    module.def("fill_arrays", &fill_arrays, "outs"_a, "recipes"_a, "names"_a, "seed"_a, "threads"_a, "path"_a);
-    module.def("fill_memory", &fill_memory, "addresses"_a, "counts"_a, "recipes"_a, "names"_a, "seed"_a, "threads"_a,
-               "path"_a);
     // noconvert: nanobind would otherwise fill a converted copy in silence.
     module.def("words", &words, "out"_a.noconvert(), "begin"_a, "key"_a, "path"_a);
     module.def("normals", &normals, "words"_a.noconvert(), "out"_a.noconvert(), "path"_a);
+    module.def("haar", &haar, "out"_a, "normals"_a, "threads"_a, "path"_a);
+    module.def("product", &product, "out"_a, "left"_a, "right"_a, "threads"_a, "path"_a);
+    module.attr("HAAR_BLOCK") = fanin::block_rows;
     module.def("paths", &paths);
 }

@@ -1,5 +1,4 @@
 // The path every processor has: plain C++ in a form that compilers vectorise.
-#include "fanin/keys.hpp"
 #include "fanin/lanes.hpp"
 
 namespace fanin {
@@ -24,7 +23,6 @@ void normals(const std::uint32_t* word, std::size_t count, float* out) {
 }  // namespace
 
 extern const Path portable_path;
-const Path portable_path = {"portable", supported, words, normals, portable_narrow, wide_bases, cast_elements,
-                            keys_one_by_one};
+const Path portable_path = {"portable", supported, words, normals, portable_narrow, wide_bases, cast_elements};
 
 }  // namespace fanin

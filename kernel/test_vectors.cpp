@@ -1,4 +1,5 @@
 // Hold every path of this processor to the golden files in vectors/: fanin_test_vectors DIRECTORY.
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include "fanin/fill.hpp"
+#include "fanin/haar.hpp"
 #include "fanin/keys.hpp"
 #include "fanin/transform.hpp"
 
@@ -122,18 +124,49 @@ bool same_normals(const fanin::Path& path) {
     return true;
 }
 
-// Names of all lengths around a block's, alone and side by side.
-bool same_keys(const fanin::Path& path) {
-    const std::string letters(200, 'n');
-    std::vector<std::string_view> names;
-    for (std::size_t size = 1; size < letters.size(); ++size) names.push_back(std::string_view(letters).substr(0, size));
-    std::vector<fanin::Key> keys(names.size());
-    path.keys(7, names.data(), names.size(), keys.data());
-    for (std::size_t i = 0; i < names.size(); ++i) {
-        const fanin::Key expected = fanin::stream_key(7, &names[i], 1, "weight");
-        if (std::memcmp(&expected, &keys[i], sizeof expected) != 0) return false;
+// Rows [from, until) blocks of a matrix, the last first; W of the type T, its corner at (corner, corner).
+template <class T>
+void haar_blocks(const fanin::HaarPath& path, const std::vector<float>& normals, std::size_t rows, std::size_t columns,
+                 std::size_t from, std::size_t until, std::size_t corner, unsigned threads, std::vector<T>& out) {
+    const std::size_t wide = columns - corner, blocks = (until - from + fanin::block_rows - 1) / fanin::block_rows;
+    for (std::size_t k = blocks; k-- > 0;) {
+        const std::size_t first = from + k * fanin::block_rows, count = std::min(fanin::block_rows, rows - first);
+        std::vector<T> x;
+        for (std::size_t i = first; i < first + count; ++i)
+            for (std::size_t j = first; j < columns; ++j) x.push_back(static_cast<T>(normals[i * columns + j]));
+        const std::size_t at = first - corner;
+        const fanin::HaarStep<T> step = {out.data() + at * wide + at,         rows - first, columns - first,
+                                         static_cast<std::ptrdiff_t>(wide), x.data(),     count};
+        fanin::haar_steps(path, &step, 1, threads, {});
     }
-    return true;
+}
+
+template <class T>
+std::vector<unsigned char> haar(const fanin::HaarPath& path, const Row& row, unsigned threads) {
+    const std::size_t rows = integer(row, "rows"), columns = integer(row, "columns");
+    const auto word = [&](const char* column) { return static_cast<std::uint32_t>(integer(row, column)); };
+    fanin::Recipe normal = {};
+    normal.kind = fanin::Kind::normal;
+    normal.scale = 1.0;
+    std::vector<float> normals(rows * columns);
+    fanin::fill(**fanin::available_paths(), normals.data(), fanin::Dtype::float32, 0, normals.size(),
+                {word("key0"), word("key1"), word("counter2"), word("counter3")}, normal, 1);
+    std::vector<T> out(rows * columns);
+    std::size_t tail = rows;
+    if (sizeof(T) == sizeof(float)) {
+        tail = 0;
+        while (tail < rows && columns - tail > 2 * fanin::block_rows) tail += fanin::block_rows;
+        tail = std::min(tail, rows);
+        std::vector<double> precise((rows - tail) * (columns - tail));
+        haar_blocks(path, normals, rows, columns, tail, rows, tail, threads, precise);
+        for (std::size_t i = tail; i < rows; ++i)
+            for (std::size_t j = tail; j < columns; ++j)
+                out[i * columns + j] = static_cast<T>(precise[(i - tail) * (columns - tail) + j - tail]);
+    }
+    haar_blocks(path, normals, rows, columns, 0, tail, 0, threads, out);
+    std::vector<unsigned char> bytes(out.size() * sizeof(T));
+    std::memcpy(bytes.data(), out.data(), bytes.size());
+    return bytes;
 }
 
 int failures = 0, checks = 0;
@@ -179,7 +212,6 @@ int main(int count, char** arguments) {
     const std::vector<Row> streams = read(directory + "/streams.csv");
     const std::vector<Row> digests = read(directory + "/digests.csv");
     for (const fanin::Path* const* path = fanin::available_paths(); *path; ++path) {
-        check(same_keys(**path), "a key", (*path)->name, 0);
         check(same_normals(**path), "a normal", (*path)->name, 0);
         for (std::size_t i = 0; i < streams.size(); ++i) {
             const Case made = case_of(streams[i]);
@@ -197,6 +229,15 @@ int main(int count, char** arguments) {
             }
         }
     }
+    const std::vector<Row> matrices = read(directory + "/haar.csv");
+    for (const fanin::HaarPath* const* path = fanin::haar_paths(); *path; ++path)
+        for (std::size_t i = 0; i < matrices.size(); ++i)
+            for (unsigned threads : {1u, 3u}) {
+                const Row& row = matrices[i];
+                const bool wide = row.at("dtype") == "float64";
+                const std::uint64_t got = fnv1a((wide ? haar<double> : haar<float>)(**path, row, threads));
+                check(got == integer(row, "fnv1a", 16), "haar.csv", (*path)->name, i);
+            }
     std::printf("paths:");
     for (const fanin::Path* const* path = fanin::available_paths(); *path; ++path) std::printf(" %s", (*path)->name);
     std::printf("\n%d checks, %d failures\n", checks, failures);

@@ -1,7 +1,7 @@
 """One seed and one name: the same bits in NumPy, PyTorch, jitted JAX, and Keras on each backend.
 
 Every front end draws in a layout of its own; the SHA-256 is that of the bytes in logical order, (out, in,
-receptive ...). Orthogonal weights are compared to a stated tolerance, since BLAS has a part in them.
+receptive ...).
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ from numpy.typing import NDArray
 import fanin
 import fanin.jax
 import fanin.torch
-from fanin.sampling.structured import TOLERANCE
 
 SEED, NAME = 20261122, "blocks.3.fc.weight"
 DTYPES = ("float32", "bfloat16", "float16")
@@ -86,13 +85,13 @@ CASES = [
         drop_in=fanin.torch.xavier_uniform_,
         arguments={"gain": 2.0},
     ),
+    Case(
+        scheme="orthogonal",
+        parameters={"gain": 1.5},
+        drop_in=fanin.torch.orthogonal_,
+        arguments={"gain": 1.5},
+    ),
 ]
-ORTHOGONAL = Case(
-    scheme="orthogonal",
-    parameters={"gain": 1.5},
-    drop_in=fanin.torch.orthogonal_,
-    arguments={"gain": 1.5},
-)
 # Logical shape, (out, in, receptive ...), and the dimensions of other layouts in terms of it.
 SHAPES = {"dense": (48, 33), "conv": (32, 7, 3, 5)}
 LAYOUTS = {"dense": [(0, 1), (1, 0)], "conv": [(0, 1, 2, 3), (2, 3, 1, 0), (0, 2, 3, 1)]}
@@ -104,7 +103,7 @@ import keras, numpy as np
 import fanin.keras
 
 seed, name, shapes, cases, dtypes = json.loads(sys.argv[1])
-out = {"backend": keras.backend.backend(), "bits": {}, "values": {}}
+out = {"backend": keras.backend.backend(), "bits": {}}
 for scheme, parameters in cases:
     for layer, shape in shapes.items():
         keras_shape = (*shape[2:], shape[1], shape[0])
@@ -115,10 +114,7 @@ for scheme, parameters in cases:
             values = np.asarray(keras.ops.convert_to_numpy(tensor)).transpose(back)
             assert keras.backend.standardize_dtype(tensor.dtype) == dtype == values.dtype.name
             label = f"{scheme} {layer} {dtype}"
-            if scheme == "orthogonal":
-                out["values"][label] = values.astype(np.float64).ravel().tolist()
-            else:
-                out["bits"][label] = hashlib.sha256(values.tobytes()).hexdigest()
+            out["bits"][label] = hashlib.sha256(values.tobytes()).hexdigest()
 print(json.dumps(out))
 """
 
@@ -179,26 +175,11 @@ def test_bits(case: Case, front_end: str) -> None:
                 assert sha(FRONT_ENDS[front_end](case, layer, order, dtype)) == wanted, (layer, order, dtype)
 
 
-@pytest.mark.parametrize("front_end", FRONT_ENDS)
-def test_orthogonal_to_its_tolerance(front_end: str) -> None:
-    for layer, orders in LAYOUTS.items():
-        wanted = expected(ORTHOGONAL, layer, "float32").astype(np.float64)
-        for order in orders:
-            drawn = FRONT_ENDS[front_end](ORTHOGONAL, layer, order, "float32")
-            np.testing.assert_allclose(drawn.view(np.float32), wanted, rtol=0, atol=tolerance())
-
-
-def tolerance() -> float:
-    """Of an orthogonal entry: that of a matrix, times the gain."""
-    gain: float = ORTHOGONAL.parameters["gain"]
-    return TOLERANCE["float32"] * gain
-
-
 @pytest.mark.parametrize("backend", ["numpy", "jax", "torch", "tensorflow"])
 def test_bits_of_keras(backend: str) -> None:
     if importlib.util.find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed")
-    cases = [(case.scheme, case.parameters) for case in (*CASES, ORTHOGONAL)]
+    cases = [(case.scheme, case.parameters) for case in CASES]
     done = subprocess.run(
         [sys.executable, "-c", KERAS, json.dumps([SEED, NAME, SHAPES, cases, DTYPES])],
         capture_output=True,
@@ -221,10 +202,6 @@ def test_bits_of_keras(backend: str) -> None:
         for layer, dtype in labels
     }
     assert told["bits"] == wanted
-    for layer in SHAPES:
-        drawn = np.array(told["values"][f"orthogonal {layer} float32"])
-        exact = expected(ORTHOGONAL, layer, "float32").ravel().astype(np.float64)
-        np.testing.assert_allclose(drawn, exact, rtol=0, atol=tolerance())
 
 
 def test_a_changed_bit_would_be_seen() -> None:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import csv
+import hashlib
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 import scipy.stats
 from numpy.typing import NDArray
 
+from fanin import _kernel
 from fanin.records.draw import Normal
+from fanin.sampling.backends import VARIABLE, fill_flat
 from fanin.sampling.engine import generate
-from fanin.sampling.structured_haar import PANEL, TOLERANCE, haar
+from fanin.sampling.recipe import recipe
+from fanin.sampling.streams import StreamKey
+from fanin.sampling.structured_haar import PANEL, TOLERANCE, haar, haar_from
 
 FALSE_ALARM = 1e-9
 Z = float(scipy.stats.norm.isf(FALSE_ALARM / 2))
@@ -155,3 +162,80 @@ def test_a_stack_is_its_matrices() -> None:
     for index in np.ndindex(3, 2):
         assert np.abs(stacked[index] - haar(x[index])).max() < TOLERANCE["float64"]
     assert (x == normals(3, 2, 20, 30)).all()  # the caller's normals are not used up
+
+
+PATHS = _kernel.paths()
+GOLDEN = list(
+    csv.DictReader((Path(__file__).parents[2] / "vectors" / "haar.csv").read_text("utf-8").splitlines())
+)
+
+
+def drawn(row: dict[str, str], threads: int) -> NDArray[np.floating]:
+    """The matrix of a golden row, from its key."""
+    short, long = int(row["rows"]), int(row["columns"])
+    key = StreamKey(**{word: int(row[word]) for word in ("key0", "key1", "counter2", "counter3")})
+    flat = np.empty(short * long, np.float32)
+    fill_flat(flat, recipe(Normal(std=1.0), "float32"), key, 0, "float32", threads)
+    x = flat.reshape(short, long).astype(row["dtype"])
+    out = np.empty((1, short, long), x.dtype)
+    haar_from(out, lambda first, last: x[None, first:last].copy(), threads=threads)
+    return out[0]
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("threads", [1, 3])
+def test_every_path_gives_the_bits_of_the_definition(
+    path: str, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, path)
+    assert len(GOLDEN) >= 10
+    for row in GOLDEN:
+        assert hashlib.sha256(drawn(row, threads).tobytes()).hexdigest() == row["sha256"], row
+
+
+@pytest.mark.parametrize("row", GOLDEN, ids=lambda row: f"{row['dtype']}-{row['rows']}x{row['columns']}")
+def test_numpy_alone_is_near_the_golden_matrices(
+    row: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promised = drawn(row, 1).astype(np.float64)
+    monkeypatch.setenv(VARIABLE, "off")
+    assert np.abs(drawn(row, 1) - promised).max() < TOLERANCE[row["dtype"]]
+
+
+def test_the_block_is_the_kernels() -> None:
+    assert _kernel.HAAR_BLOCK == PANEL
+
+
+@pytest.mark.parametrize("kind", ["float32", "float64"])
+@pytest.mark.parametrize("sizes", [(1, 1, 1), (5, 7, 3), (230, 500, 70), (64, 0, 9), (225, 193, 33)])
+def test_products_are_the_same_on_every_path(sizes: tuple[int, int, int], kind: str) -> None:
+    rows, depth, columns = sizes
+    left, right = normals(rows, depth).astype(kind), normals(depth, columns, seed=2).astype(kind)
+    made = []
+    for path in PATHS:
+        for threads in (1, 3):
+            out = np.full((rows, columns), np.nan, kind)
+            _kernel.product(out, left, right, threads, path)
+            made.append(out)
+    assert all(out.tobytes() == made[0].tobytes() for out in made)
+    exact = left.astype(np.float64) @ right.astype(np.float64)
+    # A chain of k steps is off by at most k units of the sum of its terms' sizes (Higham, 2002, 3.5).
+    bound = (depth + 1) * np.finfo(kind).eps * (np.abs(left).astype(np.float64) @ np.abs(right))
+    assert (np.abs(made[0] - exact) <= bound + 1e-300).all()
+
+
+@pytest.mark.parametrize(
+    "shapes",
+    [
+        ((1, 4, 6), (1, 3, 6)),
+        ((1, 4, 6), (1, 4, 5)),
+        ((2, 4, 6), (1, 4, 6)),
+        ((1, 7, 6), (1, 7, 6)),
+        ((4, 6), (4, 6)),
+    ],
+)
+def test_a_step_that_does_not_fit_is_refused(shapes: tuple[tuple[int, ...], tuple[int, ...]]) -> None:
+    out, x = np.full(shapes[0], 3.0), np.ones(shapes[1])
+    with pytest.raises(ValueError, match="do not fit"):
+        _kernel.haar(out, x, 1, "auto")
+    assert (out == 3.0).all()

@@ -20,7 +20,7 @@ from fanin.sampling.recipe import FarTail, Recipe, recipe
 from fanin.sampling.reference import elements
 from fanin.sampling.streams import StreamKey
 
-__all__ = ["VARIABLE", "backend", "draw_whole", "fill_flat", "fill_region"]
+__all__ = ["VARIABLE", "backend", "chosen", "draw_whole", "fill_flat", "fill_region", "workers"]
 
 VARIABLE = "FANIN_KERNEL"
 """Environment variable that forces a path: off, portable, avx2, avx512 or neon (unset or auto: the best)."""
@@ -80,9 +80,9 @@ def draw_whole(
             # The components of one run of memory are one run too; of other memory this is an error.
             out = out.view(COMPLEX[out.dtype.name])
         size = out.size
-        workers = 1 if size < 2 * _PER_THREAD else _workers(threads, size)
+        count = 1 if size < 2 * _PER_THREAD else workers(threads, size)
         # A recipe is lowered only where there is a kernel.
-        return bool(_kernel().draw(out, lowered, seed, name, workers))  # type: ignore[union-attr]
+        return bool(_kernel().draw(out, lowered, seed, name, count))  # type: ignore[union-attr]
     except (ValueError, BufferError):
         return False
 
@@ -112,12 +112,12 @@ def fill_region(
     steps
         For each dimension, how many elements of the stream neighbours are apart.
     """
-    kernel, path = _chosen()
+    kernel, path = chosen()
     if kernel is None:
         _fill_by_reference(out, made, key, begin, steps, dtype)
     else:
         lowered = _lowered(made, dtype)
-        kernel.fill(out, lowered, key.words, begin, list(steps), _workers(threads, out.size), path)
+        kernel.fill(out, lowered, key.words, begin, list(steps), workers(threads, out.size), path)
 
 
 def _fill_by_reference(
@@ -145,7 +145,7 @@ def _fill_by_reference(
                 part.flat[start:end] = values
 
 
-def _chosen() -> tuple[ModuleType | None, str]:
+def chosen() -> tuple[ModuleType | None, str]:
     """The kernel, unless it is missing or switched off, and the wanted path."""
     path = _path()
     kernel = None if path == "off" else _kernel()
@@ -198,8 +198,9 @@ def _lowered(made: Recipe, dtype: str) -> Any:
     )
 
 
-def _workers(threads: int | None, size: int) -> int:
-    return max(1, min(threads or _processors(), size // _PER_THREAD))
+def workers(threads: int | None, size: int, each: int = _PER_THREAD) -> int:
+    """Threads for some work: as many as were asked for, or as processors, that have enough to do."""
+    return max(1, min(threads or _processors(), size // each))
 
 
 def _processors() -> int:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from fanin.laws.sides import check_room
 from fanin.records.draw import DeltaOrthogonal, OrthogonalConvolution
 from fanin.sampling.structured_matrix import frames
+from fanin.sampling.structured_products import product
 from fanin.sampling.structured_target import Source, Target, check_gain
 
 __all__ = ["convolution", "delta"]
@@ -59,17 +60,19 @@ def _kernel(target: Target, source: Source, number: int) -> NDArray[Any]:
     precise = np.result_type(target.precise, np.float64)
     frame = np.empty((1, sides.inputs, sides.outputs), precise)
     frames(frame, source, number)
-    made = np.zeros((*target.kernel, sides.outputs, sides.inputs), precise)
-    made[(0,) * len(target.kernel)] = frame[0].T
+    made = np.zeros((sides.outputs, *target.kernel, sides.inputs), precise)
+    first: Any = (slice(None), *(0 for _ in target.kernel))
+    made[first] = frame[0].T
     for step in range(max(target.kernel, default=1) - 1):
         for axis, size in enumerate(target.kernel):
             if step >= size - 1:
                 continue
             rows = _projection(sides.outputs, precise, source, number, f"projection {axis} {step}")
             # P K_t + (I - P) K_(t-1); the last tap is still empty, so rolling brings zeros to the front.
-            before = np.roll(made, 1, axis)
-            made = before + rows.conj().T @ (rows @ (made - before))
-    return np.moveaxis(made.reshape(math.prod(target.kernel), sides.outputs, sides.inputs), 0, -1)
+            before = np.roll(made, 1, axis + 1)
+            change = product(rows, (made - before).reshape(sides.outputs, -1), source.threads)
+            made = before + product(rows.conj().T, change, source.threads).reshape(made.shape)
+    return made.reshape(sides.outputs, math.prod(target.kernel), sides.inputs).swapaxes(1, 2)
 
 
 def _projection(size: int, precise: np.dtype[Any], source: Source, number: int, role: str) -> NDArray[Any]:

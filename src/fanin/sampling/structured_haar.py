@@ -9,25 +9,22 @@ of the last place of one, whatever the normals are.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fanin.sampling.structured_products import reflect
+
 __all__ = ["TOLERANCE", "haar", "haar_from"]
 
 TOLERANCE = {"float32": 1e-6, "float64": 3e-14}
-"""Most that an entry of ``W / gain``, or of ``W W' - I``, differs between machines or from the exact one."""
+"""Most that an entry of ``W / gain``, or of ``W W' - I``, differs from the exact one."""
 
 PANEL = 192
 """Reflections in a block: fewer make the products slow, more make the work within a block grow."""
-_ROWS = 256
-"""Rows updated at a time: their product is still in the cache when it is added."""
-_STEP = 64
-"""Rows of a triangle multiplied at a time."""
-_LEAST_INVERSE = 16
-"""Triangles that LAPACK inverts whole; a triangle twice as large is cheaper by halves."""
+_TAIL = 2 * PANEL
+"""Vectors up to this long are nearly dependent: float32 would show in the last digits of a block of them."""
 
 
 def haar(normals: NDArray[Any]) -> NDArray[Any]:
@@ -65,107 +62,38 @@ def haar(normals: NDArray[Any]) -> NDArray[Any]:
     classical compact groups, Notices of the AMS 54, 2007, section 5 (the signs).
     """
     out = np.empty(normals.shape, normals.dtype)
-    haar_from(out, lambda first, last: np.array(normals[..., first:last, :]))
+    stack = normals.reshape(-1, *normals.shape[-2:])
+    haar_from(out.reshape(stack.shape), lambda first, last: np.array(stack[:, first:last]))
     return out
 
 
-def haar_from(out: NDArray[Any], rows: Callable[[int, int], NDArray[Any]]) -> None:
+def haar_from(
+    out: NDArray[Any], rows: Callable[[int, int], NDArray[Any]], *, threads: int | None = None
+) -> None:
     """Write `haar` of normals that are made as they are needed.
 
     Parameters
     ----------
     out
-        ``(..., s, l)``, float32 or float64.
+        ``(matrices, s, l)``, float32 or float64; each row one run of memory.
     rows
         ``rows(first, last)``: rows [first, last) of the normals, all columns, in a fresh array
         of the same type, which is used up.
+    threads
+        How many, at most; None for as many as there are processors. They change no value.
     """
     short, long = out.shape[-2:]
-    # Fresh memory costs more than the work on it, so the products go to one place.
-    space = np.empty((*out.shape[:-2], min(_ROWS, short), long), out.dtype)
+    starts = range(0, short, PANEL)
+    tail = next((first for first in starts if long - first <= _TAIL), short)
     # The last block first: then the block [first:, first:] is all that has been touched.
-    for first in reversed(range(0, short, PANEL)):
-        last = min(first + PANEL, short)
-        x = rows(first, last)[..., first:]
-        # Short vectors are nearly dependent: T is large there, and float32 would show in the last digits.
-        kind = np.dtype(np.float64) if long - first <= 2 * PANEL else out.dtype
-        _widen(out[..., first:, first:], _block(x.astype(kind, copy=False)), space[..., first:])
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Block:
-    """``H_1 ... H_b = I - V' T V``: the rows of V, those of ``-T' V``, and the signs D."""
-
-    vectors: NDArray[Any]
-    products: NDArray[Any]
-    signs: NDArray[Any]
-
-
-def _block(x: NDArray[Any]) -> _Block:
-    """Reflections of the rows of `x`, which is used up.
-
-    ``T^-1 = striu(V V') + diag(V V') / 2`` makes ``I - V' T V`` orthogonal whatever V is (the UT transform).
-    """
-    count = x.shape[-2]
-    place = np.arange(count)
-    x[..., :count] *= np.triu(np.ones((count, count), x.dtype))
-    # The lengths scale everything that follows, so they are summed in float64.
-    square = np.einsum("...ij,...ij->...i", x, x, dtype=np.float64)
-    lead = x[..., place, place].astype(np.float64)
-    # A row of zeros reflects along its first coordinate, like any other.
-    lead[square == 0.0] = square[square == 0.0] = 1.0
-    sign = np.where(lead < 0.0, -1.0, 1.0)
-    length = np.sqrt(square)
-    x[..., place, place] = lead + sign * length
-    # |v|^2 / 2 = |x| (|x| + |x_1|), without cancellation; scaled to 1 but for the scale's rounding.
-    half = length * (length + np.abs(lead))
-    scale = (1.0 / np.sqrt(half)).astype(x.dtype)
-    x *= scale[..., None]
-    inner = np.matmul(x, x.swapaxes(-1, -2)).astype(np.float64)
-    inner[..., place, place] = half * np.square(scale, dtype=np.float64)
-    t = _inverse(np.triu(inner))
-    products = _lower_times(-t.swapaxes(-1, -2).astype(x.dtype), x)
-    return _Block(vectors=x, products=products, signs=-sign.astype(x.dtype))
-
-
-def _widen(out: NDArray[Any], block: _Block, space: NDArray[Any]) -> None:
-    """Multiply by a block, in place: ``diag(D, W) H_b ... H_1``, W what ``out[b:, b:]`` holds."""
-    v, y = block.vectors, block.products
-    count = v.shape[-2]
-    place = np.arange(count)
-    head = _lower_times(block.signs[..., :, None] * v[..., :count].swapaxes(-1, -2), y)
-    head[..., place, place] += block.signs
-    out[..., :count, :] = head
-    if out.shape[-2] == count:
-        return
-    rest = out[..., count:, count:]
-    w = np.matmul(rest, v[..., count:].swapaxes(-1, -2))
-    for first in range(0, rest.shape[-2], _ROWS):
-        rows = slice(first, first + _ROWS)
-        part = w[..., rows, :]
-        update = np.matmul(part, y, out=space[..., : part.shape[-2], :] if y.dtype == space.dtype else None)
-        out[..., count:, :count][..., rows, :] = update[..., :count]
-        rest[..., rows, :] += update[..., count:]
-
-
-def _lower_times(lower: NDArray[Any], x: NDArray[Any]) -> NDArray[Any]:
-    """Product with lower triangular matrices, without most of their zeros."""
-    out = np.empty_like(x)
-    for first in range(0, lower.shape[-1], _STEP):
-        last = first + _STEP
-        out[..., first:last, :] = np.matmul(lower[..., first:last, :last], x[..., :last, :])
-    return out
-
-
-def _inverse(upper: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Inverse of upper triangular matrices, by halves."""
-    size = upper.shape[-1]
-    if size <= _LEAST_INVERSE:
-        whole: NDArray[Any] = np.linalg.inv(upper)
-        return whole
-    half = size // 2
-    out = np.zeros_like(upper)
-    left, right = _inverse(upper[..., :half, :half]), _inverse(upper[..., half:, half:])
-    out[..., :half, :half], out[..., half:, half:] = left, right
-    out[..., :half, half:] = -left @ (upper[..., :half, half:] @ right)
-    return out
+    if tail < short and out.dtype != np.float64:
+        precise = np.empty((len(out), short - tail, long - tail))
+        for first in reversed(range(tail, short, PANEL)):
+            x = rows(first, min(first + PANEL, short))[..., first:].astype(np.float64)
+            reflect(precise[:, first - tail :, first - tail :], x, threads)
+        out[:, tail:, tail:] = precise
+    else:
+        tail = short
+    for first in reversed(range(0, tail, PANEL)):
+        x = rows(first, min(first + PANEL, short))[..., first:]
+        reflect(out[:, first:, first:], x, threads)

@@ -74,7 +74,7 @@ def frames(out: NDArray[Any], source: Source, number: int, role: str = "weight")
             source.fill(part.reshape(-1), _NORMAL, begin, "float32", role)
         return values.astype(out.dtype, copy=False)
 
-    haar_from(out, rows)
+    haar_from(out, rows, threads=source.threads)
 
 
 def _complex_rows(
