@@ -91,8 +91,9 @@ def weighed(graph: Graph, plan: Plan, trace: Trace) -> tuple[Weighed, ...]:
 
 
 def _tolerance(numel: int) -> float:
-    # Standard error of a std is std / sqrt(2 N) for normal draws, less for uniform ones.
-    return 6.0 / math.sqrt(2.0 * max(numel, 1))
+    # Standard error of a std is std / sqrt(2 N) for normal draws, less for uniform ones; of large tensors
+    # probes look at a quarter of a million numbers.
+    return 6.0 / math.sqrt(2.0 * min(max(numel, 1), 262_144))
 
 
 def named_law(measure: ParameterMeasurement, entry: Entry, framework: str) -> str | None:

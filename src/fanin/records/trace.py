@@ -6,7 +6,15 @@ from dataclasses import dataclass
 
 from fanin.records.graph import OpKind
 
-__all__ = ["LossMeasurement", "Measurement", "ParameterMeasurement", "Trace"]
+__all__ = [
+    "DeepMeasurement",
+    "InputMeasurement",
+    "LossMeasurement",
+    "Measurement",
+    "ParameterMeasurement",
+    "Spread",
+    "Trace",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +44,16 @@ class Measurement:
     unit_spread
         Median over units of the standard deviation over observations, relative to the
         root mean square: 0 means that nothing of the input is left.
+    tiny, huge
+        Shares of elements that are not 0 and below the number format's smallest normal number, and
+        above a quarter of its largest.
+    entropy
+        For softmax and attention: mean entropy of a row over the logarithm of its length, 1 for equal
+        weights.
+    score_std
+        For softmax and attention: standard deviation of the scores within a row.
+    other_power
+        Second moment in the other mode (eval for train), where it was measured.
     """
 
     node: int
@@ -55,6 +73,45 @@ class Measurement:
     cosine: float | None = None
     unit_spread: float | None = None
     finite: bool = True
+    tiny: float = 0.0
+    huge: float = 0.0
+    entropy: float | None = None
+    score_std: float | None = None
+    other_power: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputMeasurement:
+    """One floating input, feature by feature.
+
+    Parameters
+    ----------
+    features, samples
+        Numbers along the feature dimension (channels of images), and observations of each.
+    mean, std
+        Of all elements.
+    offset
+        Largest over features of the absolute mean over the std.
+    least_std, largest_std
+        Over features.
+    constant, duplicate
+        Features that never change, and those that repeat or mirror an earlier one.
+    repeated
+        Samples that equal an earlier one.
+    """
+
+    name: str
+    features: int
+    samples: int
+    mean: float
+    std: float
+    offset: float
+    least_std: float
+    largest_std: float
+    constant: int = 0
+    duplicate: int = 0
+    repeated: int = 0
+    finite: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +130,12 @@ class ParameterMeasurement:
         Number of input units whose outgoing weights equal those of an earlier one.
     digest
         Hash of the bytes: equal for tensors that hold the same numbers.
+    skewness, kurtosis
+        Third and fourth standardised moment (0 and 3 for a normal law, 1.8 for a uniform one); None for
+        constants.
+    correlation
+        Largest absolute cosine between rows (columns where these are fewer), and `signs`, the mean sign of
+        diag(R) of a QR of an orthogonal matrix: 0 for a Haar draw, 1 or -1 for the raw Q of LAPACK.
     """
 
     name: str
@@ -85,6 +148,10 @@ class ParameterMeasurement:
     identical_units: int = 0
     identical_inputs: int = 0
     digest: str = ""
+    skewness: float | None = None
+    kurtosis: float | None = None
+    correlation: float | None = None
+    signs: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +161,10 @@ class LossMeasurement:
     `name` is "cross entropy", "mean squared error", or the user's function; `expected` is the
     loss of the best constant guess (log C for C classes), None when unknown. `logit_std` is the
     standard deviation of the logits within a sample.
+
+    `prior` is the entropy of the batch's own class frequencies and `rarity` how much more frequent its
+    most frequent class is than the average one; `offset` is the largest distance over outputs, in standard
+    deviations of the target, between mean output and mean target.
     """
 
     name: str
@@ -101,13 +172,58 @@ class LossMeasurement:
     expected: float | None = None
     classes: int | None = None
     logit_std: float | None = None
+    prior: float | None = None
+    rarity: float | None = None
+    offset: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeepMeasurement:
+    """What needs passes of its own; None where it could not be measured.
+
+    Parameters
+    ----------
+    stretch, mean_stretch
+        Largest, and root mean square, singular value of the Jacobian from the input of the first layer to
+        the output, for one sample.
+    sharpness
+        Largest eigenvalue of the loss's Hessian.
+    kernel_condition, kernel_samples
+        Condition number of the tangent kernel ``J J^T`` of so many samples.
+    noise
+        Norm of the difference of two half batches' gradients over the norm of their mean.
+    notes
+        What could not be measured, and why.
+    """
+
+    stretch: float | None = None
+    mean_stretch: float | None = None
+    sharpness: float | None = None
+    kernel_condition: float | None = None
+    kernel_samples: int = 0
+    noise: float | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spread:
+    """Smallest and largest power of one node over several draws of the weights."""
+
+    node: int
+    low: float
+    high: float
+    gradient_low: float | None = None
+    gradient_high: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trace:
     """One measured pass.
 
-    `source` says where the batch came from; `mode` is "train" or "eval".
+    `source` says where the batch came from; `mode` is "train" or "eval"; `tier` is "fast", "standard"
+    or "deep"; `lr` is the learning rate of plain gradient descent that the user means to take.
+    `draws` counts draws of the weights (0: the model as it is), over which `spreads` go; `declared` says that
+    the plan is one that the user means to have carried out, so that the weights must follow it.
     """
 
     batch: int
@@ -117,3 +233,10 @@ class Trace:
     parameters: tuple[ParameterMeasurement, ...]
     loss: LossMeasurement | None = None
     notes: tuple[str, ...] = ()
+    tier: str = "standard"
+    inputs: tuple[InputMeasurement, ...] = ()
+    deep: DeepMeasurement | None = None
+    lr: float | None = None
+    draws: int = 0
+    spreads: tuple[Spread, ...] = ()
+    declared: bool = False

@@ -47,8 +47,12 @@ class Backward:
         self.main, self.output = main, output
         self.gradients, self.powers, self.notes = {}, {}, []
 
-    def run(self, loss: Loss | None, seed: int) -> None:
-        """Collect gradients of the loss at parameters, and of a random direction at nodes."""
+    def run(self, loss: Loss | None, seed: int, *, apart: bool = True) -> None:
+        """Collect gradients of the loss at parameters, and of a random direction at nodes.
+
+        With `apart` the loss gets a pass of its own; without it one pass serves both, and gradients at
+        parameters are those of the random direction.
+        """
         trained = [
             t
             for t in self.tensors
@@ -59,13 +63,14 @@ class Backward:
             self.notes.append(f"no backward pass: {why}")
             return
         variables = [t.tensor for t in trained]
-        if loss is not None and loss.value.requires_grad:
+        if loss is not None and not apart:
+            self.notes.append("gradients at parameters are of a random direction, not of the loss")
+        if apart and loss is not None and loss.value.requires_grad:
             found = self._grad([loss.value], variables, None)
             self.gradients = dict(zip((t.name for t in trained), found, strict=True))
             variables = []
         generator = torch.Generator().manual_seed(seed)
-        r = torch.randn(self.main.shape, generator=generator, dtype=torch.float32)
-        found = self._collect([self.main], variables, [r.to(self.main)])
+        found = self._collect([self.main], variables, [_direction(self.main, generator)])
         if variables:
             self.gradients = dict(zip((t.name for t in trained), found, strict=True))
             self._other_outputs(trained, generator)
@@ -127,7 +132,7 @@ class Backward:
         others = [t for t in floating(self.output) if t.requires_grad and t is not self.main]
         if not missing or not others:
             return
-        directions = [torch.randn(t.shape, generator=generator).to(t) for t in others]
+        directions = [_direction(t, generator) for t in others]
         found = self._grad(others, [t.tensor for t in missing], directions)
         self.gradients.update(zip((t.name for t in missing), found, strict=True))
 
@@ -142,8 +147,21 @@ class Backward:
         if start is None or start in self.watcher.overwritten:
             return
         tensor = self.watcher.kept[start]
-        r = torch.randn(tensor.shape, generator=generator).to(tensor)
         own = self.powers
-        self._collect([tensor], [], [r])
+        self._collect([tensor], [], [_direction(tensor, generator)])
         self.powers = {**own, **self.powers}
         self.notes.append("the head is zero; gradients at nodes are of a random direction at its input")
+
+
+_FEW = 1_000_000
+
+
+def _direction(tensor: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """A random cotangent of unit variance: normal, or signs where there are millions of numbers."""
+    if tensor.numel() <= _FEW:
+        return torch.randn(tensor.shape, generator=generator).to(tensor)
+    # An eighth of the random numbers, and the same first two moments.
+    words = torch.randint(256, (-(-tensor.numel() // 8), 1), generator=generator, dtype=torch.uint8)
+    bits = (words >> torch.arange(8, dtype=torch.uint8)) & 1
+    signs = (bits.to(torch.int8) * 2 - 1).reshape(-1)[: tensor.numel()]
+    return signs.to(tensor).reshape(tensor.shape)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -15,14 +16,18 @@ from fanin.errors import ModelError, explain
 from fanin.records.graph import Graph, Node, OpKind
 from fanin.records.trace import LossMeasurement, Measurement, Trace
 from fanin.torch.backward import Backward
+from fanin.torch.deep import Call, deepen
+from fanin.torch.features import measure_inputs
 from fanin.torch.inputs import as_call
 from fanin.torch.names import named_modules
 from fanin.torch.read import graph_of
 from fanin.torch.record import Recording, record
 from fanin.torch.sandbox import keep_random_state, keep_state
+from fanin.torch.scores import scores
 from fanin.torch.statistics import dead_share, flat, numbers, sample, saturated_share
 from fanin.torch.targets import Loss, loss_of, main_output
 from fanin.torch.tensors import measure_parameters
+from fanin.torch.tiers import Clock, tier_of, without_collector
 from fanin.torch.watch import Watcher
 
 __all__ = ["measure"]
@@ -40,6 +45,9 @@ def measure(
     target: Any = None,
     loss: Callable[..., Any] | None = None,
     seed: int = 0,
+    tier: str = "standard",
+    lr: float | None = None,
+    clock: Clock | None = None,
 ) -> tuple[Graph, Trace]:
     """Run a model once forward and backward, and measure every node and parameter.
 
@@ -62,6 +70,13 @@ def measure(
         returns one.
     seed
         Of the random direction r.
+    tier
+        "fast": one pass forward and one back, of the random direction only. "standard": the loss's pass
+        back besides. "deep": what `fanin.torch.deep` measures, too.
+    lr
+        Learning rate of plain gradient descent that is meant to be taken: the trace carries it to the rules.
+    clock
+        Notes what each part took.
 
     Returns
     -------
@@ -73,7 +88,7 @@ def measure(
         The model fails on this batch, computes nothing, returns no floating tensor, or has
         weights without values (meta device).
     InputError
-        A target that does not fit the output.
+        A target that does not fit the output, or no such tier.
 
     Examples
     --------
@@ -91,19 +106,22 @@ def measure(
                 remedy="Initialise the model first: fanin.torch.init_(model, batch)",
             )
         )
+    depth, clock = tier_of(tier), clock or Clock()
     args, kwargs = as_call(inputs)
     watcher = Watcher()
     with contextlib.ExitStack() as stack:
+        stack.enter_context(without_collector())
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
         stack.enter_context(keep_random_state())
         if isinstance(model, nn.Module):
             stack.enter_context(keep_state(model))
-        with _output_of(model) as returned:
+        with clock.part("forward"), _output_of(model) as returned:
             recording = record(model, args, kwargs, engine="real", observer=watcher)
         output = returned[-1] if returned else None
-        main = main_output(output)
-        graph = graph_of(recording, model)
+        with clock.part("statistics"):
+            main = main_output(output)
+            graph = graph_of(recording, model)
         if not any(node.kind != OpKind.INPUT for node in graph.nodes):
             raise ModelError(
                 explain(
@@ -112,10 +130,18 @@ def measure(
                     rule="The model computes its output from its inputs with torch operators",
                 )
             )
-        made = loss_of(output, target, loss, _labels(kwargs))
-        back = Backward(watcher, recording.tensors, graph, main, output)
-        back.run(made, seed)
-        return graph, _trace(graph, recording, watcher, back, made, main)
+        with clock.part("backward"):
+            made = loss_of(output, target, loss, _labels(kwargs))
+            back = Backward(watcher, recording.tensors, graph, main, output)
+            back.run(made, seed, apart=depth != "fast")
+        with clock.part("statistics"):
+            trace = _trace(graph, recording, watcher, back, made, main)
+        trace = replace(trace, tier=depth, lr=lr)
+        if depth == "deep":
+            with clock.part("deep"):
+                call = Call(model=model, args=args, kwargs=kwargs, target=target, loss=loss)
+                trace = deepen(call, graph, trace, watcher, recording, main, made, seed)
+        return graph, trace
 
 
 @contextlib.contextmanager
@@ -153,18 +179,28 @@ def _trace(
     masked = _scores(graph)
     measured = []
     known = {node.id for node in graph.nodes}
+    # Sums over samples miss a NaN; where one came out or went in, every element is looked at.
+    exact = not all(bool(torch.isfinite(x.detach()).all()) for x in [main, *_given(recording, watcher)])
+
+    def look(node: Node) -> Measurement:
+        return _measured(node, watcher, back.powers, batch, first, limits, masked, exact=exact)
+
     with torch.no_grad():
         for op in recording.ops:
             if op.name == "input" and op.id not in known and op.id in watcher.kept:
                 node = Node(
                     id=op.id, kind=OpKind.INPUT, op="input", inputs=(), module="", shape=op.shape, dtype=""
                 )
-                measured.append(_measured(node, watcher, back.powers, batch, first, limits, masked))
-        measured.extend(
-            _measured(node, watcher, back.powers, batch, first, limits, masked)
-            for node in graph.nodes
-            if node.id in watcher.kept and watcher.kept[node.id].numel()
-        )
+                measured.append(look(node))
+        for node in graph.nodes:
+            if node.id in watcher.kept and watcher.kept[node.id].numel():
+                found = look(node)
+                spread = scores(node, recording.ops[node.id], watcher.kept)
+                if spread is not None:
+                    found = replace(found, entropy=spread[0], score_std=spread[1])
+                measured.append(found)
+        given = {op.id: x for op in recording.ops[:32] if (x := watcher.input(op)) is not None}
+        inputs = measure_inputs(graph, recording, given, first)
         parameters = measure_parameters(graph, recording.tensors, back.gradients)
     return Trace(
         batch=batch,
@@ -174,7 +210,13 @@ def _trace(
         parameters=parameters,
         loss=None if loss is None else _loss(loss),
         notes=tuple(back.notes),
+        inputs=inputs,
     )
+
+
+def _given(recording: Recording, watcher: Watcher) -> list[torch.Tensor]:
+    found = [watcher.input(op) for op in recording.ops[:32]]
+    return [x for x in found if x is not None and x.is_floating_point()]
 
 
 def _loss(loss: Loss) -> LossMeasurement:
@@ -184,6 +226,9 @@ def _loss(loss: Loss) -> LossMeasurement:
         expected=loss.expected,
         classes=loss.classes,
         logit_std=loss.logit_std,
+        prior=loss.prior,
+        rarity=loss.rarity,
+        offset=loss.offset,
     )
 
 
@@ -226,6 +271,8 @@ def _measured(
     first: Mapping[int, int],
     limits: Sequence[Bounds | None],
     masked: frozenset[int],
+    *,
+    exact: bool,
 ) -> Measurement:
     tensor = watcher.kept[node.id]
     dim = first.get(node.id, max(tensor.ndim - 1, 0))
@@ -239,7 +286,7 @@ def _measured(
         found, dead = snapshot.numbers[dim], snapshot.dead.get(dim)
         values, shape = snapshot.sample, snapshot.shape
     else:
-        found = numbers(tensor, [dim], masked=node.id in masked)[dim]
+        found = numbers(tensor, [dim], masked=node.id in masked, exact=exact)[dim]
         dead = dead_share(tensor, [dim])[dim] if active and tensor.ndim else None
         values, shape = tensor.detach(), tuple(tensor.shape)
     saturated = None
@@ -264,4 +311,6 @@ def _measured(
         cosine=found.cosine,
         unit_spread=found.unit_spread,
         finite=found.finite,
+        tiny=found.tiny,
+        huge=found.huge,
     )

@@ -17,9 +17,11 @@ __all__ = ["Numbers", "dead_share", "flat", "numbers", "sample", "saturated_shar
 
 _ROW = 8192
 _SAMPLES = 64
-_FEATURES = 4096
+_FEATURES = 1024
 _OBSERVATIONS = 64
 _ELEMENTS = 65_536
+_LARGE = 4 * _ELEMENTS
+_POSITIONS = 1024
 _GOLDEN = (math.sqrt(5.0) - 1.0) / 2.0
 
 
@@ -35,23 +37,36 @@ class Numbers:
     cosine: float | None
     unit_spread: float | None
     finite: bool
+    tiny: float = 0.0
+    huge: float = 0.0
 
 
-def numbers(x: torch.Tensor, dims: Sequence[int], *, masked: bool = False) -> dict[int, Numbers]:
+def numbers(
+    x: torch.Tensor, dims: Sequence[int], *, masked: bool = False, exact: bool = True
+) -> dict[int, Numbers]:
     """Measure one output, with its units along each of `dims`.
 
     With `masked`, minus infinity is no fault (it hides a place from a softmax) and counts as zero.
+
+    Mean, zeros and shares are of at most 65,536 elements, evenly spaced: a standard error of 0.004 standard
+    deviations, and of at most 0.2 points. Without `exact` so is the power of tensors of more than 262,144
+    (a standard error of 0.9 % behind a ReLU, 0.6 % for a normal law), and NaN elsewhere is not seen.
+    Cosines are of at most 64 samples and 1,024 features.
     """
+    limits = torch.finfo(x.dtype)
     x = _plain(x)
     if masked and bool((low := x == -math.inf).any()):
         x = x.masked_fill(low, 0.0)
     values = flat(x)
-    count = max(values.numel(), 1)
-    squares = sum_of_squares(x)
-    finite = math.isfinite(squares) or bool(torch.isfinite(values).all())
-    power, mean = squares / max(x.numel(), 1), total(values) / count
-    seen = sample(values)
+    # Spaced elements are gathered once; each pass over them would miss the cache anew.
+    seen = sample(values).contiguous()
+    counted = seen if not exact and values.numel() > _LARGE else x
+    squares = sum_of_squares(counted)
+    finite = math.isfinite(squares) or bool(torch.isfinite(counted).all())
+    power = squares / max(counted.numel(), 1)
+    mean = total(seen) / max(seen.numel(), 1)
     zeros = 1.0 - int(torch.count_nonzero(seen)) / max(seen.numel(), 1)
+    tiny, huge = _extremes(seen, limits, power) if finite else (0.0, 0.0)
     found = {}
     for dim in dims:
         units = x.shape[dim] if x.ndim else 1
@@ -65,13 +80,30 @@ def numbers(x: torch.Tensor, dims: Sequence[int], *, masked: bool = False) -> di
             cosine=_cosine(_vectors(x, dim)) if compared else None,
             unit_spread=_unit_spread(_rows(x, dim), power) if compared else None,
             finite=finite,
+            tiny=tiny,
+            huge=huge,
         )
     return found
 
 
+def _extremes(seen: torch.Tensor, limits: torch.finfo, power: float) -> tuple[float, float]:
+    """Shares below the smallest normal number (zeros apart), and above a quarter of the largest."""
+    # Values around their root mean square are far from both ends of float32 nearly always.
+    if limits.tiny * 1e10 < math.sqrt(power) < limits.max * 1e-10:
+        return 0.0, 0.0
+    sizes = seen.abs()
+    low = int(((sizes > 0.0) & (sizes < limits.tiny)).sum())
+    high = int((sizes > limits.max / 4.0).sum())
+    return low / max(seen.numel(), 1), high / max(seen.numel(), 1)
+
+
 def sample(values: torch.Tensor) -> torch.Tensor:
     """At most 65,536 of the elements of a flat tensor, evenly spaced."""
-    return values[:: max(1, -(-values.numel() // _ELEMENTS))]
+    step = max(1, -(-values.numel() // _ELEMENTS))
+    # In step with no dimension of the tensor, or a map would be seen in a few of its columns only.
+    while step > 1 and math.gcd(step, values.numel()) > 1:
+        step += 1
+    return values[::step]
 
 
 def _plain(x: torch.Tensor) -> torch.Tensor:
@@ -178,8 +210,11 @@ def _unit_spread(rows: torch.Tensor, power: float) -> float | None:
 
 
 def dead_share(x: torch.Tensor, dims: Sequence[int]) -> dict[int, float]:
-    """Share of units that are at or below zero on every observation, for units along each of `dims`."""
-    x = _plain(x)
+    """Share of units that are at or below zero on every observation, for units along each of `dims`.
+
+    Of large maps, positions on a grid of about 1,024 are looked at.
+    """
+    x = _plain(_thinned(x, dims))
     kept = {d % x.ndim for d in dims}
     others = [d for d in range(x.ndim) if d not in kept]
     highest = x.amax(dim=others, keepdim=True) if others else x
@@ -189,6 +224,15 @@ def dead_share(x: torch.Tensor, dims: Sequence[int]) -> dict[int, float]:
         own = highest.amax(dim=rest) if rest else highest
         found[dim] = int((own <= 0).sum()) / max(own.numel(), 1)
     return found
+
+
+def _thinned(x: torch.Tensor, dims: Sequence[int]) -> torch.Tensor:
+    """Every second, third ... position of a map, where units lie along its second dimension."""
+    positions = math.prod(x.shape[2:])
+    if x.numel() <= _LARGE or x.ndim < 3 or positions <= _POSITIONS or any(d != 1 for d in dims):
+        return x
+    step = math.ceil((positions / _POSITIONS) ** (1.0 / (x.ndim - 2)))
+    return x[(slice(None), slice(None), *[slice(None, None, step)] * (x.ndim - 2))]
 
 
 def saturated_share(x: torch.Tensor, low: float, high: float) -> float:

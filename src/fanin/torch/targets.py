@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
 import torch
@@ -19,6 +19,8 @@ _MAIN = ("logits", "prediction_logits", "last_hidden_state", "sample", "out")
 _CROSS_ENTROPY = "cross entropy"
 _SQUARES = "mean squared error"
 _IGNORED = -100
+_SPREAD = 64
+"""Samples whose logits are enough to know their spread."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +32,9 @@ class Loss:
     expected: float | None = None
     classes: int | None = None
     logit_std: float | None = None
+    prior: float | None = None
+    rarity: float | None = None
+    offset: float | None = None
 
 
 def _named(output: Any) -> Mapping[str, Any] | None:
@@ -160,7 +165,9 @@ def _own(output: Any, labels: torch.Tensor | None) -> Loss | None:
 
 
 def _classes(name: str, value: torch.Tensor, logits: torch.Tensor, classes: int, dim: int) -> Loss:
-    spread = logits.detach().float().var(dim=dim, correction=0).mean().sqrt()
+    table = logits.detach().movedim(dim, -1).reshape(-1, classes)
+    # Logits of a few dozen samples say what their spread is: its standard error is 1 / sqrt(2 samples C).
+    spread = table[:: max(1, len(table) // _SPREAD)].float().var(dim=1, correction=0).mean().sqrt()
     return Loss(
         name=name,
         value=value,
@@ -204,7 +211,10 @@ def _cross_entropy(logits: torch.Tensor, target: torch.Tensor, *, last: bool) ->
         )
     moved = logits.movedim(dim, -1).reshape(-1, classes).float()
     value = functional.cross_entropy(moved, target.reshape(-1), ignore_index=_IGNORED)
-    return _classes(_CROSS_ENTROPY, value, logits, classes, dim)
+    made = _classes(_CROSS_ENTROPY, value, logits, classes, dim)
+    shares = torch.bincount(seen.reshape(-1), minlength=classes).double() / seen.numel()
+    known = shares[shares > 0.0]
+    return replace(made, prior=float(-(known * known.log()).sum()), rarity=float(shares.amax()) * classes)
 
 
 def _binary(logits: torch.Tensor, target: torch.Tensor) -> Loss:
@@ -218,7 +228,15 @@ def _binary(logits: torch.Tensor, target: torch.Tensor) -> Loss:
             )
         )
     value = functional.binary_cross_entropy_with_logits(logits.float(), target.float())
-    return Loss(name="binary cross entropy", value=value, expected=math.log(2.0), classes=2)
+    share = min(max(float(target.double().mean()), 1e-12), 1.0 - 1e-12)
+    return Loss(
+        name="binary cross entropy",
+        value=value,
+        expected=math.log(2.0),
+        classes=2,
+        prior=-share * math.log(share) - (1.0 - share) * math.log(1.0 - share),
+        rarity=2.0 * max(share, 1.0 - share),
+    )
 
 
 def _squares(output: torch.Tensor, target: torch.Tensor) -> Loss:
@@ -235,7 +253,19 @@ def _squares(output: torch.Tensor, target: torch.Tensor) -> Loss:
         # (N,) against (N, 1) would broadcast to N x N.
         target = target.reshape(output.shape)
     value = functional.mse_loss(output.float(), target.float())
-    return Loss(name=_SQUARES, value=value, expected=_variance(target))
+    return Loss(name=_SQUARES, value=value, expected=_variance(target), offset=_offset(output, target))
+
+
+def _offset(output: torch.Tensor, target: torch.Tensor) -> float | None:
+    """Largest distance over outputs between mean output and mean target, in the target's deviations."""
+    if len(target) < 2:
+        return None
+    guess, wanted = (t.detach().double().reshape(len(target), -1) for t in (output, target))
+    spread = wanted.std(dim=0, correction=0)
+    if not bool((spread > 0.0).any()):
+        return None
+    away = (guess.mean(dim=0) - wanted.mean(dim=0)).abs()
+    return float((away[spread > 0.0] / spread[spread > 0.0]).amax())
 
 
 def _variance(target: torch.Tensor) -> float:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
+from fanin.torch.recording import Op
 from fanin.torch.statistics import Numbers, dead_share, flat, numbers, sample, sum_of_squares
 
 __all__ = ["GradientPowers", "Snapshot", "Watcher"]
@@ -29,17 +30,24 @@ class Snapshot:
     edge: GradientEdge | None
 
 
+_FIRST = 32
+"""Inputs are shown first; whole numbers that come later are no inputs and are let go."""
+
+
 @dataclass(slots=True)
 class Watcher:
-    """Keeps every floating output of a run (autograd keeps most of them anyway)."""
+    """Keeps every floating output of a run (autograd keeps most of them anyway), and ids that come in."""
 
     kept: dict[int, torch.Tensor] = field(default_factory=dict)
+    given: dict[int, torch.Tensor] = field(default_factory=dict)
     overwritten: dict[int, Snapshot] = field(default_factory=dict)
 
     def after(self, id: int, output: torch.Tensor) -> None:
         """Keep an output; measuring waits until the graph says which of them matter."""
         if output.is_floating_point() and output.layout is torch.strided and not output.is_meta:
             self.kept[id] = output
+        elif id < _FIRST and output.layout is torch.strided and not output.is_meta:
+            self.given[id] = output
 
     def before_mutation(self, id: int, tensor: torch.Tensor) -> None:  # noqa: ARG002  (may be a part of it)
         """Measure an output while its values are still there."""
@@ -56,6 +64,12 @@ class Watcher:
             sample=sample(flat(output.detach())).clone(),
             edge=get_gradient_edge(output) if output.requires_grad else None,
         )
+
+    def input(self, op: Op) -> torch.Tensor | None:
+        """An input of the run as it came in; None for another operator, or one that was overwritten."""
+        if op.name != "input" or op.id in self.overwritten:
+            return None
+        return self.kept.get(op.id, self.given.get(op.id))
 
     def edge(self, id: int) -> GradientEdge | None:
         """Where the gradient of an output arrives; None if none does."""

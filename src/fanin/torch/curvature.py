@@ -1,0 +1,100 @@
+"""Curvature of the loss, and how much of its gradient is the batch's luck."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+import torch
+from torch.utils._pytree import tree_map
+
+from fanin.errors import InputError, explain
+
+__all__ = ["half_batch_noise", "sharpness"]
+
+_STEPS = 20
+_TOLERANCE = 0.02
+
+
+class Callable_(Protocol):
+    """What can be run again on other inputs."""
+
+    @property
+    def args(self) -> tuple[object, ...]: ...
+    @property
+    def kwargs(self) -> Mapping[str, object]: ...
+    @property
+    def target(self) -> Any: ...
+    @property
+    def run(self) -> Callable[..., torch.Tensor | None]: ...
+    @property
+    def borrowed(self) -> Callable[[], AbstractContextManager[None]]: ...
+
+
+def sharpness(loss: torch.Tensor, parameters: Sequence[torch.Tensor], generator: torch.Generator) -> float:
+    """Largest eigenvalue of the loss's Hessian, by power iteration until it changes by less than 2 %.
+
+    Parameters
+    ----------
+    loss
+        With a history that can be differentiated twice.
+    parameters
+        That the Hessian is over.
+    generator
+        Of the first direction.
+    """
+    first = torch.autograd.grad([loss], list(parameters), create_graph=True, allow_unused=True)
+    pairs = [(p, g) for p, g in zip(parameters, first, strict=True) if g is not None and g.requires_grad]
+    if not pairs:
+        return 0.0
+    places, gradients = [p for p, _ in pairs], [g for _, g in pairs]
+    v = [torch.randn(p.shape, generator=generator).to(p) for p in places]
+    value = 0.0
+    for _ in range(_STEPS):
+        size = math.sqrt(sum(float(x.double().square().sum()) for x in v))
+        if not size > 0.0 or not math.isfinite(size):
+            return value
+        v = [x / size for x in v]
+        product = torch.autograd.grad(gradients, places, v, retain_graph=True, allow_unused=True)
+        hv = [torch.zeros_like(p) if h is None else h.detach() for p, h in zip(places, product, strict=True)]
+        was, value = value, sum(float((h.double() * x.double()).sum()) for h, x in zip(hv, v, strict=True))
+        if abs(value - was) <= _TOLERANCE * abs(value):
+            break
+        v = hv
+    return value
+
+
+def half_batch_noise(call: Callable_, parameters: Sequence[torch.Tensor], batch: int) -> float:
+    """``|g_1 - g_2| / |g_1 + g_2|`` of two half batches: 0 for equal gradients, 1 for unrelated ones.
+
+    Parameters
+    ----------
+    call
+        The model and its inputs; tensors whose first dimension is the batch are cut in two.
+    batch
+        Number of samples.
+    """
+    if batch < 4:
+        raise InputError(explain("A batch to be halved has four samples or more", received=f"{batch}"))
+    half = batch // 2
+
+    def gradients(start: int) -> list[torch.Tensor | None]:
+        def cut(x: Any) -> Any:
+            whole = isinstance(x, torch.Tensor) and x.ndim and len(x) == batch
+            return x[start : start + half] if whole else x
+
+        with call.borrowed():
+            args, kwargs, target = tree_map(cut, (call.args, dict(call.kwargs), call.target))
+            loss = call.run(args, kwargs, target)
+            if loss is None:
+                raise InputError(explain("There is no loss"))
+            return list(torch.autograd.grad([loss], list(parameters), allow_unused=True))
+
+    apart, together = 0.0, 0.0
+    for a, b in zip(gradients(0), gradients(half), strict=True):
+        if a is not None and b is not None:
+            apart += float((a - b).double().square().sum())
+            together += float((a + b).double().square().sum())
+    return math.sqrt(apart / together) if together > 0.0 else math.inf

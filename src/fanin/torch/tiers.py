@@ -1,0 +1,79 @@
+"""How much a check may cost: three tiers, and what each one runs."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+from fanin.errors import InputError, explain
+
+__all__ = ["TIERS", "Clock", "Tier", "tier_of", "without_collector"]
+
+Tier = Literal["fast", "standard", "deep"]
+
+TIERS: tuple[str, ...] = get_args(Tier)
+
+
+def tier_of(name: str) -> Tier:
+    """Read a tier's name.
+
+    Raises
+    ------
+    InputError
+        There is no such tier.
+    """
+    for tier in get_args(Tier):
+        if name == tier:
+            found: Tier = tier
+            return found
+    raise InputError(
+        explain(
+            "There is no such tier",
+            received=repr(name),
+            rule="fast: one pass forward, one back; standard: the loss's pass back besides; deep: curvature, "
+            "Jacobian, tangent kernel and the other mode besides",
+        )
+    )
+
+
+@dataclass(slots=True)
+class Clock:
+    """Seconds that the parts of a check took, by name."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextlib.contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        """Add the time of a block to a part."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+
+    def said(self, tier: str) -> str:
+        """The cost in words."""
+        whole = sum(self.seconds.values())
+        parts = ", ".join(
+            f"{name} {100 * part / whole:.0f} %" for name, part in self.seconds.items() if whole
+        )
+        return f"{tier} tier, {whole:.2g} s: {parts}"
+
+
+@contextlib.contextmanager
+def without_collector() -> Iterator[None]:
+    """Keep Python's cycle collector from walking over every tensor of a run while it is recorded.
+
+    A tenth of a check's time on a large model; what becomes garbage meanwhile is found right afterwards.
+    """
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
