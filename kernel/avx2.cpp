@@ -3,6 +3,7 @@
 #include <immintrin.h>
 
 #include "fanin/batches.hpp"
+#include "fanin/hashes.hpp"
 
 namespace fanin {
 namespace {
@@ -325,9 +326,32 @@ void cast(const float* in, std::size_t count, Dtype dtype, void* out) {
     cast_elements(in + done, count - done, dtype, static_cast<unsigned char*>(out) + done * 2);
 }
 
+// What hashing needs of this path.
+struct Lanes {
+    using Words = __m256i;
+    static constexpr std::size_t count = 4;
+
+    static FANIN_INLINE Words load(const std::uint64_t* from) {
+        return _mm256_load_si256(reinterpret_cast<const Words*>(from));
+    }
+    static FANIN_INLINE void store(std::uint64_t* to, Words words) {
+        _mm256_store_si256(reinterpret_cast<Words*>(to), words);
+    }
+    static FANIN_INLINE Words all(std::uint64_t value) { return all64(value); }
+    static FANIN_INLINE Words add(Words a, Words b) { return _mm256_add_epi64(a, b); }
+    static FANIN_INLINE Words either(Words a, Words b) { return _mm256_xor_si256(a, b); }
+    template <int by>
+    static FANIN_INLINE Words rotate(Words words) {
+        if constexpr (by == 32) return _mm256_shuffle_epi32(words, 0xB1);
+        if constexpr (by == 63) return _mm256_or_si256(_mm256_add_epi64(words, words), _mm256_srli_epi64(words, 63));
+        return _mm256_or_si256(_mm256_srli_epi64(words, by), _mm256_slli_epi64(words, 64 - by));
+    }
+};
+
 }  // namespace
 
 extern const Path avx2_path;
-const Path avx2_path = {"avx2", supported, Ranges<Here>::words, normals, Ranges<Here>::narrow, wide_bases, cast};
+const Path avx2_path = {"avx2", supported, Ranges<Here>::words, normals, Ranges<Here>::narrow, wide_bases, cast,
+                        keys_in_lanes<Lanes>};
 
 }  // namespace fanin

@@ -2,6 +2,7 @@
 #include <immintrin.h>
 
 #include "fanin/batches.hpp"
+#include "fanin/hashes.hpp"
 
 namespace fanin {
 namespace {
@@ -387,9 +388,24 @@ void cast(const float* in, std::size_t count, Dtype dtype, void* out) {
     cast_elements(in + done, count - done, dtype, static_cast<unsigned char*>(out) + done * 2);
 }
 
+// What hashing needs of this path.
+struct Lanes {
+    using Words = __m512i;
+    static constexpr std::size_t count = 8;
+
+    static FANIN_INLINE Words load(const std::uint64_t* from) { return _mm512_load_si512(from); }
+    static FANIN_INLINE void store(std::uint64_t* to, Words words) { _mm512_store_si512(to, words); }
+    static FANIN_INLINE Words all(std::uint64_t value) { return all64(value); }
+    static FANIN_INLINE Words add(Words a, Words b) { return _mm512_add_epi64(a, b); }
+    static FANIN_INLINE Words either(Words a, Words b) { return _mm512_xor_si512(a, b); }
+    template <int by>
+    static FANIN_INLINE Words rotate(Words words) { return _mm512_ror_epi64(words, by); }
+};
+
 }  // namespace
 
 extern const Path avx512_path;
-const Path avx512_path = {"avx512", supported, Ranges<Here>::words, normals, Ranges<Here>::narrow, wide, cast};
+const Path avx512_path = {"avx512", supported, Ranges<Here>::words, normals, Ranges<Here>::narrow, wide, cast,
+                          keys_in_lanes<Lanes>};
 
 }  // namespace fanin

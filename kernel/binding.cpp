@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
+#include <deque>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -152,6 +153,87 @@ bool draw(nb::handle out, const Recipe& recipe, std::uint64_t seed, nb::handle n
     return true;
 }
 
+// Names, recipes (one each, or one for all) and whole arrays or memory of many tensors, as tasks. Whatever
+// does not fit is refused here, before anything is written.
+std::vector<fanin::Task> tasks_of(nb::list names, nb::handle recipes) {
+    std::vector<fanin::Task> tasks(names.size());
+    const bool one = nb::isinstance<Recipe>(recipes);
+    if (!one && (!nb::isinstance<nb::list>(recipes) || nb::len(recipes) != tasks.size()))
+        throw std::invalid_argument("there is one recipe a name, or one for all");
+    const Recipe* recipe = one ? nb::cast<const Recipe*>(recipes) : nullptr;
+    nb::handle last;
+    for (std::size_t i = 0; i < tasks.size(); ++i) {
+        if (!one) {
+            const nb::handle next = PyList_GET_ITEM(recipes.ptr(), static_cast<Py_ssize_t>(i));
+            if (!next.is(last)) recipe = nb::cast<const Recipe*>(next);
+            last = next;
+        }
+        const nb::handle name = names[i];
+        if (!PyUnicode_CheckExact(name.ptr())) throw std::invalid_argument("a name is a str");
+        tasks[i] = {utf8(name), nullptr, 0, recipe->dtype, &recipe->numbers};
+        if (tasks[i].name.empty()) throw std::invalid_argument("a name is empty");
+    }
+    return tasks;
+}
+
+// Tensors that share memory would get whichever stream was written last.
+void check_apart(const std::vector<fanin::Task>& tasks) {
+    const auto begin = [](const fanin::Task* task) { return reinterpret_cast<std::uintptr_t>(task->out); };
+    const auto end = [&](const fanin::Task* task) { return begin(task) + task->count * fanin::item_size(task->dtype); };
+    std::vector<const fanin::Task*> order;
+    order.reserve(tasks.size());
+    for (const fanin::Task& task : tasks) {
+        if (begin(&task) % fanin::item_size(task.dtype) != 0) throw std::invalid_argument("memory is misaligned");
+        if (task.count > 0) order.push_back(&task);
+    }
+    std::sort(order.begin(), order.end(), [&](const auto* a, const auto* b) { return begin(a) < begin(b); });
+    for (std::size_t i = 1; i < order.size(); ++i)
+        if (end(order[i - 1]) > begin(order[i])) throw std::invalid_argument("tensors share memory");
+}
+
+void run_tasks(const std::vector<fanin::Task>& tasks, std::uint64_t seed, unsigned threads, const std::string& path) {
+    check_apart(tasks);
+    const fanin::Path& chosen = path_named(path);
+    if (tasks.empty()) return;
+    bool finished;
+    {
+        const nb::gil_scoped_release unlocked;
+        finished = fanin::fill_tasks(chosen, tasks, seed, threads, Signals());
+    }
+    if (!finished) throw nb::python_error();
+}
+
+// Arrays that are one run of memory each.
+void fill_arrays(nb::list outs, nb::handle recipes, nb::list names, std::uint64_t seed, unsigned threads,
+                 const std::string& path) {
+    if (outs.size() != names.size()) throw std::invalid_argument("there is one name an array");
+    std::vector<fanin::Task> tasks = tasks_of(names, recipes);
+    std::deque<Memory> memory;
+    for (std::size_t i = 0; i < tasks.size(); ++i) {
+        memory.emplace_back(outs[i]);
+        const Py_buffer& view = *memory.back();
+        if (!PyBuffer_IsContiguous(&view, 'C') ||
+            view.itemsize != static_cast<Py_ssize_t>(fanin::item_size(tasks[i].dtype)))
+            throw std::invalid_argument("an array is in pieces, or its items have another size than the dtype's");
+        tasks[i].out = view.buf;
+        tasks[i].count = static_cast<std::size_t>(view.len / view.itemsize);
+    }
+    run_tasks(tasks, seed, threads, path);
+}
+
+// Memory by its address: the caller vouches for it, and holds it.
+void fill_memory(nb::list addresses, nb::list counts, nb::handle recipes, nb::list names, std::uint64_t seed,
+                 unsigned threads, const std::string& path) {
+    if (addresses.size() != names.size() || counts.size() != names.size())
+        throw std::invalid_argument("there is one name an address and count");
+    std::vector<fanin::Task> tasks = tasks_of(names, recipes);
+    for (std::size_t i = 0; i < tasks.size(); ++i) {
+        tasks[i].out = reinterpret_cast<void*>(nb::cast<std::uintptr_t>(addresses[i]));
+        tasks[i].count = nb::cast<std::size_t>(counts[i]);
+    }
+    run_tasks(tasks, seed, threads, path);
+}
+
 void words(Bytes out, std::uint64_t begin, KeyWords key, const std::string& path) {
     if (out.size() % 4 != 0 || reinterpret_cast<std::uintptr_t>(out.data()) % 4 != 0)
         throw std::invalid_argument("output is not aligned or not a whole number of words");
@@ -261,6 +343,9 @@ NB_MODULE(_kernel, module) {
              "start"_a, "width"_a, "near"_a = 0.0, "ratio"_a = 0.0, "complement"_a = 0.0, "mirrored"_a = false);
     module.def("fill", &fill, "out"_a, "recipe"_a, "key"_a, "begin"_a, "steps"_a.none(), "threads"_a, "path"_a);
     module.def("draw", &draw, "out"_a, "recipe"_a, "seed"_a, "name"_a, "threads"_a);
+    module.def("fill_arrays", &fill_arrays, "outs"_a, "recipes"_a, "names"_a, "seed"_a, "threads"_a, "path"_a);
+    module.def("fill_memory", &fill_memory, "addresses"_a, "counts"_a, "recipes"_a, "names"_a, "seed"_a, "threads"_a,
+               "path"_a);
     // noconvert: nanobind would otherwise fill a converted copy in silence.
     module.def("words", &words, "out"_a.noconvert(), "begin"_a, "key"_a, "path"_a);
     module.def("normals", &normals, "words"_a.noconvert(), "out"_a.noconvert(), "path"_a);

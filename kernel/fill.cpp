@@ -6,6 +6,7 @@
 #include <cstring>
 #include <vector>
 
+#include "fanin/keys.hpp"
 #include "fanin/lanes.hpp"
 #include "fanin/parallel.hpp"
 
@@ -344,6 +345,32 @@ bool fill(const Path& path, void* out, Dtype dtype, std::uint64_t begin, std::si
           const Recipe& recipe, unsigned threads, const Stop& stop) {
     return fill_region(path, out, dtype, begin, {{count, 1, static_cast<std::ptrdiff_t>(item_size(dtype))}}, key, recipe,
                        threads, stop);
+}
+
+bool fill_tasks(const Path& path, const std::vector<Task>& tasks, std::uint64_t seed, unsigned threads,
+                const Stop& stop) {
+    // As many as a path hashes at once; tasks differ in size, and the caller wants to be asked.
+    constexpr std::size_t at_once = 8;
+    std::vector<Key> keys(tasks.size());
+    const bool finished = in_parallel(threads, (tasks.size() - 1) / at_once + 1, 1, stop, [&](std::size_t piece) {
+        const std::size_t first = piece * at_once, count = std::min(at_once, tasks.size() - first);
+        std::string_view names[at_once];
+        for (std::size_t k = 0; k < count; ++k) names[k] = tasks[first + k].name;
+        path.keys(seed, names, count, &keys[first]);
+        for (std::size_t k = first; k < first + count; ++k) {
+            const Task& task = tasks[k];
+            if (task.count <= share) fill_run(path, task.out, task.dtype, 0, task.count, keys[k], *task.recipe);
+        }
+    });
+    if (!finished) return false;
+    // Large ones one after the other, each on all threads.
+    for (std::size_t k = 0; k < tasks.size(); ++k) {
+        const Task& task = tasks[k];
+        if (task.count > share &&
+            !fill(path, task.out, task.dtype, 0, task.count, keys[k], *task.recipe, threads, stop))
+            return false;
+    }
+    return true;
 }
 
 }  // namespace fanin

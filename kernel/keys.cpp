@@ -8,8 +8,6 @@
 namespace fanin {
 namespace {
 
-constexpr std::uint32_t stream_version = 1;
-
 void append(std::string& message, std::uint64_t value, int bytes) {
     for (int i = 0; i < bytes; ++i) message.push_back(static_cast<char>(value >> (8 * i) & 0xFF));
 }
@@ -19,9 +17,19 @@ void append(std::string& message, std::string_view text) {
     message.append(text);
 }
 
+Key hashed(const unsigned char* message, std::size_t length) {
+    const Blake2b hash = blake2b(message, length, 16);
+    return key_of_digest(hash.state[0], hash.state[1]);
+}
+
 }  // namespace
 
 Key stream_key(std::uint64_t seed, const std::string_view* name, std::size_t parts, std::string_view role) {
+    if (parts == 1 && name->size() <= longest_short && role == "weight") {
+        unsigned char block[128];
+        const std::size_t length = short_message(seed, *name, block);
+        return hashed(block, length);
+    }
     std::string message;
     message.reserve(128);
     message += "fanin stream";
@@ -30,9 +38,11 @@ Key stream_key(std::uint64_t seed, const std::string_view* name, std::size_t par
     append(message, parts, 4);
     for (std::size_t i = 0; i < parts; ++i) append(message, name[i]);
     append(message, role);
-    const Blake2b hash = blake2b(reinterpret_cast<const unsigned char*>(message.data()), message.size(), 16);
-    const auto word = [&](int i) { return static_cast<std::uint32_t>(hash.state[i / 2] >> (32 * (i % 2))); };
-    return {word(0), word(1), word(2), word(3)};
+    return hashed(reinterpret_cast<const unsigned char*>(message.data()), message.size());
+}
+
+void keys_one_by_one(std::uint64_t seed, const std::string_view* names, std::size_t count, Key* out) {
+    for (std::size_t i = 0; i < count; ++i) out[i] = stream_key(seed, names + i, 1, "weight");
 }
 
 }  // namespace fanin

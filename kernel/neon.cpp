@@ -3,6 +3,7 @@
 #include <arm_neon.h>
 
 #include "fanin/batches.hpp"
+#include "fanin/keys.hpp"
 
 namespace fanin {
 namespace {
@@ -277,6 +278,7 @@ void cast(const float* in, std::size_t count, Dtype dtype, void* out) {
 }  // namespace
 
 extern const Path neon_path;
-const Path neon_path = {"neon", supported, Ranges<Here>::words, normals, Ranges<Here>::narrow, wide_bases, cast};
+const Path neon_path = {"neon", supported, Ranges<Here>::words, normals, Ranges<Here>::narrow, wide_bases, cast,
+                        keys_one_by_one};
 
 }  // namespace fanin

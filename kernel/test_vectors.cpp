@@ -124,6 +124,20 @@ bool same_normals(const fanin::Path& path) {
     return true;
 }
 
+// Names of all lengths around a block's, alone and side by side.
+bool same_keys(const fanin::Path& path) {
+    const std::string letters(200, 'n');
+    std::vector<std::string_view> names;
+    for (std::size_t size = 1; size < letters.size(); ++size) names.push_back(std::string_view(letters).substr(0, size));
+    std::vector<fanin::Key> keys(names.size());
+    path.keys(7, names.data(), names.size(), keys.data());
+    for (std::size_t i = 0; i < names.size(); ++i) {
+        const fanin::Key expected = fanin::stream_key(7, &names[i], 1, "weight");
+        if (std::memcmp(&expected, &keys[i], sizeof expected) != 0) return false;
+    }
+    return true;
+}
+
 // Rows [from, until) blocks of a matrix, the last first; W of the type T, its corner at (corner, corner).
 template <class T>
 void haar_blocks(const fanin::HaarPath& path, const std::vector<float>& normals, std::size_t rows, std::size_t columns,
@@ -212,6 +226,7 @@ int main(int count, char** arguments) {
     const std::vector<Row> streams = read(directory + "/streams.csv");
     const std::vector<Row> digests = read(directory + "/digests.csv");
     for (const fanin::Path* const* path = fanin::available_paths(); *path; ++path) {
+        check(same_keys(**path), "a key", (*path)->name, 0);
         check(same_normals(**path), "a normal", (*path)->name, 0);
         for (std::size_t i = 0; i < streams.size(); ++i) {
             const Case made = case_of(streams[i]);

@@ -32,6 +32,9 @@ constexpr unsigned char blake2b_order[10][16] = {
     {12, 5, 1, 15, 14, 13, 4, 10, 0, 7, 6, 3, 9, 2, 8, 11}, {13, 11, 7, 14, 12, 1, 3, 9, 5, 0, 15, 4, 8, 6, 2, 10},
     {6, 15, 14, 9, 11, 3, 0, 8, 12, 2, 13, 7, 1, 4, 10, 5}, {10, 2, 8, 4, 7, 6, 1, 5, 15, 11, 9, 14, 3, 12, 13, 0}};
 
+// What a digest's size does to the first word of the state, without a key.
+constexpr std::uint64_t blake2b_parameters(unsigned size) { return 0x01010000u ^ size; }
+
 // Mix in one block of 128 bytes, after which `length` bytes of the message have been seen.
 static inline void blake2b_block(Blake2b& hash, const unsigned char* block, std::uint64_t length, bool last) {
     std::uint64_t m[16], v[16];
@@ -65,7 +68,7 @@ FANIN_UNROLL
 static inline Blake2b blake2b(const unsigned char* message, std::size_t length, unsigned size) {
     Blake2b hash;
     for (int i = 0; i < 8; ++i) hash.state[i] = blake2b_start[i];
-    hash.state[0] ^= 0x01010000u ^ size;
+    hash.state[0] ^= blake2b_parameters(size);
     std::size_t done = 0;
     for (; length - done > 128; done += 128) blake2b_block(hash, message + done, done + 128, false);
     unsigned char block[128] = {};

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <string_view>
 #include <vector>
 
 #include "fanin/philox.hpp"
@@ -50,6 +51,8 @@ struct Path {
                  double* out);
     // Rounding to one of the small formats.
     void (*cast)(const float* in, std::size_t count, Dtype dtype, void* out);
+    // The keys of names of one part, with the role of weights.
+    void (*keys)(std::uint64_t seed, const std::string_view* names, std::size_t count, Key* out);
 };
 
 // Paths that this build has and this processor runs, best first; null after the last.
@@ -79,5 +82,18 @@ bool fill(const Path& path, void* out, Dtype dtype, std::uint64_t begin, std::si
 // The same at once, on the caller's thread: for few elements. Memory is aligned to items.
 void fill_run(const Path& path, void* out, Dtype dtype, std::uint64_t begin, std::size_t count, const Key& key,
               const Recipe& recipe);
+
+// One whole tensor of many: its name, and one aligned run of memory.
+struct Task {
+    std::string_view name;
+    void* out;
+    std::size_t count;
+    Dtype dtype;
+    const Recipe* recipe;
+};
+
+// Fill tensors that have streams of their own, hashing their names; returns false if stopped.
+bool fill_tasks(const Path& path, const std::vector<Task>& tasks, std::uint64_t seed, unsigned threads,
+                const Stop& stop = {});
 
 }  // namespace fanin
