@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from fanin.records.draw import Formula
 from fanin.records.plan import Plan
 
 pytestmark = pytest.mark.usefixtures("nets")
@@ -74,3 +76,40 @@ def test_an_unknown_policy(fanin: Callable[..., Any]) -> None:
     ended = fanin("plan", "nets.py:small", "-i", "16x4", "--policy", "autoo")
     assert ended.code == 2
     assert "'auto'" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("text", "share"),
+    [("0.9,0.1", 0.9), ("900,100", 0.9), ("2=0.9,0.1", 0.9), ("sigmoid:0.9,0.1", 0.9), ("0.25", 0.25)],
+)
+def test_class_priors(fanin: Callable[..., Any], text: str, share: float) -> None:
+    ended = fanin("plan", "nets.py:small", "-i", "16x4", "--class-prior", text, "--format", "json")
+    entry = Plan.from_json(ended.out)["2.bias"]
+    assert entry.rule == "class prior"
+    first = entry.draw.numbers[0] if isinstance(entry.draw, Formula) else entry.draw.value
+    softmax = "," in text and "sigmoid" not in text
+    assert first == pytest.approx(math.log(share) if softmax else math.log(share / (1 - share)))
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        (("0.9,x",), "cannot be read"),
+        (("tanh:0.9,0.1",), "cannot be read"),
+        (("0.9,0.1", "0.5"), "need a head each"),
+        (("0.9,0.2",), "do not add up to 1"),
+    ],
+)
+def test_class_priors_that_cannot_be(fanin: Callable[..., Any], texts: tuple[str, ...], message: str) -> None:
+    options = [word for text in texts for word in ("--class-prior", text)]
+    ended = fanin("plan", "nets.py:small", "-i", "16x4", *options)
+    assert ended.code == 2
+    assert message in ended.err
+
+
+def test_modifiers_that_find_nothing(fanin: Callable[..., Any]) -> None:
+    ended = fanin("plan", "nets.py:small", "-i", "16x4", "--policy", "he+zero-out")
+    assert ended.code == 2
+    assert "finds nothing to change in Sequential" in ended.err
+    assert "modifier of a policy" in fanin("explain", "zero-out").out
+    assert "What changes the answers" in fanin("explain", "he+zero-out").out

@@ -22,13 +22,21 @@ _MODEL = (
         help="A function that returns the batch: a tensor, a tuple of them, a mapping of keyword inputs, or "
         "a pair (inputs, target) for a model that takes one input.",
     ),
-    click.option("--policy", default="auto", show_default=True, help="auto, or one law for all."),
+    click.option(
+        "--policy", default="auto", show_default=True,
+        help="auto, one law for all, or a convention; modifiers follow after a plus sign: he+zero-out.",
+    ),
     click.option(
         "--seed", default=0, show_default=True, type=click.IntRange(0, 2**64 - 1), help="Of all draws.",
     ),
     click.option(
         "--set", "rules", multiple=True, metavar="PATTERN=SCHEME",
         help="Another scheme for matching tensors: '*.embed.weight=normal(std=0.02)'. The last match counts.",
+    ),
+    click.option(
+        "--class-prior", "priors", multiple=True, metavar="[HEAD=]P,P,...",
+        help="Share of each class (or its count), for the bias of the head, so that the first loss is the "
+        "entropy of the classes. One number: the share of positives, for sigmoids. Repeat for several heads.",
     ),
 )  # fmt: skip
 

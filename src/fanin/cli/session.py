@@ -8,21 +8,34 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from fanin import torch as front
-from fanin.cli import batches, rules, targets
+from fanin.cli import batches, priors, rules, targets
 from fanin.cli.output import progress
 from fanin.errors import ModelError
+from fanin.plans import planner
+from fanin.records.graph import Graph
 from fanin.records.plan import Plan
+from fanin.torch.read import read
 
-__all__ = ["Planned", "planned", "prepared"]
+__all__ = ["Planned", "Wishes", "planned", "prepared"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """How a model is to be planned, in the words of the command line."""
+
+    policy: str
+    seed: int
+    rules: Sequence[str] = ()
+    priors: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A model with its batch and its plan; the model is as its own code made it."""
+    """A model with its batch, its graph and its plan; the model is as its own code made it."""
 
     model: nn.Module
     batch: batches.Batch
+    graph: Graph
     plan: Plan
 
 
@@ -38,14 +51,7 @@ def prepared(
 
 
 def planned(
-    target: str,
-    inputs: Sequence[str],
-    batch: str | None,
-    *,
-    policy: str,
-    seed: int,
-    rules: Sequence[str],
-    memory: bool = True,
+    target: str, inputs: Sequence[str], batch: str | None, wanted: Wishes, *, memory: bool = True
 ) -> Planned:
     """Build the model and the batch, and plan.
 
@@ -54,22 +60,15 @@ def planned(
     """
     if not memory and target.startswith("hf:"):
         with contextlib.suppress(ModelError, NotImplementedError):
-            return _planned(target, inputs, batch, policy, seed, rules, meta=True)
-    return _planned(target, inputs, batch, policy, seed, rules, meta=False)
+            return _planned(target, inputs, batch, wanted, meta=True)
+    return _planned(target, inputs, batch, wanted, meta=False)
 
 
-def _planned(
-    target: str,
-    inputs: Sequence[str],
-    batch: str | None,
-    policy: str,
-    seed: int,
-    texts: Sequence[str],
-    *,
-    meta: bool,
-) -> Planned:
-    model, made = prepared(target, inputs, batch, seed=seed, meta=meta)
+def _planned(target: str, inputs: Sequence[str], batch: str | None, wanted: Wishes, *, meta: bool) -> Planned:
+    prior = priors.read(wanted.priors)
+    model, made = prepared(target, inputs, batch, seed=wanted.seed, meta=meta)
     progress("planning")
-    plan = front.plan(model, *made.inputs, policy=policy, seed=seed)
+    graph = read(model, *made.inputs)
+    plan = planner.plan(graph, policy=wanted.policy, seed=wanted.seed, class_prior=prior)
     progress("")
-    return Planned(model, made, rules.apply(plan, texts))
+    return Planned(model, made, graph, rules.apply(plan, wanted.rules))

@@ -9,6 +9,7 @@ from fanin.checks.rule import Rule
 from fanin.errors import nearest
 from fanin.explanations import subject
 from fanin.plans import policies
+from fanin.plans.rule import Modifier
 from fanin.records.explanation import Explanation, Step
 
 __all__ = ["explained", "of_policy", "of_rule"]
@@ -27,12 +28,12 @@ def explained(name: str, **options: Any) -> Explanation:
         subject.refuse_options(name, _for_schemes(options))
         return of_rule(rule)
     known = subject.known()
-    if name in policies.names() and name not in known:
+    if name.partition("+")[0] in policies.catalogue() and name not in known:
         subject.refuse_options(name, _for_schemes(options))
         return of_policy(name)
     if name not in known and "(" not in name:
         codes = [rule.code for rule in checks.rules()]
-        raise nearest(name, [*known, *policies.names(), *codes], kind="subject")
+        raise nearest(name, [*known, *policies.catalogue(), *codes], kind="subject")
     return subject.explain(name, **options)
 
 
@@ -58,8 +59,17 @@ def of_rule(rule: Rule) -> Explanation:
 
 
 def of_policy(name: str) -> Explanation:
-    """A policy's page: the rules in the order in which they are asked."""
+    """A policy's page: the rules in the order in which they are asked, and what changes their answers."""
+    found = policies.catalogue().get(name)
+    if isinstance(found, Modifier):
+        return Explanation(
+            title=found.name,
+            kind="modifier of a policy",
+            law=found.summary,
+            summary=f"It follows another policy after a plus sign: auto+{found.name}.",
+        )
     policy = policies.get(name)
+    changes = "; ".join(f"{modifier.name}: {modifier.summary}" for modifier in policy.modifiers)
     return Explanation(
         title=policy.name,
         kind="policy",
@@ -70,6 +80,7 @@ def of_policy(name: str) -> Explanation:
                 title="Whole tensors first", text="; ".join(rule.name for rule in policy.tensors) or "no rule"
             ),
             Step(title="Then each of its uses", text="; ".join(rule.name for rule in policy.uses)),
+            *((Step(title="What changes the answers", text=changes),) if changes else ()),
         ),
         notes=("`fanin plan TARGET --policy " + policy.name + "` shows what it does to a model.",),
     )

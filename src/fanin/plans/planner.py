@@ -9,6 +9,7 @@ from fanin.plans import policies
 from fanin.plans.facts import Facts
 from fanin.plans.notes import notes
 from fanin.plans.packed import blocks
+from fanin.plans.prior import ClassPrior, with_priors
 from fanin.plans.rule import Case, Claim, Policy, count_fans
 from fanin.records.draw import Draw
 from fanin.records.graph import Graph, Parameter, UseKind
@@ -22,7 +23,9 @@ _SEEDS = 2**64
 _LOOKED_UP = (UseKind.EMBEDDING, UseKind.SHIFT)
 
 
-def plan(graph: Graph, *, policy: str | Policy = "auto", seed: int = 0) -> Plan:
+def plan(
+    graph: Graph, *, policy: str | Policy = "auto", seed: int = 0, class_prior: ClassPrior | None = None
+) -> Plan:
     """Decide what every parameter and buffer of a model gets, and say why.
 
     Rules are asked in order and the first that applies counts. A parameter that is used in several
@@ -38,6 +41,8 @@ def plan(graph: Graph, *, policy: str | Policy = "auto", seed: int = 0) -> Plan:
         a convention. Modifiers follow after a plus sign: ``"he+zero-out"``.
     seed
         Seed of all draws, 0 to 2^64 - 1.
+    class_prior
+        What is known of the classes, for the bias of the head; see `fanin.plans.prior.priors`.
 
     Returns
     -------
@@ -50,7 +55,8 @@ def plan(graph: Graph, *, policy: str | Policy = "auto", seed: int = 0) -> Plan:
         No policy has this name.
     InputError
         A seed outside its range, a graph that lists a tensor twice, or a policy that does not fit:
-        made for another framework, or with a modifier that finds nothing to change.
+        made for another framework, or with a modifier that finds nothing to change; a class prior for
+        which there is no head, or no bias.
     """
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < _SEEDS:
         raise InputError(
@@ -62,6 +68,8 @@ def plan(graph: Graph, *, policy: str | Policy = "auto", seed: int = 0) -> Plan:
     for modifier in chosen.modifiers:
         modifier.check(facts)
     entries = tuple(_entry(chosen, facts, parameter) for parameter in graph.parameters)
+    if class_prior is not None:
+        entries = with_priors(entries, facts, class_prior)
     return Plan(
         model=graph.model,
         framework=graph.framework,

@@ -14,6 +14,8 @@ from typing import Any
 from torch import nn
 
 from fanin.plans import planner
+from fanin.plans.prior import ClassPrior
+from fanin.plans.rule import Policy
 from fanin.records.plan import Plan
 from fanin.torch import named
 from fanin.torch.check import check
@@ -60,7 +62,13 @@ __all__ = [
 ]
 
 
-def plan(model: nn.Module, *inputs: object, policy: str = "auto", seed: int = 0) -> Plan:
+def plan(
+    model: nn.Module,
+    *inputs: object,
+    policy: str | Policy = "auto",
+    seed: int = 0,
+    class_prior: ClassPrior | None = None,
+) -> Plan:
     """Say what every tensor of a model should get, and why; nothing is changed.
 
     The model is run once, on fake tensors (shapes only), to see what each tensor is used for.
@@ -72,9 +80,14 @@ def plan(model: nn.Module, *inputs: object, policy: str = "auto", seed: int = 0)
     *inputs
         A batch as the model takes it: tensors by position, or one mapping of keyword inputs.
     policy
-        ``"auto"``, or the name of a single law: see ``fanin.plans.policies.names()``.
+        ``"auto"``, a single law or a convention (``fanin.plans.policies.names()``), with modifiers after
+        a plus sign (``"he+zero-out"``), or a policy as a value.
     seed
         Of all draws, 0 to 2^64 - 1.
+    class_prior
+        Probabilities (or a mapping to counts) of the classes, for the bias of the head, so that the first
+        loss is their entropy; a number is the share of positives for a sigmoid. Models with several heads
+        take a mapping from the head's name.
 
     Returns
     -------
@@ -87,6 +100,8 @@ def plan(model: nn.Module, *inputs: object, policy: str = "auto", seed: int = 0)
         The model cannot be run on these inputs.
     UnknownNameError
         No policy has this name.
+    InputError
+        A policy or a class prior that does not fit the model.
 
     Examples
     --------
@@ -95,10 +110,16 @@ def plan(model: nn.Module, *inputs: object, policy: str = "auto", seed: int = 0)
     >>> [entry.name for entry in made.entries]
     ['weight', 'bias']
     """
-    return planner.plan(_read(model, *inputs), policy=policy, seed=seed)
+    return planner.plan(_read(model, *inputs), policy=policy, seed=seed, class_prior=class_prior)
 
 
-def init_(model: nn.Module, *inputs: object, policy: str = "auto", seed: int = 0) -> Plan:
+def init_(
+    model: nn.Module,
+    *inputs: object,
+    policy: str | Policy = "auto",
+    seed: int = 0,
+    class_prior: ClassPrior | None = None,
+) -> Plan:
     """Plan a model and carry the plan out in place, all or nothing.
 
     Parameters and errors are those of `plan` and `apply_`.
@@ -116,7 +137,7 @@ def init_(model: nn.Module, *inputs: object, policy: str = "auto", seed: int = 0
     >>> layer.bias.tolist()
     [0.0, 0.0]
     """
-    return apply_(model, plan(model, *inputs, policy=policy, seed=seed))
+    return apply_(model, plan(model, *inputs, policy=policy, seed=seed, class_prior=class_prior))
 
 
 def apply_(model: nn.Module, plan: Plan) -> Plan:

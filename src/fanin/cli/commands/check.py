@@ -33,6 +33,7 @@ def check(
     policy: str,
     seed: int,
     rules: tuple[str, ...],
+    priors: tuple[str, ...],
     form: str,
     html: Path | None,
     fail_on: str,
@@ -48,10 +49,13 @@ def check(
     from fanin.torch import apply_  # noqa: PLC0415
     from fanin.torch import check as check_model  # noqa: PLC0415
 
-    if (rules or policy != "auto") and not initialise:
-        raise click.UsageError("--policy and --set say how to initialise: use them with --init")
+    if (rules or priors or policy != "auto") and not initialise:
+        raise click.UsageError(
+            "--policy, --set and --class-prior say how to initialise: use them with --init"
+        )
     if initialise:
-        made = session.planned(target, inputs, batch, policy=policy, seed=seed, rules=rules)
+        wanted = session.Wishes(policy=policy, seed=seed, rules=rules, priors=priors)
+        made = session.planned(target, inputs, batch, wanted)
         apply_(made.model, made.plan)
         model, data = made.model, made.batch
     else:

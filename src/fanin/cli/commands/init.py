@@ -28,6 +28,7 @@ def init(
     policy: str,
     seed: int,
     rules: tuple[str, ...],
+    priors: tuple[str, ...],
     form: str,
     output: Path,
     force: bool,  # noqa: FBT001 - a command's options are its parameters
@@ -37,7 +38,8 @@ def init(
     from fanin.torch import apply_  # noqa: PLC0415
 
     checkpoint.prepare(output, force=force)
-    made = session.planned(target, inputs, batch, policy=policy, seed=seed, rules=rules)
+    wanted = session.Wishes(policy=policy, seed=seed, rules=rules, priors=priors)
+    made = session.planned(target, inputs, batch, wanted)
     for entry in made.plan.unrecognised:
         show.note(f"warning: {entry.name} is not recognised: {entry.reason}")
     show.progress("drawing")

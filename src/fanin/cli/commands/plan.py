@@ -25,6 +25,7 @@ def plan(
     policy: str,
     seed: int,
     rules: tuple[str, ...],
+    priors: tuple[str, ...],
     form: str,
     why: str | None,
     unfold: bool,  # noqa: FBT001 - a command's options are its parameters
@@ -33,7 +34,8 @@ def plan(
     """Show what every tensor of the model at TARGET would get, and why. Nothing is changed."""
     from fanin.cli import session  # noqa: PLC0415 - loads torch, which --help must not
 
-    made = session.planned(target, inputs, batch, policy=policy, seed=seed, rules=rules, memory=False).plan
+    wanted = session.Wishes(policy=policy, seed=seed, rules=rules, priors=priors)
+    made = session.planned(target, inputs, batch, wanted, memory=False).plan
     if output is not None:
         saved = made.save(output)
         show.note(f"wrote {show.said_size(saved)}")
