@@ -1,6 +1,6 @@
 """Draw orthogonal matrices, fanin beside PyTorch in one process: medians of runs that take turns.
 
-Each number of threads is a process of its own, in which both libraries' BLAS has that many.
+Each number of threads is a process of its own.
 Prints a table, and writes it as a page of the documentation.
 
     python benchmarks/orthogonal.py [--runs 5] [--threads 1 2] [--page docs/benchmarks/orthogonal.md]
@@ -30,8 +30,6 @@ from fanin.sampling.engine import fill
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks" / "orthogonal.md"
 SHAPES = [(1024, 1024), (2048, 2048), (4096, 4096), (1024, 4096), (4096, 1024), (512, 64, 64)]
-TUNING = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
-"""Variables that make OpenBLAS choose other kernels than it would for the processor."""
 DRAW = Orthogonal(gain=1.0, std=1.0)
 HEADS = Axes(roles=(Role.BATCH, Role.OUT, Role.IN))
 
@@ -47,12 +45,12 @@ Written by `benchmarks/orthogonal.py`; run it to write this page anew.
 Medians of {runs} runs in which PyTorch {torch} (`torch.nn.init.orthogonal_`) and fanin take turns in
 one process; NumPy {numpy}; {machine}, {processors} processors, load average {load:.1f} at the end of the run.
 (Above the number of processors the machine was busy with other things; libraries whose threads wait
-for each other lose most by it.) `OPENBLAS_CORETYPE` and `OPENBLAS_L2_SIZE` are unset.
-PyTorch has no 16-bit version.
+for each other lose most by it.) PyTorch has no 16-bit version.
 """
 TAIL = """PyTorch factorizes a Gaussian matrix (for side n, 4/3 n³ operations) and then forms Q (4/3 n³ more).
-fanin draws the reflections, so it only forms Q: 4/3 n³ operations, nearly all in matrix products. The
-speed of NumPy's matrix product bounds it.
+fanin draws the reflections, so it only forms Q: 4/3 n³ operations, nearly all in matrix products of
+its kernel's own, whose speed is in the table; two 512-bit fused multiply-adds a cycle bound it.
+The order of every sum is fixed, so results are the same bits for any number of threads.
 """
 
 
@@ -75,13 +73,20 @@ def off(weight: np.ndarray) -> float:
     return float(np.abs(wide @ wide.swapaxes(-1, -2) - np.eye(wide.shape[-2])).max())
 
 
+def operations(shape: tuple[int, ...]) -> float:
+    """Floating-point operations of forming Q from its reflections: ``sum over k of 4 (s - k) (l - k)``."""
+    count = shape[0] if len(shape) == 3 else 1
+    short, long = sorted(shape[-2:])
+    return count * sum(4.0 * (short - k) * (long - k) for k in range(short))
+
+
 def torch_fills(tensor: torch.Tensor) -> None:
     """One matrix, or one for each index of the first of three dimensions."""
     for matrix in tensor if tensor.ndim == 3 else [tensor]:
         torch.nn.init.orthogonal_(matrix)
 
 
-def measure(shape: tuple[int, ...], runs: int) -> dict[str, object]:
+def measure(shape: tuple[int, ...], runs: int, threads: int) -> dict[str, object]:
     """One row of the table."""
     tensor = torch.ones(shape)
     out = np.ones(shape, np.float32)
@@ -90,7 +95,7 @@ def measure(shape: tuple[int, ...], runs: int) -> dict[str, object]:
     axes = HEADS if len(shape) == 3 else None
 
     def ours(target: np.ndarray, dtype: str) -> Callable[[], None]:
-        return lambda: fill(target, DRAW, seed=0, name="w", axes=axes, dtype=dtype)
+        return lambda: fill(target, DRAW, seed=0, name="w", axes=axes, dtype=dtype, threads=threads)
 
     theirs, single, bf16, wide = medians(
         runs,
@@ -103,6 +108,7 @@ def measure(shape: tuple[int, ...], runs: int) -> dict[str, object]:
         "shape": " × ".join(map(str, shape)),
         "torch": theirs,
         "float32": single,
+        "rate": operations(shape) / single * 1e-6,
         "bfloat16": bf16,
         "float64": wide,
         "off": off(out),
@@ -112,11 +118,10 @@ def measure(shape: tuple[int, ...], runs: int) -> dict[str, object]:
 
 
 def child(threads: int, runs: int) -> list[dict[str, object]]:
-    """The rows of a number of threads, from a process whose BLAS has that many."""
-    clean = {key: value for key, value in os.environ.items() if key not in TUNING}
+    """The rows of a number of threads, from a process of its own."""
     count = {name: str(threads) for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")}
     command = [sys.executable, __file__, "--child", "--runs", str(runs), "--threads", str(threads)]
-    done = subprocess.run(command, env={**clean, **count}, stdout=subprocess.PIPE, check=True)
+    done = subprocess.run(command, env={**os.environ, **count}, stdout=subprocess.PIPE, check=True)
     rows: list[dict[str, object]] = json.loads(done.stdout)
     return rows
 
@@ -124,15 +129,17 @@ def child(threads: int, runs: int) -> list[dict[str, object]]:
 def table(rows: list[dict[str, object]]) -> list[str]:
     """Rows as Markdown."""
     head = (
-        "| matrix | torch float32, ms | fanin float32, ms | faster | bfloat16, ms | float64, ms "
+        "| matrix | torch float32, ms | fanin float32, ms | faster | GFLOP/s | bfloat16, ms | float64, ms "
         "| torch, max of WWᵀ − I | fanin | fanin, off its float64 |"
     )
-    lines = [head, "|---|" + "---:|" * 8]
+    lines = [head, "|---|" + "---:|" * 9]
     for row in rows:
         ratio = float(str(row["torch"])) / float(str(row["float32"]))
         lines.append(
-            "| {shape} | {torch:.1f} | {float32:.1f} | **{ratio:.1f}×** | {bfloat16:.1f} | {float64:.1f} "
-            "| {torch_off:.1e} | {off:.1e} | {from_float64:.1e} |".format(ratio=ratio, **row)
+            "| {shape} | {torch:.1f} | {float32:.1f} | **{ratio:.1f}×** | {rate:.0f} "
+            "| {bfloat16:.1f} | {float64:.1f} | {torch_off:.1e} | {off:.1e} | {from_float64:.1e} |".format(
+                ratio=ratio, **row
+            )
         )
     return lines
 
@@ -163,7 +170,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.child:
         torch.set_num_threads(options.threads[0])
-        print(json.dumps([measure(shape, options.runs) for shape in SHAPES]))
+        print(json.dumps([measure(shape, options.runs, options.threads[0]) for shape in SHAPES]))
         return
     text = page({threads: child(threads, options.runs) for threads in options.threads}, options.runs)
     print(text)
