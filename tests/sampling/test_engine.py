@@ -197,7 +197,7 @@ def test_bad_draws_leave_the_output_alone(draw: Draw, text: str) -> None:
         (np.zeros(4, np.float32), "bfloat16", "stored as native uint16"),
         (np.zeros(4, ">f4"), None, "does not match"),
         (np.zeros(4, np.float32), "float31", r"Unknown dtype. Received: 'float31'.*float32"),
-        ([0.0], None, "The output is no NumPy array. Received: list"),
+        ([0.0], None, "The output is no memory that can be filled. Received: list"),
     ],
 )
 def test_bad_outputs(out: Any, dtype: str | None, text: str) -> None:

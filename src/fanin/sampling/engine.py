@@ -14,7 +14,7 @@ from fanin.sampling.backends import backend, draw_whole
 from fanin.sampling.cast import COMPLEX, DTYPES, SERVED, encode, storage_of
 from fanin.sampling.components import fill_elements
 from fanin.sampling.layout import flat_view, in_order
-from fanin.sampling.outputs import check_threads, checked_output
+from fanin.sampling.outputs import array_of, check_threads, checked_output
 from fanin.sampling.recipe import constant
 from fanin.sampling.slices import Region, region
 from fanin.sampling.streams import StreamKey, stream_key
@@ -24,7 +24,7 @@ __all__ = ["COMPLEX", "DTYPES", "SERVED", "backend", "fill", "fill_range", "fill
 
 
 def fill(
-    out: NDArray[Any],
+    out: object,
     draw: Draw,
     *,
     seed: int,
@@ -42,7 +42,9 @@ def fill(
     ----------
     out
         The tensor as stored, any strides: float32, float64, float16, complex64 or complex128 values, or
-        uint16 / uint8 bit patterns of the format that `dtype` names.
+        uint16 / uint8 bit patterns of the format that `dtype` names. A NumPy array, whatever has
+        ``__dlpack__`` (memory of the CPU, bfloat16 and float8 included) or the buffer protocol, or a
+        `fanin.sampling.address.Memory`; never copied.
     draw
         What to draw.
     seed, name
@@ -67,9 +69,10 @@ def fill(
     >>> bool(np.isfinite(weight).all())
     True
     """
+    if type(out) is not np.ndarray:
+        out, dtype = array_of(out, dtype)
     if (
-        type(out) is np.ndarray
-        and (threads is None or threads >= 1)
+        (threads is None or threads >= 1)
         and (axes is None or in_order(axes, out.shape))
         and draw_whole(out, draw, seed, name, dtype, threads)
     ):
@@ -79,12 +82,12 @@ def fill(
         out = _patterns(out, dtype)
         fill_structured(out, draw, seed=seed, name=name, axes=axes, dtype=dtype, threads=threads)
     else:
-        whole = tuple(slice(0, n) for n in np.shape(out))
-        _fill_slice(out, draw, np.shape(out), whole, seed, name, axes, dtype, threads)
+        whole = tuple(slice(0, n) for n in out.shape)
+        _fill_slice(out, draw, out.shape, whole, seed, name, axes, dtype, threads)
 
 
 def fill_slice(
-    out: NDArray[Any],
+    out: object,
     draw: Draw,
     *,
     shape: tuple[int, ...],
@@ -131,6 +134,7 @@ def fill_slice(
     >>> bool((shard == whole[cut]).all())
     True
     """
+    out, dtype = array_of(out, dtype)
     if isinstance(draw, Structured):
         dtype, _ = _checked(out, dtype, seed, name, threads)
         out = _patterns(out, dtype)
@@ -141,7 +145,7 @@ def fill_slice(
 
 
 def fill_range(
-    out: NDArray[Any],
+    out: object,
     draw: Draw,
     *,
     seed: int,
@@ -179,6 +183,7 @@ def fill_range(
     >>> bool((part == whole[4:7]).all())
     True
     """
+    out, dtype = array_of(out, dtype)
     dtype, key = _checked(out, dtype, seed, name, threads)
     if out.ndim != 1 or flat_view(out) is None or isinstance(draw, Structured):
         raise InputError(

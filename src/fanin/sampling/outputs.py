@@ -2,13 +2,73 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from fanin.errors import InputError, explain
+from fanin.sampling.address import Memory, array_at
 from fanin.sampling.cast import SERVED, storage_of
+from fanin.sampling.dlpack import SupportsDLPack, memory_of
 
-__all__ = ["check_threads", "checked_output"]
+__all__ = ["array_of", "check_threads", "checked_output"]
+
+
+def array_of(out: object, dtype: str | None) -> tuple[NDArray[Any], str | None]:
+    """An output's own memory as a NumPy array, and the dtype to write if it is said.
+
+    Served are NumPy arrays, `Memory`, whatever has ``__dlpack__`` (memory of the CPU) and whatever has the
+    buffer protocol. Nothing is copied, so what is written is written to `out`.
+
+    Raises
+    ------
+    InputError
+        No memory that could be written, or memory of another dtype than was said.
+
+    Examples
+    --------
+    >>> from array import array
+    >>> numbers = array("f", [1.0, 2.0])
+    >>> found, _ = array_of(numbers, None)
+    >>> found[1] = 5.0
+    >>> numbers
+    array('f', [1.0, 5.0])
+    """
+    if isinstance(out, np.ndarray):
+        return out, dtype
+    if isinstance(out, Memory):
+        return _at(out, dtype)
+    if isinstance(out, SupportsDLPack):
+        return _at(memory_of(out), dtype)
+    try:
+        view = memoryview(out)  # type: ignore[arg-type]
+        return np.asarray(view), dtype
+    except (TypeError, ValueError, BufferError) as problem:
+        raise InputError(
+            explain(
+                "The output is no memory that can be filled",
+                received=type(out).__name__,
+                rule="fill writes in place into a numpy.ndarray, what has __dlpack__ or the buffer protocol, "
+                "or a fanin.sampling.address.Memory",
+            )
+        ) from problem
+
+
+def _at(memory: Memory, dtype: str | None) -> tuple[NDArray[Any], str | None]:
+    found = array_at(memory)
+    if memory.dtype == found.dtype.name:
+        return found, dtype
+    # NumPy does not say which format its patterns have.
+    if dtype is not None and dtype != memory.dtype:
+        raise InputError(
+            explain(
+                "The output's dtype does not match",
+                received=f"memory of {memory.dtype} for dtype {dtype!r}",
+                rule="What is written has the dtype of the memory",
+            )
+        )
+    return found, memory.dtype
 
 
 def checked_output(out: object, dtype: str | None) -> str:
