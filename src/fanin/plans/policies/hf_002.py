@@ -10,12 +10,15 @@ import math
 
 from fanin.laws import moments
 from fanin.plans.convention import BASE_STD, convention, fixed, of_kind, weights
+from fanin.plans.recurrent import gate_axes
 from fanin.plans.rule import Case
 from fanin.records.draw import Draw, Normal
 from fanin.records.graph import UseKind
 
 __all__ = ["POLICY"]
 
+_GATES = 4
+"""Of an LSTM; a GRU, which transformers leaves alone, has three."""
 _SOURCE = "transformers 5, PreTrainedModel._init_weights"
 
 
@@ -27,7 +30,7 @@ def _xavier(case: Case) -> Draw:
 
 def _is_lstm(case: Case) -> bool:
     kinds = (UseKind.RECURRENT_INPUT, UseKind.RECURRENT_STATE)
-    return case.role.kind in kinds and case.node is not None and "lstm" in case.node.op
+    return case.role.kind in kinds and gate_axes(case).groups == _GATES
 
 
 POLICY = convention(
