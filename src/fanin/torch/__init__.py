@@ -18,6 +18,7 @@ from fanin.plans.prior import ClassPrior
 from fanin.plans.rule import Policy
 from fanin.records.plan import Plan
 from fanin.torch import named
+from fanin.torch.audit import audit
 from fanin.torch.check import check
 from fanin.torch.init import (
     calculate_gain,
@@ -41,6 +42,7 @@ from fanin.torch.write import write as _write
 
 __all__ = [
     "apply_",
+    "audit",
     "calculate_gain",
     "check",
     "constant_",

@@ -17,7 +17,7 @@ from fanin.torch.commit import Job, commit
 from fanin.torch.names import NamedTensor, named_tensors
 from fanin.torch.store import check_writable, dtype_name, memoryless
 
-__all__ = ["checked", "write"]
+__all__ = ["checked", "fitting", "write"]
 
 _SHOWN = 4
 """Names that an error message lists before it says how many more there are."""
@@ -104,6 +104,26 @@ def checked(model: nn.Module, plan: Plan, *, memory: bool = True) -> list[Job]:
                 remedy="Make one with fanin.torch.plan(model, batch), or load one with Plan.load(path)",
             )
         )
+    found = {entry.name: entry for entry in named_tensors(model)}
+    fitting(plan, found)
+    jobs = [Job(entry=entry, tensor=found[entry.name].tensor) for entry in plan.entries]
+    if memory:
+        _has_memory(found)
+    drawing = [job for job in jobs if job.entry.draw is not None]
+    for job in drawing:
+        check_writable(job.tensor, job.entry.name)
+    _rounding(job.entry for job in drawing)
+    return drawing
+
+
+def fitting(plan: Plan, found: Mapping[str, NamedTensor]) -> None:
+    """Refuse a plan that was not made for these tensors.
+
+    Raises
+    ------
+    InputError
+        Another stream version, other names, shapes or dtypes, or blocks that do not fit.
+    """
     if plan.stream != STREAM_VERSION:
         raise InputError(
             explain(
@@ -113,18 +133,9 @@ def checked(model: nn.Module, plan: Plan, *, memory: bool = True) -> list[Job]:
                 remedy="Plan again, or use the fanin that made the plan",
             )
         )
-    found = {entry.name: entry for entry in named_tensors(model)}
     _same_names(plan, found)
-    jobs = [Job(entry=entry, tensor=found[entry.name].tensor) for entry in plan.entries]
-    for job in jobs:
-        _fits(job.entry, job.tensor)
-    if memory:
-        _has_memory(found)
-    drawing = [job for job in jobs if job.entry.draw is not None]
-    for job in drawing:
-        check_writable(job.tensor, job.entry.name)
-    _rounding(job.entry for job in drawing)
-    return drawing
+    for entry in plan.entries:
+        _fits(entry, found[entry.name].tensor)
 
 
 def _rounding(entries: Iterable[Entry]) -> None:
