@@ -15,6 +15,7 @@ import os
 import pstats
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -81,9 +82,9 @@ def main() -> None:
         if told.only not in (None, name):
             continue
         model, inputs, target = make()
-        base = least(lambda: plain(model, inputs, target), told.runs)
+        base = least(partial(plain, model, inputs, target), told.runs)
         for tier in told.tiers:
-            took = least(lambda: measure(model, *inputs, target=target, tier=tier), told.runs)
+            took = least(partial(measure, model, *inputs, target=target, tier=tier), told.runs)
             print(f"| {name} | {base:.2f} s | {tier} | {took:.2f} s | {took / base:.2f} |", flush=True)
         if told.profile:
             profile = cProfile.Profile()

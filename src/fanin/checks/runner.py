@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from fanin._version import __version__
 from fanin.checks.registry import rules
 from fanin.checks.rule import Passed, Rule, Skipped
+from fanin.errors import nearest
 from fanin.records.finding import Diagnosis, Finding, Severity, SkippedCheck
 from fanin.records.graph import Graph
 from fanin.records.plan import Plan
@@ -20,7 +22,9 @@ __all__ = ["run"]
 _RANK = {Severity.FAILURE: 0, Severity.WARNING: 1, Severity.INFO: 2}
 
 
-def run(graph: Graph, plan: Plan, trace: Trace) -> Diagnosis:
+def run(
+    graph: Graph, plan: Plan, trace: Trace, *, select: Sequence[str] = (), ignore: Sequence[str] = ()
+) -> Diagnosis:
     """Apply every rule and fold symptoms into what brings them about.
 
     Parameters
@@ -29,13 +33,24 @@ def run(graph: Graph, plan: Plan, trace: Trace) -> Diagnosis:
         The model's computation, and the plan that serves as the yardstick for its weights.
     trace
         What one pass measured.
+    select, ignore
+        Codes, or beginnings of codes (``"FAN2"``): only findings of the selected ones are reported, and
+        none of the ignored. Every rule runs all the same, so that a symptom whose cause is ignored does
+        not turn up in its place.
 
     Returns
     -------
     Diagnosis
         Findings with the gravest first; rules that passed or could not be applied, each with its
         reason.
+
+    Raises
+    ------
+    UnknownNameError
+        No code begins like one of `select` or `ignore`.
     """
+    chosen = _chosen(select) if select else {rule.code for rule in rules()}
+    chosen -= _chosen(ignore)
     found: dict[str, Finding] = {}
     passed: list[tuple[str, str]] = []
     skipped: list[SkippedCheck] = []
@@ -47,7 +62,15 @@ def run(graph: Graph, plan: Plan, trace: Trace) -> Diagnosis:
             skipped.append(SkippedCheck(code=rule.code, name=rule.name, reason=outcome.reason))
         else:
             found[rule.code] = outcome
-    findings = sorted(_folded(found).values(), key=lambda f: (_RANK[f.severity], f.code))
+    folded = _folded(found)
+    names = {rule.code: rule.name for rule in rules()}
+    skipped += [
+        SkippedCheck(code=code, name=names[code], reason="left out as asked; it found something")
+        for code in folded
+        if code not in chosen
+    ]
+    kept = [f for f in folded.values() if f.code in chosen]
+    findings = sorted(kept, key=lambda f: (_RANK[f.severity], f.code))
     return Diagnosis(
         graph=graph,
         plan=plan,
@@ -63,6 +86,17 @@ def run(graph: Graph, plan: Plan, trace: Trace) -> Diagnosis:
             ("seed", str(plan.seed)),
         ),
     )
+
+
+def _chosen(beginnings: Sequence[str]) -> set[str]:
+    codes = {rule.code for rule in rules()}
+    found: set[str] = set()
+    for text in beginnings:
+        some = {code for code in codes if text.strip() and code.startswith(text.strip().upper())}
+        if not some:
+            raise nearest(text, sorted(codes), kind="finding code")
+        found |= some
+    return found
 
 
 def _folded(found: dict[str, Finding]) -> dict[str, Finding]:

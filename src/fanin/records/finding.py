@@ -9,7 +9,7 @@ from fanin.records.graph import Graph
 from fanin.records.plan import Plan
 from fanin.records.trace import Trace
 
-__all__ = ["Diagnosis", "Finding", "Severity", "SkippedCheck"]
+__all__ = ["Cure", "Diagnosis", "Finding", "Severity", "SkippedCheck"]
 
 
 class Severity(StrEnum):
@@ -58,11 +58,32 @@ class SkippedCheck:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Cure:
+    """What became of each finding when the plan was carried out on trial, and taken back again.
+
+    Parameters
+    ----------
+    cured
+        Codes of findings that were gone.
+    left
+        Codes of findings that stayed: no initialisation cures them.
+    new
+        Codes of warnings and failures that were not there before.
+    """
+
+    cured: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
+    new: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnosis:
     """Everything a check found out: the findings and what they rest on.
 
     `plan` is what fanin would do to this model: the yardstick for the weights that were measured.
-    `environment` names versions, device and seed, for the report's reader to repeat the run.
+    `environment` names versions, device and seed, for the report's reader to repeat the run. `accepted` are
+    findings that a baseline knows already; `cure` says what the plan would do about the others, if it was
+    tried.
     """
 
     graph: Graph
@@ -72,3 +93,5 @@ class Diagnosis:
     skipped: tuple[SkippedCheck, ...] = ()
     passed: tuple[tuple[str, str], ...] = ()
     environment: tuple[tuple[str, str], ...] = ()
+    accepted: tuple[Finding, ...] = ()
+    cure: Cure | None = None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -11,25 +12,42 @@ from torch import nn
 
 from fanin.checks import runner
 from fanin.plans import planner
+from fanin.records.finding import Cure, Diagnosis, Severity
+from fanin.records.plan import Plan
+from fanin.records.trace import Trace
 from fanin.reports.report import Report
+from fanin.torch.draws import spreads
+from fanin.torch.names import named_tensors
 from fanin.torch.probe import measure
+from fanin.torch.tiers import Clock
+from fanin.torch.write import write
 
 __all__ = ["check"]
 
+_DRAWS = 4
+
 
 def check(
-    model: nn.Module,
+    model: nn.Module | Callable[[], nn.Module],
     *inputs: object,
     target: Any = None,
     loss: Callable[..., Any] | None = None,
     seed: int = 0,
+    tier: str = "standard",
+    plan: Plan | None = None,
+    lr: float | None = None,
+    fix: bool = False,
+    draws: int = _DRAWS,
+    select: Sequence[str] = (),
+    ignore: Sequence[str] = (),
 ) -> Report:
     """Measure a model on one batch and say what is wrong with it, why, and how to cure it.
 
     Parameters
     ----------
     model
-        Any module with real weights. It is left exactly as it was.
+        Any module with real weights; it is left exactly as it was. Or a function that makes one: it is
+        called `draws` times, and the report says between which bounds the figures of the draws lie.
     inputs
         A batch of real data: positional arguments of the model, or one mapping of keyword ones.
     target
@@ -39,18 +57,35 @@ def check(
         ``loss(output, target)``, a scalar.
     seed
         Of the random direction in which gradients are measured.
+    tier
+        "fast" (one pass forward, one back), "standard" (the loss's pass back besides, at most 1.5 times a
+        training step's passes), "deep" (curvature, Jacobian, tangent kernel, the other mode: some dozens).
+    plan
+        The plan that was carried out: weights that do not follow it are then found. Without it the
+        yardstick is fanin's own plan, from which a healthy model may differ.
+    lr
+        Learning rate of plain gradient descent that is meant to be taken.
+    fix
+        Whether to try the plan: it is carried out, the model is measured again and put back, and the
+        report says which findings the plan cures. `Report.plan` hands it over.
+    draws
+        Models to make, where `model` is a function.
+    select, ignore
+        Codes, or beginnings of codes, to report or to leave out.
 
     Returns
     -------
     fanin.reports.report.Report
-        Prints as a table; ``.healthy``, ``.findings``, ``.verdict``, ``.save(path)``.
+        Prints as a table; ``.healthy``, ``.findings``, ``.verdict``, ``.plan()``, ``.save(path)``.
 
     Raises
     ------
     ModelError
         The model fails on this batch, or there is nothing to measure.
     InputError
-        A target that does not fit the output.
+        A target that does not fit the output, or no such tier.
+    UnknownNameError
+        No code begins like one of `select` or `ignore`.
 
     Examples
     --------
@@ -58,12 +93,60 @@ def check(
     >>> check(model, torch.randn(32, 4), target=torch.arange(32) % 2).healthy
     True
     """
-    graph, trace = measure(model, *inputs, target=target, loss=loss, seed=seed)
-    diagnosis = runner.run(graph, planner.plan(graph, seed=seed), trace)
-    environment = (*diagnosis.environment, ("torch", torch.__version__), ("device", _device(model)))
+    clock = Clock()
+    made, others = model, 0
+    if not isinstance(model, nn.Module) and callable(model):
+        made, others = model(), max(0, draws - 1)
+    asked = {"target": target, "loss": loss, "seed": seed}
+    graph, trace = measure(made, *inputs, **asked, tier=tier, lr=lr, clock=clock)  # type: ignore[arg-type]
+    yardstick = plan or planner.plan(graph, seed=seed)
+    if others and callable(model):
+        with clock.part(f"{others} further draws"):
+            more = [measure(model(), *inputs, **asked, tier="fast")[1] for _ in range(others)]  # type: ignore[arg-type]
+            trace = replace(trace, draws=others + 1, spreads=spreads([trace, *more]))
+    trace = replace(trace, declared=plan is not None)
+    diagnosis = runner.run(graph, yardstick, trace, select=select, ignore=ignore)
+    if fix and diagnosis.findings and isinstance(made, nn.Module):
+        with clock.part("the cure on trial"), _tried(made, yardstick):
+            _, after = measure(made, *inputs, **asked, lr=lr)  # type: ignore[arg-type]
+        again = runner.run(graph, yardstick, _like(after, trace), select=select, ignore=ignore)
+        diagnosis = replace(diagnosis, cure=_compared(diagnosis, again))
+    environment = (
+        *diagnosis.environment,
+        ("torch", torch.__version__),
+        ("device", _device(made)),
+        ("cost", clock.said(tier)),
+    )
     return Report(replace(diagnosis, environment=environment))
 
 
-def _device(model: nn.Module) -> str:
-    places = sorted({str(p.device) for p in model.parameters()})
-    return ", ".join(places) or "none"
+def _like(after: Trace, before: Trace) -> Trace:
+    return replace(after, deep=before.deep, tier=before.tier, declared=before.declared)
+
+
+@contextmanager
+def _tried(model: nn.Module, plan: Plan) -> Iterator[None]:
+    """Carry a plan out for a while: every tensor has its values back afterwards."""
+    before = [(t.tensor, t.tensor.detach().clone()) for t in named_tensors(model)]
+    try:
+        write(model, plan)
+        yield
+    finally:
+        for tensor, values in before:
+            tensor.data.copy_(values)
+
+
+def _compared(before: Diagnosis, after: Diagnosis) -> Cure:
+    was = {f.code: f.severity for f in before.findings}
+    now = {f.code for f in after.findings}
+    grave = {f.code for f in after.findings if f.severity != Severity.INFO}
+    return Cure(
+        cured=tuple(code for code in was if code not in now),
+        left=tuple(code for code in was if code in now),
+        new=tuple(sorted(grave - set(was))),
+    )
+
+
+def _device(model: object) -> str:
+    found = model.parameters() if isinstance(model, nn.Module) else ()
+    return ", ".join(sorted({str(p.device) for p in found})) or "none"

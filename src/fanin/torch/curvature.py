@@ -18,7 +18,7 @@ _STEPS = 20
 _TOLERANCE = 0.02
 
 
-class Callable_(Protocol):
+class Runs(Protocol):
     """What can be run again on other inputs."""
 
     @property
@@ -66,7 +66,7 @@ def sharpness(loss: torch.Tensor, parameters: Sequence[torch.Tensor], generator:
     return value
 
 
-def half_batch_noise(call: Callable_, parameters: Sequence[torch.Tensor], batch: int) -> float:
+def half_batch_noise(call: Runs, parameters: Sequence[torch.Tensor], batch: int) -> float:
     """``|g_1 - g_2| / |g_1 + g_2|`` of two half batches: 0 for equal gradients, 1 for unrelated ones.
 
     Parameters

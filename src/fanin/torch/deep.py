@@ -144,8 +144,8 @@ def _other_mode(call: Call, graph: Graph, trace: Trace) -> Trace:
             for module, training in modes.items():
                 module.training = training
     there = {_key(node): powers.found.get(node.id) for node in other.nodes}
-    here = {node.id: _key(node) for node in graph.nodes}
-    measured = tuple(replace(m, other_power=there.get(here.get(m.node))) for m in trace.measurements)
+    here = {node.id: there.get(_key(node)) for node in graph.nodes}
+    measured = tuple(replace(m, other_power=here.get(m.node)) for m in trace.measurements)
     return replace(trace, measurements=measured)
 
 

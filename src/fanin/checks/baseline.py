@@ -1,0 +1,85 @@
+"""Findings that are known and accepted: a file that says which, so that only new ones count."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from fanin.errors import InputError, explain
+from fanin.records.codec import write_text
+from fanin.records.finding import Diagnosis, Finding
+
+__all__ = ["accept", "read", "write"]
+
+_VERSION = 1
+_LARGEST = 16_000_000
+
+
+def accept(diagnosis: Diagnosis, known: frozenset[tuple[str, str]]) -> Diagnosis:
+    """Move findings that a baseline knows to `Diagnosis.accepted`.
+
+    A finding is known when its code is, at every place that it names; one that spreads to a new layer is
+    new.
+
+    Parameters
+    ----------
+    diagnosis
+        As the rules made it.
+    known
+        Pairs of code and place, as `read` returns them.
+
+    Examples
+    --------
+    >>> from fanin.records.graph import Graph
+    >>> accept.__name__
+    'accept'
+    """
+    old = tuple(f for f in diagnosis.findings if _pairs([f]) <= known)
+    new = tuple(f for f in diagnosis.findings if f not in old)
+    return replace(diagnosis, findings=new, accepted=(*diagnosis.accepted, *old))
+
+
+def _pairs(findings: Iterable[Finding]) -> set[tuple[str, str]]:
+    return {(f.code, place) for f in findings for place in (f.where or ("",))}
+
+
+def write(path: str | os.PathLike[str], diagnosis: Diagnosis) -> Path:
+    """Write all of a diagnosis's findings, accepted ones too, as the new baseline.
+
+    Raises
+    ------
+    OutputError
+        A place that cannot be written.
+    """
+    pairs = sorted(_pairs((*diagnosis.findings, *diagnosis.accepted)))
+    body = {"baseline": _VERSION, "findings": [{"code": code, "place": place} for code, place in pairs]}
+    return write_text(Path(path), json.dumps(body, indent=1, ensure_ascii=False) + "\n")
+
+
+def read(path: str | os.PathLike[str]) -> frozenset[tuple[str, str]]:
+    """Read a baseline.
+
+    Raises
+    ------
+    InputError
+        A file that cannot be read, or is no baseline.
+    """
+    place = Path(path)
+    try:
+        if place.stat().st_size > _LARGEST:
+            raise ValueError("too large")
+        body = json.loads(place.read_text(encoding="utf-8"))
+        if body["baseline"] != _VERSION:
+            raise ValueError(f"version {body['baseline']}")
+        return frozenset((str(entry["code"]), str(entry["place"])) for entry in body["findings"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise InputError(
+            explain(
+                "A baseline cannot be read",
+                received=f"{path}: {type(error).__name__}: {error}",
+                remedy="Write one with --update-baseline",
+            )
+        ) from error

@@ -1,0 +1,72 @@
+"""FAN111: attention that has made up its mind before it learned anything."""
+
+from __future__ import annotations
+
+from fanin.checks.causes import init_verb
+from fanin.checks.places import called
+from fanin.checks.rule import Outcome, Passed, Rule, Skipped
+from fanin.records.finding import Finding, Severity
+from fanin.records.graph import Graph, UseKind
+from fanin.records.plan import Plan
+from fanin.records.trace import Trace
+
+__all__ = ["RULE"]
+
+_ENTROPY = 0.5
+_SCORES = 3.0
+_ONE_HOT = 0.1
+
+
+def _check(graph: Graph, _plan: Plan, trace: Trace) -> Outcome:
+    ends = set(graph.outputs) | {u.node for p in graph.parameters for u in p.uses if u.head}
+    ahead = {i for node in graph.nodes for i in node.inputs}
+    seen = [
+        m for m in trace.measurements
+        if m.entropy is not None and m.score_std is not None and m.node not in ends and m.node in ahead
+    ]  # fmt: skip
+    if not seen:
+        return Skipped(reason="no attention whose weights could be read")
+    worst = min(seen, key=lambda m: m.entropy or 0.0)
+    entropy, spread = worst.entropy or 0.0, worst.score_std or 0.0
+    sharp = [m for m in seen if (m.entropy or 0.0) < _ENTROPY and (m.score_std or 0.0) > _SCORES]
+    if not sharp:
+        return Passed(
+            reason=f"{len(seen)} attentions; the sharpest has entropy {entropy:.2f} of 1 and scores with std "
+            f"{spread:.2g}"
+        )
+    scaled = [u for p in graph.parameters for u in p.uses if u.kind == UseKind.EMBEDDING]
+    also = ", or embeddings that are not normalised before it" if scaled else ""
+    return Finding(
+        code=RULE.code,
+        name="sharp attention",
+        severity=Severity.WARNING,
+        summary=f"In {len(sharp)} of {len(seen)} attentions each row puts its weight on few places: at "
+        f"{called(worst.module, worst.op)} entropy {entropy:.2f} where 1 is equal weights, scores with "
+        f"std {spread:.3g}",
+        cause=f"queries and keys too large, or a product that lacks the factor 1/sqrt(d){also}: a softmax "
+        "of scores "
+        "with a large std is nearly an argmax, and passes back nearly no gradient",
+        fix=f"Multiply the std of the query's and the key's weights by {spread**-0.5:.3g} each, which "
+        "gives scores "
+        f"with std 1; or {init_verb(graph)}",
+        where=tuple(dict.fromkeys(m.module or m.op for m in sharp)),
+        evidence=(("entropy", entropy), ("score std", spread), ("attentions", float(len(sharp)))),
+    )
+
+
+RULE = Rule(
+    code="FAN111",
+    name="attention",
+    definition="entropy of the rows of an attention over the logarithm of their length, and the std of "
+    "the scores in "
+    "a row",
+    threshold="a warning when the entropy is below 0.5 and the scores' std above 3: with unit queries and "
+    "keys and "
+    "the factor 1/sqrt(d) the std is 1 and the entropy of 64 places 0.88",
+    advice="Scale by 1/sqrt(d), and give queries and keys unit variance or less",
+    symptom_of=("FAN101", "FAN106", "FAN401"),
+    references=(
+        "S. Zhai et al., Stabilizing Transformer Training by Preventing Attention Entropy Collapse, 2023",
+    ),
+    check=_check,
+)
