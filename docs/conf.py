@@ -23,6 +23,7 @@ extensions = [
     "sphinx.ext.mathjax",
     "catalogue",
     "explained",
+    "peers",
 ]
 myst_enable_extensions = ["dollarmath", "deflist"]
 myst_heading_anchors = 3
