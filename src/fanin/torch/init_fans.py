@@ -9,6 +9,7 @@ import torch
 
 from fanin.errors import InputError, explain, nearest
 from fanin.torch.init_plain import normal_, uniform_
+from fanin.torch.operator import compilable
 
 __all__ = [
     "calculate_gain",
@@ -92,6 +93,7 @@ def _glorot(tensor: torch.Tensor, gain: float) -> float:
     return gain * math.sqrt(2.0 / max(1, fan_in + fan_out))
 
 
+@compilable
 def xavier_uniform_(
     tensor: torch.Tensor,
     gain: float = 1.0,
@@ -134,6 +136,7 @@ def xavier_uniform_(
     return uniform_(tensor, -half, half, generator, seed=seed, name=name)
 
 
+@compilable
 def xavier_normal_(
     tensor: torch.Tensor,
     gain: float = 1.0,
@@ -161,7 +164,7 @@ def xavier_normal_(
 def _kaiming(tensor: torch.Tensor, a: float, mode: str, nonlinearity: str) -> float | None:
     if 0 in tensor.shape:
         # PyTorch's words: code that filters this warning by its message goes on working.
-        warnings.warn("Initializing zero-element tensors is a no-op", stacklevel=3)
+        warnings.warn("Initializing zero-element tensors is a no-op", stacklevel=4)
         return None
     chosen = str(mode).lower()
     if chosen not in ("fan_in", "fan_out"):
@@ -170,6 +173,7 @@ def _kaiming(tensor: torch.Tensor, a: float, mode: str, nonlinearity: str) -> fl
     return calculate_gain(nonlinearity, a) / math.sqrt(fan)
 
 
+@compilable
 def kaiming_uniform_(
     tensor: torch.Tensor,
     a: float = 0,
@@ -222,6 +226,7 @@ def kaiming_uniform_(
     return uniform_(tensor, -half, half, generator, seed=seed, name=name)
 
 
+@compilable
 def kaiming_normal_(
     tensor: torch.Tensor,
     a: float = 0,

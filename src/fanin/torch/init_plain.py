@@ -7,6 +7,7 @@ import torch
 from fanin.errors import InputError, explain
 from fanin.laws import moments
 from fanin.records.draw import Constant, Draw, Normal, Uniform
+from fanin.torch.operator import compilable
 from fanin.torch.store import check_writable, fill_, memoryless
 
 __all__ = ["draw_", "draw_seed", "normal_", "trunc_normal_", "uniform_"]
@@ -39,6 +40,7 @@ def draw_(
     return fill_(tensor, draw, seed=draw_seed(seed, generator), name=name)
 
 
+@compilable
 def uniform_(
     tensor: torch.Tensor,
     a: float = 0.0,
@@ -81,6 +83,7 @@ def uniform_(
     return draw_(tensor, draw, generator, seed, name)
 
 
+@compilable
 def normal_(
     tensor: torch.Tensor,
     mean: float = 0.0,
@@ -120,6 +123,7 @@ def normal_(
     return draw_(tensor, draw, generator, seed, name)
 
 
+@compilable
 def trunc_normal_(
     tensor: torch.Tensor,
     mean: float = 0.0,

@@ -11,6 +11,7 @@ from fanin.records.axes import Axes, Role
 from fanin.records.draw import Constant, Draw, Orthogonal, Sparse
 from fanin.torch.init_fans import check_matrix
 from fanin.torch.init_plain import draw_, draw_seed
+from fanin.torch.operator import compilable
 from fanin.torch.store import check_writable, fill_, memoryless
 
 __all__ = ["constant_", "dirac_", "eye_", "ones_", "orthogonal_", "sparse_", "zeros_"]
@@ -140,6 +141,7 @@ def _dimensions(tensor: torch.Tensor, allowed: tuple[int, ...], rule: str) -> No
         )
 
 
+@compilable
 def orthogonal_(
     tensor: torch.Tensor,
     gain: float = 1,
@@ -187,6 +189,7 @@ def orthogonal_(
     return draw_(tensor, draw, generator, seed, name)
 
 
+@compilable
 def sparse_(
     tensor: torch.Tensor,
     sparsity: float,

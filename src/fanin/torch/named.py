@@ -19,6 +19,7 @@ from fanin.schemes import registry
 from fanin.schemes.base import Entry
 from fanin.torch import init
 from fanin.torch.init_plain import draw_seed
+from fanin.torch.operator import compilable
 from fanin.torch.store import check_writable, fill_, memoryless
 
 __all__ = ["functions"]
@@ -89,7 +90,7 @@ def _function(entry: Entry) -> Callable[..., torch.Tensor]:
     fill.__signature__ = signature  # type: ignore[attr-defined]
     fill.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()}
     fill.__annotations__["return"] = torch.Tensor
-    return fill
+    return compilable(fill)
 
 
 def _check(tensor: object, name: str, axes: Axes | str | Iterable[str] | None) -> None:

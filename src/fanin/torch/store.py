@@ -11,7 +11,8 @@ from torch._subclasses.fake_tensor import FakeTensor
 from fanin.errors import InputError, explain
 from fanin.records.axes import Axes, as_axes
 from fanin.records.draw import Constant, Draw, Normal, TruncatedNormal, Uniform
-from fanin.sampling.engine import DTYPES, fill, generate
+from fanin.sampling.engine import SERVED, fill, generate
+from fanin.sampling.parts import parts
 from fanin.sampling.recipe import recipe
 from fanin.sampling.streams import stream_key
 from fanin.schemes.fit import check_rounding
@@ -47,12 +48,12 @@ def check_writable(tensor: torch.Tensor, name: str) -> None:
         A dtype that holds no weights, a tensor that is sharded, quantised or sparse, that shares
         memory between its own elements, or that was made in inference mode.
     """
-    if dtype_name(tensor) not in DTYPES:
+    if dtype_name(tensor) not in SERVED:
         raise InputError(
             explain(
                 f"'{name}' cannot hold a drawn weight",
                 received=f"dtype {dtype_name(tensor)}",
-                rule="A weight is drawn in one of " + ", ".join(DTYPES),
+                rule="A weight is drawn in one of " + ", ".join(SERVED),
                 remedy="Leave it out, or draw before the model is quantised or cast",
             )
         )
@@ -105,7 +106,7 @@ def fill_(
     """Draw into an existing tensor, whatever its strides: in its own memory, on its own device.
 
     The kernel fills memory of the CPU, the twin that of other devices; what the twin cannot draw (matrices,
-    tails beyond seven sigma) is drawn on the host and copied.
+    tails beyond seven sigma, complex numbers with a mean) is drawn on the host and copied.
     Tensors without memory (meta, fake) and empty ones are returned as they are.
 
     Warns
@@ -133,17 +134,23 @@ def fill_(
 
 
 def _by_kernel(tensor: torch.Tensor) -> bool:
-    return tensor.device.type == "cpu"
+    # A tensor that is conjugated or negated when it is read has memory with other numbers.
+    return tensor.device.type == "cpu" and not (tensor.is_conj() or tensor.is_neg())
 
 
 def _by_twin(tensor: torch.Tensor, draw: Draw, seed: int, name: str, axes: Axes | None) -> bool:
     """Draw where the tensor is, if the twin can; say whether it did."""
-    if not isinstance(draw, Uniform | Normal | TruncatedNormal):
-        return False
-    key, made = stream_key(seed, name), recipe(draw, dtype_name(tensor))
-    if not twin.serves(made, tensor.device):
+    if not isinstance(draw, Uniform | Normal | TruncatedNormal) or tensor.is_conj() or tensor.is_neg():
         return False
     roles = as_axes(axes, tuple(tensor.shape))
     logical = tensor if roles is None else tensor.permute(roles.logical_order)
-    twin.draw_into(logical, made, key)
+    if tensor.is_complex():
+        draw, imaginary = parts(draw)
+        if draw != imaginary:
+            return False
+        logical = torch.view_as_real(logical)
+    made = recipe(draw, dtype_name(logical))
+    if not twin.serves(made, tensor.device):
+        return False
+    twin.draw_into(logical, made, stream_key(seed, name))
     return True
