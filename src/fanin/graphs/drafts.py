@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from math import prod
 
 import numpy as np
 
-from fanin.graphs.regions import Regions, find_regions
-from fanin.graphs.roles import contraction_axes, convolution_axes, table_axes
-from fanin.graphs.sources import Source
+from fanin.graphs.regions import Regions, find_regions, part_of
 from fanin.graphs.steps import Form, Part, Read, Run, Step
+from fanin.graphs.uses import DraftUse, use_of
 from fanin.laws.quadrature import NODES
-from fanin.records.axes import Axes, Role
+from fanin.records.axes import Role
 from fanin.records.graph import OpKind, UseKind
 
-__all__ = ["Draft", "DraftUse", "Drafts", "draft"]
+__all__ = ["Draft", "Drafts", "draft"]
 
 _KINDS = {
     Form.INPUT: OpKind.INPUT,
@@ -34,27 +32,6 @@ _KINDS = {
 
 _AFFINE = 1e-9
 """A table that leaves its own chord by less than this, relative to its range, is a straight line."""
-
-
-@dataclass(slots=True, kw_only=True)
-class DraftUse:
-    """A parameter's part at a node, before the node's surroundings are known."""
-
-    name: str
-    node: int
-    kind: UseKind
-    rank: int = 1
-    rows: tuple[int, int] | None = None
-    """First place and number of places along the out dimension, if only a slice is read."""
-    axes: Axes | None = None
-    offset: float = 0.0
-    activation: int | None = None
-    gated: bool = False
-    gate_activation: int | None = None
-    normalised: bool = False
-    head: bool = False
-    branch: int | None = None
-    blocks: tuple[int, ...] = ()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -178,70 +155,8 @@ def _plain(step: Step, carried: dict[int, tuple[int, ...]], run: Run) -> Draft:
     node.loss = step.form == Form.LOSS
     for read in step.reads:
         for source in read.sources:
-            node.uses.append(_use(step, read, source, run))
+            node.uses.append(use_of(step, read, source, run))
     return node
-
-
-def _use(step: Step, read: Read, source: Source, run: Run) -> DraftUse:
-    rank = sum(size > 1 for size in source.shape)
-    made = DraftUse(name=source.name, node=step.id, kind=UseKind.OTHER, rank=rank)
-    if not source.main:
-        # The magnitude of a weight norm; the vectors of a spectral norm are buffers.
-        made.kind = UseKind.OTHER if source.name in run.buffers else UseKind.SCALE
-        if rank > 1 and step.form == Form.CONTRACTION and read.labels:
-            # A factor of a low-rank update: one of its dimensions is the weight's, one is inner.
-            made.kind, made.axes = UseKind.WEIGHT, contraction_axes(source, read.labels)
-        return made
-    if step.form == Form.NORM:
-        kinds = {Part.SCALE: UseKind.NORM_SCALE, Part.SHIFT: UseKind.NORM_SHIFT, Part.DATA: UseKind.SHIFT}
-        made.kind = kinds.get(read.part, UseKind.OTHER)
-        if made.kind == UseKind.NORM_SCALE and source.derived:
-            made.offset = run.offset(step.id, read.operand)
-    elif step.form == Form.RECURRENCE:
-        recurrent = {
-            Part.RECURRENT_INPUT: UseKind.RECURRENT_INPUT,
-            Part.RECURRENT_STATE: UseKind.RECURRENT_STATE,
-            Part.RECURRENT_BIAS: UseKind.RECURRENT_BIAS,
-        }
-        made.kind = recurrent.get(read.part, UseKind.OTHER)
-        if made.kind in {UseKind.RECURRENT_INPUT, UseKind.RECURRENT_STATE}:
-            made.axes = contraction_axes(source, "oc")
-            gates = source.shape[0] // max(step.shape[-1], 1)
-            if gates > 1 and source.shape[0] % gates == 0 and "bidirectional" not in step.name:
-                made.blocks = (source.shape[0] // gates,) * gates
-    elif read.part == Part.BIAS:
-        made.kind = UseKind.BIAS
-    elif step.form == Form.CONTRACTION and read.part == Part.DATA:
-        made.kind = UseKind.SHIFT
-    elif step.form == Form.CONTRACTION:
-        made.kind = UseKind.WEIGHT
-        made.axes = contraction_axes(source, read.labels)
-        made.rows = _rows(source, made.axes)
-    elif step.form == Form.CONVOLUTION and read.part == Part.WEIGHT:
-        made.kind = UseKind.WEIGHT
-        made.axes = convolution_axes(
-            source, read.labels, groups=step.groups, stride=step.stride, transposed=step.transposed
-        )
-    elif step.form == Form.LOOKUP and read.part in {Part.TABLE, Part.ANY}:
-        made.kind = UseKind.EMBEDDING
-        made.axes = table_axes(source.shape)
-    elif source.name in run.buffers:
-        return made
-    elif step.form == Form.CONCAT or read.part == Part.DATA or step.adds:
-        made.kind = UseKind.SHIFT
-    elif step.multiplies:
-        made.kind = UseKind.SCALE
-        made.offset = run.offset(step.id, read.operand) if source.derived else 0.0
-    return made
-
-
-def _rows(source: Source, axes: Axes) -> tuple[int, int] | None:
-    """The slice of the out dimension that is read; None for all of it."""
-    outs = [i for i, role in enumerate(axes.roles) if role == Role.OUT]
-    if len(outs) != 1:
-        return None
-    size = prod(span.size for spans in source.dims for span in spans if span.dim == outs[0])
-    return (source.start[outs[0]], size) if size < source.shape[outs[0]] else None
 
 
 def _regional(
@@ -256,7 +171,7 @@ def _regional(
     if len(region.members) == 1 and step.id in regions.cuts and regions.foreign(step, regions.root[step.id]):
         for read in step.reads:
             for source in read.sources:
-                node.uses.append(_use(step, read, source, run))
+                node.uses.append(use_of(step, read, source, run))
         if node.uses and (step.adds or step.multiplies):
             node.kind = OpKind.ADD if step.adds else OpKind.PRODUCT
         elif any(r.random for r in step.reads) and step.multiplies:
@@ -270,12 +185,11 @@ def _regional(
         return node
     values = run.table(region)
     inner = [name for name in region.parameters if name not in run.buffers]
+    node.uses += [DraftUse(name=name, node=step.id, kind=UseKind.ACTIVATION_PARAMETER) for name in inner]
     if values is not None and not _affine(values):
         node.kind = OpKind.ACTIVATION
         node.values = tuple(values)
-        node.uses = [DraftUse(name=name, node=step.id, kind=UseKind.ACTIVATION_PARAMETER) for name in inner]
     else:
-        node.uses += [DraftUse(name=name, node=step.id, kind=UseKind.OTHER) for name in inner]
         node.factor = None if values is None or inner else _slope(values)
         if values is not None and node.factor is not None:
             node.offset = 0.5 * (values[0] + values[-1])
@@ -296,9 +210,9 @@ def _read_statistics(
     for id in members:
         for read in steps[id].reads:
             for source in read.sources:
-                use = _use(steps[id], read, source, run)
+                use = use_of(steps[id], read, source, run)
                 use.node = node.id
-                if node.kind == OpKind.NORM and use.kind in {UseKind.SCALE, UseKind.SHIFT}:
+                if node.kind == OpKind.NORM and _folds(use):
                     scales = use.kind == UseKind.SCALE
                     use.kind = UseKind.NORM_SCALE if scales else UseKind.NORM_SHIFT
                 node.uses.append(use)
@@ -312,9 +226,8 @@ def _fold_norms(drafts: Drafts) -> None:
             continue
         while len(node.readers) == 1 and node.id not in drafts.outputs:
             reader = drafts.nodes[node.readers[0][0]]
-            kinds = {use.kind for use in reader.uses}
             alone = reader.inputs == (node.id,) and reader.kind in {OpKind.ADD, OpKind.PRODUCT}
-            vectors = alone and kinds <= {UseKind.SCALE, UseKind.SHIFT} and bool(kinds)
+            vectors = alone and bool(reader.uses) and all(_folds(use) for use in reader.uses)
             if not vectors or any(use.name in {u.name for u in node.uses} for use in reader.uses):
                 break
             for use in reader.uses:
@@ -329,6 +242,17 @@ def _fold_norms(drafts: Drafts) -> None:
     drafts.link()
 
 
+def _folds(use: DraftUse) -> bool:
+    """Whether a scale or a shift of a normalised tensor is the norm's own.
+
+    One number for all features is a temperature, what has passed an exponential too; a table that is
+    added holds positions.
+    """
+    if use.kind == UseKind.SCALE:
+        return use.rank > 0 and use.shifted
+    return use.kind == UseKind.SHIFT and use.rank == 1
+
+
 def _name_shifts(drafts: Drafts) -> None:
     """A vector added to a contraction's output is its bias."""
     for node in drafts.nodes.values():
@@ -338,11 +262,21 @@ def _name_shifts(drafts: Drafts) -> None:
             continue
         before = drafts.nodes[node.inputs[0]]
         biased = any(use.kind == UseKind.BIAS for use in before.uses)
-        if before.contracts and not biased and before.kind != OpKind.RECURRENCE:
+        # What others read without the vector is no layer with a bias: the vector shifts one use of it.
+        here = [read for id, read in before.readers if id == node.id]
+        part = part_of(here[0].place, before.id)
+        shared = any(id != node.id and part_of(r.place, before.id) == part for id, r in before.readers)
+        if before.contracts and not biased and not shared and before.kind != OpKind.RECURRENCE:
+            # A table of positions has two dimensions; a bias has one, or one more for stacked weights.
+            stacked = max((_stacks(made) for made in before.uses), default=0)
             for use in node.uses:
-                # A table of positions has two dimensions; a bias has one.
-                if use.kind == UseKind.SHIFT and use.rank <= 1:
+                if use.kind == UseKind.SHIFT and use.rank <= 1 + stacked:
                     use.kind = UseKind.BIAS
+
+
+def _stacks(use: DraftUse) -> int:
+    """Dimensions of a weight that count copies of it."""
+    return 0 if use.axes is None else sum(role == Role.BATCH for role in use.axes.roles)
 
 
 def _name_stacked_bias(a: Draft, b: Draft) -> None:

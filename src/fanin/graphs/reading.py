@@ -6,13 +6,14 @@ import math
 from collections.abc import Sequence
 
 from fanin.graphs.ancestry import Ancestry
-from fanin.graphs.drafts import Draft, Drafts, DraftUse, draft
+from fanin.graphs.drafts import Draft, Drafts, draft
 from fanin.graphs.joins import find_joins
 from fanin.graphs.path import main_path
 from fanin.graphs.recurrence import find_recurrences
 from fanin.graphs.regions import part_of
 from fanin.graphs.steps import Form, Read, Run
 from fanin.graphs.surroundings import find_blocks, find_gates, find_heads, follow_activations
+from fanin.graphs.uses import DraftUse
 from fanin.laws.quadrature import NODES
 from fanin.records.graph import Activation, Branch, Node, OpKind, Use
 

@@ -142,14 +142,14 @@ Trial: TypeAlias = Callable[[Region], str]
 class Run:
     """Everything that the reading of a run needs.
 
-    `offsets` gives the constant that a derived parameter has when the parameter itself is zero
-    (1 for ``1 + w``), by step and operand.
+    `offset` gives the constant that a derived parameter has when the parameter itself is zero (1 for
+    ``1 + w``), by step and operand; None where it is not the parameter plus a constant (``exp(w)``).
     """
 
     steps: tuple[Step, ...]
     outputs: tuple[Read, ...]
     table: Tables
     trial: Trial
-    offset: Callable[[int, int], float]
+    offset: Callable[[int, int], float | None]
     identify: Callable[[Sequence[float]], str | None]
     buffers: frozenset[str] = field(default_factory=frozenset)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from itertools import pairwise
 
 from fanin.graphs.ancestry import Ancestry
-from fanin.graphs.drafts import Draft, Drafts, DraftUse
+from fanin.graphs.drafts import Draft, Drafts
 from fanin.graphs.regions import elements_of, part_of
 from fanin.graphs.steps import Form, Read
+from fanin.graphs.uses import DraftUse
 from fanin.records.axes import Role
 from fanin.records.graph import OpKind, UseKind
 

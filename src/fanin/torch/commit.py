@@ -101,7 +101,7 @@ def _direct(job: Job, seed: int) -> _Direct:
     memory, dtype = stored(job.tensor), dtype_name(job.tensor)
     for piece in found:
         # What cannot be drawn is refused here, before anything is written.
-        checked_output(memory[piece.index], dtype)
+        checked_output(memory[(*piece.index, ...)], dtype)
         stream_key(seed, piece.name)
         if isinstance(piece.draw, Constant):
             constant(piece.draw, dtype)
@@ -113,7 +113,15 @@ def _direct(job: Job, seed: int) -> _Direct:
 def _draw(one: _Direct, seed: int) -> None:
     dtype = dtype_name(one.tensor)
     for piece in one.pieces:
-        fill(one.memory[piece.index], piece.draw, seed=seed, name=piece.name, axes=piece.axes, dtype=dtype)
+        # (An ellipsis besides, or the one number of a scalar would be a copy of it.)
+        fill(
+            one.memory[(*piece.index, ...)],
+            piece.draw,
+            seed=seed,
+            name=piece.name,
+            axes=piece.axes,
+            dtype=dtype,
+        )
     if one.zeroed is not None:
         one.memory[one.zeroed] = 0
 

@@ -65,7 +65,8 @@ def derive(
         return None if _is_layer(tensors, buffers) else _product(name, tensors)
     if name in {"cat", "stack"}:
         return _joined(name, args, tensors, len(out))
-    if name in _COPIES or name in _ALIGNED or name == "_weight_norm_interface":
+    if name in _COPIES or name in _ALIGNED or name == "_weight_norm_interface" or "batch_norm" in name:
+        # (Statistics over a batch of parameters are those of a weight that is being standardised.)
         return _aligned(tensors, out)
     if torch.Tag.pointwise in func.tags:
         return _aligned(tensors, out)

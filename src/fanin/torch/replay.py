@@ -59,18 +59,29 @@ class Replay:
             self._verdicts[key] = self._try(region)
         return self._verdicts[key]
 
-    def offset(self, id: int, position: int) -> float:
-        """Value of a derived parameter where the parameter itself is zero."""
+    def offset(self, id: int, position: int) -> float | None:
+        """What is added to a parameter on its way to an operand; None if it is something else than a sum."""
         operand = self._ops[id].operands[position]
         if operand.op is None or prod(operand.shape) > _LARGEST:
             return 0.0
-        zeros = _Evaluation(self._ops, -1, self._nodes, lambda o: torch.zeros(o.shape).double(), flat=False)
-        try:
-            out = zeros.operand(operand).double().flatten()
-        except Exception:  # noqa: BLE001 - as above
-            return 0.0
-        value = float(out[0]) if out.numel() else 0.0
-        return value if isfinite(value) and bool((out == value).all()) else 0.0
+        found: list[float] = []
+        for value in (0.0, 1.0):
+            try:
+                out = self._derived(operand, value)
+            except Exception:  # noqa: BLE001 - as above
+                return 0.0
+            first = float(out[0]) if out.numel() else 0.0
+            if not isfinite(first) or not bool((out == first).all()):
+                return 0.0
+            found.append(first)
+        return found[0] if abs(found[1] - found[0] - 1.0) < _INVARIANT else None
+
+    def _derived(self, operand: Operand, value: float) -> torch.Tensor:
+        """A derived operand, where all numbers of the parameters behind it are the same."""
+        filled = _Evaluation(
+            self._ops, -1, self._nodes, lambda o: torch.full(o.shape, value).double(), flat=False
+        )
+        return filled.operand(operand).double().flatten()
 
     def _try(self, region: Region) -> str:
         shape = self._ops[region.root].shape
