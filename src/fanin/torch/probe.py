@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from fanin.checks.bounds import Bounds, bounds
 from fanin.errors import ModelError, explain
+from fanin.laws.bounds import Bounds, bounds
 from fanin.records.graph import Graph, Node, OpKind
 from fanin.records.trace import LossMeasurement, Measurement, Trace
 from fanin.torch.backward import Backward

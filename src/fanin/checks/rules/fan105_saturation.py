@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 
-from fanin.checks.bounds import bounds
 from fanin.checks.causes import init_verb, weights_cause
 from fanin.checks.figures import percent
 from fanin.checks.rule import Outcome, Passed, Rule, Skipped
 from fanin.checks.weights import weighed
+from fanin.laws.bounds import bounds
 from fanin.laws.recursion import saturated_share
 from fanin.records.finding import Finding, Severity
 from fanin.records.graph import Graph, OpKind

@@ -1,0 +1,110 @@
+"""Softmax of random scores: how evenly it spreads its weight, and what it costs as a guess."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fanin.errors import InputError, explain
+
+__all__ = ["attention_share", "random_cross_entropy"]
+
+_POINTS, _WEIGHTS = np.polynomial.legendre.leggauss(10)
+_REACH = 8.5
+
+
+def attention_share(keys: int, *, score_variance: float = 0.0, causal: bool = False) -> float:
+    """Expected sum of squared weights of a softmax over T places: ``(1 + (e^v - 1)(1 - 1/T)) / T``.
+
+    It is 1 / T for equal weights (v = 0) and 1 when one place takes all. A mean over T independent
+    values with these weights keeps this share of their power.
+
+    Parameters
+    ----------
+    keys
+        Number T of places.
+    score_variance
+        Variance v of the scores within a row, which are taken as independent Gaussians; the law is of
+        first order in ``e^v / T`` and is cut off at 1.
+    causal
+        Whether place t sees the first t places only: then the mean over t.
+
+    Examples
+    --------
+    >>> attention_share(4), round(attention_share(4, causal=True), 4)
+    (0.25, 0.5208)
+
+    References
+    ----------
+    L. Noci et al., Signal Propagation in Transformers, 2022, section 3 (uniform attention at the start).
+    """
+    if keys < 1 or not (math.isfinite(score_variance) and score_variance >= 0.0):
+        raise InputError(
+            explain(
+                "A softmax has no places or no variance",
+                received=f"keys={keys}, score_variance={score_variance}",
+                rule="keys >= 1, score_variance >= 0",
+            )
+        )
+    places = np.arange(1, keys + 1, dtype=np.float64) if causal else np.array([float(keys)])
+    uneven = math.expm1(min(score_variance, 50.0))
+    share = np.minimum(1.0, (1.0 + uneven * (1.0 - 1.0 / places)) / places)
+    return float(share.mean())
+
+
+def random_cross_entropy(classes: int, logit_std: float) -> float:
+    """Cross entropy of Gaussian logits that know nothing of the label: ``E ln sum exp(s z_i)``.
+
+    With ``S = sum exp(s z_i)``, ``E ln S = integral over u of exp(-e^u) - E[exp(-e^u e^(s z))]^C``: the
+    logits are independent, so one Gaussian integral serves for any number of classes. It is
+    ``ln C + s^2/2 (1 - 1/C)`` to second order in s, and ``s sqrt(2 ln C)`` for large s.
+
+    Parameters
+    ----------
+    classes
+        Number C of classes.
+    logit_std
+        Standard deviation s of the logits.
+
+    Returns
+    -------
+    float
+        In nats, to about 1e-7.
+
+    Raises
+    ------
+    InputError
+        No class, or a standard deviation that is no finite number >= 0.
+
+    Examples
+    --------
+    >>> round(random_cross_entropy(50257, math.sqrt(768) * 0.02), 3)
+    10.979
+    """
+    if classes < 1 or not (math.isfinite(logit_std) and logit_std >= 0.0):
+        raise InputError(
+            explain(
+                "There is no class, or no spread",
+                received=f"classes={classes}, logit_std={logit_std}",
+                rule="classes >= 1, logit_std >= 0",
+            )
+        )
+    # -e^u S is next to nothing below, and e^u overwhelms every S above.
+    low, high = -math.log(classes) - _REACH * logit_std - 20.0, _REACH * logit_std + 5.0
+    u, weight = _rule(low, high, 0.5)
+    z, mass = _rule(-_REACH, _REACH, 0.5)
+    mass = mass * np.exp(-0.5 * z * z) / math.sqrt(2.0 * math.pi)
+    # What is missing to 1 keeps its digits where e^u is small.
+    missing = -np.expm1(-np.exp(np.minimum(u[:, None] + logit_std * z, 40.0))) @ mass
+    decayed = np.exp(classes * np.log1p(-np.minimum(missing, 1.0 - 1e-15)))
+    return float(weight @ (np.exp(-np.exp(np.minimum(u, 40.0))) - decayed))
+
+
+def _rule(low: float, high: float, width: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Gauss-Legendre points and weights on equal cells."""
+    edges = np.linspace(low, high, math.ceil((high - low) / width) + 1)
+    half = 0.5 * (edges[1] - edges[0])
+    points = (0.5 * (edges[1:] + edges[:-1])[:, None] + half * _POINTS).ravel()
+    return points, np.tile(half * _WEIGHTS, len(edges) - 1)

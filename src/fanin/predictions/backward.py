@@ -1,0 +1,386 @@
+"""From the output to the inputs: the power of the gradient at every node.
+
+G is the sum over a sample's elements of the squared derivative of ``<r, output>`` for a random direction r
+of unit variance. Forward and backward signal are taken as independent, as ever in these laws.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fanin.laws.band import Chance
+from fanin.predictions.context import Context
+from fanin.predictions.layers import taps
+from fanin.predictions.mixing import averaged, values_read
+from fanin.predictions.norms import removed
+from fanin.predictions.signal import Signal, joined
+from fanin.records.graph import Node, OpKind, UseKind
+from fanin.records.prediction import Certainty
+
+__all__ = ["Gradient", "backward"]
+
+Floats = NDArray[np.float64]
+
+_SMALL = 1e-3
+_MEET = "gradients that meet again without weights between them are taken as independent"
+_SHORT = "the gradient of attention scores is taken at even attention"
+_NO_WAY = "no law for the gradient of {op}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gradient:
+    """A gradient while it is followed back.
+
+    Parameters
+    ----------
+    power
+        G: summed over units and positions of a sample.
+    near
+        Correlation of the gradients of two positions at the same unit.
+    scatter
+        Mean squared cosine of the gradients of two samples.
+    profile
+        Share of G by spatial position, or None where it is even.
+    luck
+        How ``ln G`` answers to chance; see `fanin.laws.band.Chance`.
+    behind
+        The last layer with weights that it passed; -1 for none.
+    """
+
+    power: float
+    near: float = 0.0
+    scatter: float = 0.0
+    profile: Floats | None = None
+    luck: Chance = field(default_factory=Chance)
+    behind: int = -1
+    certainty: Certainty = Certainty.EXACT
+    reasons: tuple[str, ...] = ()
+
+
+def backward(
+    context: Context, output: int, start: float, measured: Mapping[int, float]
+) -> dict[int, Gradient]:
+    """Gradients at all nodes that lead to the output.
+
+    Parameters
+    ----------
+    output
+        The node whose output meets the random direction.
+    start
+        G there: elements of a sample.
+    measured
+        G as it was measured, from which the prediction starts anew behind an operation without a law.
+    """
+    found: dict[int, Gradient] = {}
+    arrived: dict[int, list[Gradient]] = {
+        output: [Gradient(power=start, scatter=1.0 / context.width(context.nodes[output]))]
+    }
+    for node in reversed(context.graph.nodes):
+        if node.id not in arrived:
+            continue
+        here = _summed(arrived.pop(node.id))
+        found[node.id] = here
+        partial = {read[0] for read in node.reads if len(read) > 1}
+        for read, part in _back(context, node, here, measured):
+            if read in partial:  # other parts of it have ways of their own
+                part = replace(part, behind=-node.id - 2)  # noqa: PLW2901
+            arrived.setdefault(read, []).append(part)
+    return found
+
+
+def _summed(parts: list[Gradient]) -> Gradient:
+    """Gradients that arrive by several ways add up in power: each has weights of its own on its way."""
+    if len(parts) == 1:
+        return parts[0]
+    meet = len({p.behind for p in parts}) < len(parts)
+    power = sum(p.power for p in parts)
+    share = [p.power / power if power > 0.0 else 1.0 / len(parts) for p in parts]
+    # A way that brings nothing spoils nothing.
+    certainty, reasons = joined(
+        ((p.certainty, p.reasons) for p, s in zip(parts, share, strict=True) if s > _SMALL),
+        Certainty.APPROXIMATE if meet and sorted(share)[-2] > _SMALL else Certainty.EXACT,
+        _MEET if meet else "",
+    )
+    maps = [p.profile for p in parts]
+    profile = None
+    if all(m is not None for m in maps) and len({m.shape for m in maps if m is not None}) == 1:
+        profile = sum((s * m for s, m in zip(share, maps, strict=True) if m is not None), np.zeros(()))
+    return Gradient(
+        power=power,
+        near=sum(s * p.near for s, p in zip(share, parts, strict=True)),
+        scatter=sum(s * s * p.scatter for s, p in zip(share, parts, strict=True)),
+        profile=profile,
+        luck=Chance.blended((s, p.luck) for s, p in zip(share, parts, strict=True)),
+        behind=parts[0].behind if meet else min(p.behind for p in parts),
+        certainty=certainty,
+        reasons=reasons,
+    )
+
+
+def _back(
+    context: Context, node: Node, g: Gradient, measured: Mapping[int, float]
+) -> list[tuple[int, Gradient]]:
+    """What each input of a node gets."""
+    reads = context.reads(node)
+    if not reads or node.id not in context.signals:
+        return []
+    first = reads[0][0]
+    before = context.signals[first]
+    if node.kind in (OpKind.CONTRACTION, OpKind.CONVOLUTION):
+        return _weights(context, node, g, first, before, measured)
+    if node.kind == OpKind.ACTIVATION and node.activation is not None:
+        return [(first, _slope(context, node, node.activation, g, before))]
+    if node.kind == OpKind.ADD:
+        signs = node.setting("alpha") or (1.0,)
+        each = [1.0, signs[0]] + [1.0] * len(reads)
+        return [
+            (r[0], _spread(context, node, replace(g, power=g.power * s * s), r[0]))
+            for r, s in zip(reads, each[: len(reads)], strict=True)
+        ]
+    if node.kind == OpKind.NORM:
+        return [(first, _norm(context, node, g, before))]
+    if node.kind == OpKind.DROPOUT:
+        p = (node.setting("p") or (0.0,))[0]
+        times = (node.setting("kept times") or (1.0 / (1.0 - p) if p < 1.0 else 0.0,))[0]
+        factor = (1.0 - p) * times * times if p else 1.0
+        return [(first, replace(g, power=g.power * factor, near=g.near * (1.0 - p)))]
+    if node.kind == OpKind.CONCAT:
+        whole = float(math.prod(node.shape))
+        return [
+            (r[0], replace(g, power=g.power * min(1.0, _size(context, r) / whole), profile=None))
+            for r in reads
+        ]
+    if node.kind == OpKind.POOL:
+        return _pool(context, node, g, first)
+    if node.kind == OpKind.PRODUCT:
+        return _product(context, node, g, reads)
+    if node.kind == OpKind.SOFTMAX:
+        weight = context.signals[node.id].power
+        return [(first, _reasoned(replace(g, power=g.power * weight), _SHORT))]
+    if node.kind == OpKind.ATTENTION:
+        return _attention(context, node, g)
+    if node.factor is not None:
+        return [(first, replace(g, power=g.power * node.factor**2))]
+    if (
+        node.kind == OpKind.POINTWISE
+        and len(reads) == 1
+        and context.signals[node.id].certainty != Certainty.UNKNOWN
+    ):
+        return [(first, g)]
+    return [(r[0], _unknown(node, g, measured.get(r[0]))) for r in reads]
+
+
+def _size(context: Context, read: tuple[int, ...]) -> float:
+    rank = (len(read) - 1) // 2
+    return float(math.prod(read[1 + rank :] if rank else context.nodes[read[0]].shape))
+
+
+def _reasoned(g: Gradient, reason: str, certainty: Certainty = Certainty.APPROXIMATE) -> Gradient:
+    certainty, reasons = joined([(g.certainty, g.reasons)], certainty, reason)
+    return replace(g, certainty=certainty, reasons=reasons)
+
+
+def _unknown(node: Node, g: Gradient, seen: float | None) -> Gradient:
+    power = g.power if seen is None else seen
+    return _reasoned(
+        replace(g, power=power, profile=None, luck=Chance()), _NO_WAY.format(op=node.op), Certainty.UNKNOWN
+    )
+
+
+def _weights(
+    context: Context,
+    node: Node,
+    g: Gradient,
+    first: int,
+    before: Signal,
+    measured: Mapping[int, float],
+) -> list[tuple[int, Gradient]]:
+    """``G' = var_w K G``: each output hands its gradient to the K inputs that it sums."""
+    after = context.signals[node.id]
+    if after.certainty == Certainty.UNKNOWN and before.certainty != Certainty.UNKNOWN:
+        return [(first, _unknown(node, g, measured.get(first)))]
+    factor = _gain(context, node)
+    if factor is None:
+        return [(first, _unknown(node, g, measured.get(first)))]
+    profile = None
+    if node.kind == OpKind.CONVOLUTION and (lines := taps(node, context)) is not None:
+        came = g.profile if g.profile is not None and g.profile.shape == lines.output else None
+        even = np.full(lines.output, 1.0 / math.prod(lines.output)) if came is None else came
+        sums = lines.backward(even)
+        whole = math.prod(lines.kernel) / (math.prod(lines.stride) if lines.transposed else 1)
+        factor *= float(sums.sum()) / whole
+        profile = sums / sums.sum() if sums.sum() > 0.0 else None
+    units = max(before.width, 1.0)
+    chance = _chance(context, node, g, units, 2.0 * g.scatter)
+    return [
+        (
+            first,
+            replace(
+                g,
+                power=g.power * factor,
+                profile=profile,
+                scatter=g.scatter + (1.0 - g.scatter) / units,
+                luck=g.luck.drawn(-node.id - 1, chance),
+                behind=node.id,
+            ),
+        )
+    ]
+
+
+def _gain(context: Context, node: Node) -> float | None:
+    """``var_w K``, without what padding takes away."""
+    kinds = (UseKind.WEIGHT, UseKind.RECURRENT_INPUT, UseKind.RECURRENT_STATE)
+    found = [(p, u) for p, u in context.uses.get(node.id, []) if u.kind in kinds and u.axes is not None]
+    if len(found) != 1:
+        return None
+    magnitudes = context.moments(node, UseKind.SCALE)
+    if magnitudes:
+        return sum(m.power for m in magnitudes) / len(magnitudes)
+    parameter, use = found[0]
+    weight = context.weights.get(parameter.name)
+    return None if weight is None else weight.shifted(use.offset).power * context.connections(parameter, use)
+
+
+def _chance(context: Context, node: Node, g: Gradient, units: float, far: float) -> float:
+    """Chance of one draw in the sum over units: ``sqrt(2 E cos^2 / n)`` over pairs of observations."""
+    samples, places = float(max(context.batch, 1)), context.positions(node)
+    own = 2.0 / places + 2.0 * g.near * g.near * (1.0 - 1.0 / places)
+    return math.sqrt(max(own / samples + far * (1.0 - 1.0 / samples), 0.0) / units)
+
+
+def _slope(context: Context, node: Node, activation: int, g: Gradient, before: Signal) -> Gradient:
+    """``G' = G E f'^2``."""
+    f = context.expansion(activation, before.mean, before.variance)
+    if f.slope_power <= 0.0:
+        return replace(g, power=0.0)
+    near = f.slope_pair(before.near_correlation) / f.slope_power
+    far = f.slope_pair(before.far_correlation) / f.slope_power
+    luck = g.luck
+    drawn = [source for source in luck.parts if source < 0]
+    if drawn:
+        # The same draw seen behind the activation: kappa = E (g f')^4-like over pairs.
+        squares = f.slope_power**2
+        alike = (1.0 + 2.0 * g.scatter) * f.slope_square_pair(before.far_correlation) / squares - 1.0
+        one = 3.0 * f.slope_fourth / squares - 1.0
+        places, samples = context.positions(node), float(max(context.batch, 1))
+        close = (1.0 + 2.0 * g.near**2) * f.slope_square_pair(before.near_correlation) / squares - 1.0
+        own = one / places + close * (1.0 - 1.0 / places)
+        kappa = own / samples + alike * (1.0 - 1.0 / samples)
+        luck = luck.drawn(max(drawn), math.sqrt(max(kappa, 0.0) / max(before.width, 1.0)))
+    luck = luck.plus(before.luck, f.slope_growth)
+    certainty, reasons = joined([(g.certainty, g.reasons)], Certainty.EXACT)
+    if not before.gaussian:
+        certainty, reasons = joined(
+            [(g.certainty, g.reasons)], Certainty.APPROXIMATE, "the input of an activation is no Gaussian"
+        )
+    return replace(
+        g,
+        power=g.power * f.slope_power,
+        near=g.near * near,
+        scatter=g.scatter * far * far,
+        luck=luck,
+        certainty=certainty,
+        reasons=reasons,
+    )
+
+
+def _spread(context: Context, node: Node, g: Gradient, read: int) -> Gradient:
+    """A tensor that was repeated over others gets the sum of their gradients."""
+    came, made = math.prod(context.nodes[read].shape), math.prod(node.shape)
+    if came <= 0 or came >= made:
+        return g
+    times = made / came
+    return replace(g, power=g.power * (1.0 + (times - 1.0) * g.near), profile=None)
+
+
+def _norm(context: Context, node: Node, g: Gradient, before: Signal) -> Gradient:
+    """``G' = G gamma^2 / v``, less the two directions that a norm takes out: the mean and the signal.
+
+    Over a batch every unit has a v of its own, and ``E 1/v = (1 + Var v / v^2) / E v``.
+    """
+    out = removed(context, node, before)
+    scales = context.moments(node, UseKind.NORM_SCALE)
+    factor = math.prod(m.power for m in scales) / out.divisor if out.divisor > 0.0 else 0.0
+    lost = 0.0
+    if not out.running:
+        lost = min(1.0, (2.0 if out.own else 1.0) / max(out.observations, 1.0))
+        if node.setting("over the batch"):
+            places, samples = context.positions(node), float(max(context.batch, 1))
+            shared = (1.0 / places + g.near * (1.0 - 1.0 / places)) / samples
+            lost = min(1.0, lost + shared - 1.0 / max(out.observations, 1.0))
+            alike = before.scatter * (before.power / out.divisor) ** 2
+            factor *= 1.0 + 2.0 * (1.0 / max(out.observations, 1.0) + min(alike, 1.0))
+    luck = g.luck if out.running else g.luck.plus(before.luck, -1.0)
+    certainty = context.signals[node.id].certainty
+    carried, reasons = joined([(g.certainty, g.reasons)], certainty)
+    return replace(g, power=g.power * factor * (1.0 - lost), luck=luck, certainty=carried, reasons=reasons)
+
+
+def _pool(context: Context, node: Node, g: Gradient, first: int) -> list[tuple[int, Gradient]]:
+    """A mean over w places hands each a w-th: ``G' = G / w``; a maximum hands all to one."""
+    if node.setting("upsampling") == (1.0,):
+        times = math.prod(node.shape) / max(math.prod(context.nodes[first].shape), 1)
+        return [(first, replace(g, power=g.power * (1.0 + (times - 1.0) * g.near), profile=None))]
+    if node.setting("maximum") == (1.0,):
+        return [
+            (first, _reasoned(replace(g, profile=None), "each place is the largest of one window at most"))
+        ]
+    found = averaged(context, node)
+    if found is None:
+        return [(first, _unknown(node, g, None))]
+    count, along = found
+    times = count if node.setting("sum") == (1.0,) else 1.0
+    near = 1.0 if along == "positions" else g.near
+    return [(first, replace(g, power=g.power * times * times / count, near=near, profile=None))]
+
+
+def _product(
+    context: Context, node: Node, g: Gradient, reads: list[tuple[int, ...]]
+) -> list[tuple[int, Gradient]]:
+    factors = context.moments(node, UseKind.SCALE, UseKind.OTHER)
+    if factors:
+        return [(reads[0][0], replace(g, power=g.power * math.prod(m.power for m in factors)))]
+    if len(reads) == 1:
+        reads = reads * 2
+    a, b = reads[0], reads[1]
+    first, second = context.signals[a[0]], context.signals[b[0]]
+    if node.setting("summed"):
+        terms = node.setting("summed")[0]
+        left = _reasoned(replace(g, power=g.power * terms * max(second.power - second.near, 0.0)), _SHORT)
+        right = _reasoned(replace(g, power=g.power * terms * first.power), _SHORT)
+        return [(a[0], left), (b[0], right)]
+    return [
+        (a[0], _spread(context, node, replace(g, power=g.power * second.power), a[0])),
+        (b[0], _spread(context, node, replace(g, power=g.power * first.power), b[0])),
+    ]
+
+
+def _attention(context: Context, node: Node, g: Gradient) -> list[tuple[int, Gradient]]:
+    """The values get ``G (share + near (1 - share))``, the weights ``G T q_v``."""
+    weights, read = values_read(context, node)
+    if read is None:
+        return []
+    value = context.signals[read[0]]
+    reads = context.reads(node)
+    share = (
+        weights.share
+        if weights is not None
+        else (context.signals[node.id].power - value.near) / max(value.power - value.near, 1e-300)
+    )
+    share = min(max(share, 0.0), 1.0)
+    back = replace(g, power=g.power * (share + g.near * (1.0 - share)), near=1.0, profile=None)
+    found = [(read[0], _reasoned(back, "attention is taken as even"))]
+    for other in reads:
+        if other != read and context.signals[other[0]].share > 0.0:
+            places = context.nodes[other[0]].shape[-1]
+            heads = max(1.0, math.prod(context.nodes[other[0]].shape[:-2]) / max(context.batch, 1))
+            del heads
+            found.append(
+                (other[0], _reasoned(replace(g, power=g.power * places * value.power, near=0.0), _SHORT))
+            )
+    return found

@@ -1,0 +1,244 @@
+"""Layers that sum over weights: contractions, convolutions, embeddings."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fanin.laws.band import Chance
+from fanin.predictions.context import Context
+from fanin.predictions.signal import Signal, joined
+from fanin.predictions.weights import Moments
+from fanin.records.graph import Node, OpKind, Parameter, Use, UseKind
+from fanin.records.prediction import Certainty
+
+__all__ = ["Taps", "contraction", "embedding", "luck_of", "spread_over", "taps"]
+
+Floats = NDArray[np.float64]
+
+_WEIGHTS = (UseKind.WEIGHT, UseKind.RECURRENT_INPUT, UseKind.RECURRENT_STATE)
+_BIASES = (UseKind.BIAS, UseKind.RECURRENT_BIAS)
+_LARGEST_MAP = 1 << 17
+"""Positions beyond which a map's borders are too small a part of it to be followed."""
+
+
+class Taps:
+    """A convolution's connections along its spatial dimensions: which input meets which output."""
+
+    __slots__ = ("dilation", "input", "kernel", "output", "padding", "stride", "transposed")
+
+    def __init__(self, node: Node, before: tuple[int, ...]) -> None:
+        rank = len(node.setting("kernel"))
+        self.kernel = _full(node.setting("kernel"), rank, 1)
+        self.stride = _full(node.setting("stride"), rank, 1)
+        self.padding = _full(node.setting("padding"), rank, 0)
+        self.dilation = _full(node.setting("dilation"), rank, 1)
+        self.transposed = node.setting("transposed") == (1.0,)
+        self.input, self.output = before[-rank:], node.shape[-rank:]
+
+    def forward(self, profile: Floats) -> Floats:
+        """Sum of the inputs' profile that each output meets."""
+        return self._walk(profile, self.output, adjoint=self.transposed)
+
+    def backward(self, profile: Floats) -> Floats:
+        """Sum of the outputs' profile that each input meets."""
+        return self._walk(profile, self.input, adjoint=not self.transposed)
+
+    def _walk(self, profile: Floats, target: tuple[int, ...], *, adjoint: bool) -> Floats:
+        for axis in range(profile.ndim):
+            profile = self._along(np.moveaxis(profile, axis, 0), axis, target[axis], adjoint=adjoint)
+            profile = np.moveaxis(profile, 0, axis)
+        return profile
+
+    def _along(self, profile: Floats, axis: int, length: int, *, adjoint: bool) -> Floats:
+        """One axis: the sums over a box factor into sums over its sides."""
+        found = np.zeros((length, *profile.shape[1:]))
+        step, pad, gap = self.stride[axis], self.padding[axis], self.dilation[axis]
+        for tap in range(self.kernel[axis]):
+            # Place of the wide side (a convolution's input) that the narrow side's place 0 meets.
+            first = tap * gap - pad
+            wide, narrow = (length, len(profile)) if adjoint else (len(profile), length)
+            start = max(0, math.ceil(-first / step))
+            stop = min(narrow, (wide - 1 - first) // step + 1)
+            if stop <= start:
+                continue
+            there = slice(first + start * step, first + (stop - 1) * step + 1, step)
+            here = slice(start, stop)
+            if adjoint:
+                found[there] += profile[here]
+            else:
+                found[here] += profile[there]
+        return found
+
+
+def _full(numbers: tuple[float, ...], rank: int, default: int) -> tuple[int, ...]:
+    whole = tuple(int(n) for n in numbers)
+    return whole if len(whole) == rank else (whole or (default,)) * rank
+
+
+def taps(node: Node, context: Context) -> Taps | None:
+    """The connections of a convolution whose map is small enough to be followed; None else."""
+    rank = len(node.setting("kernel"))
+    before = context.nodes[context.reads(node)[0][0]].shape if context.reads(node) else ()
+    if not rank or len(before) <= rank or len(node.shape) <= rank:
+        return None
+    if max(math.prod(before[-rank:]), math.prod(node.shape[-rank:])) > _LARGEST_MAP:
+        return None
+    return Taps(node, before)
+
+
+def spread_over(signal: Signal, shape: tuple[int, ...]) -> Floats:
+    """The profile of a signal over positions of this shape: its own, or an even one."""
+    if signal.profile is not None and signal.profile.shape == shape:
+        return signal.profile
+    return np.ones(shape)
+
+
+def contraction(context: Context, node: Node) -> Signal | None:
+    """``q' = K (var_w q + m_w^2 K E (mean over units)^2) + E b^2``; None where a weight is not known.
+
+    K counts the terms of a sum. For a convolution with padding it depends on the place: the border
+    meets fewer inputs, and its lack of power wanders inwards layer by layer.
+    """
+    reads = context.reads(node)
+    found = [(p, u) for p, u in context.uses.get(node.id, []) if u.kind in _WEIGHTS and u.axes is not None]
+    bias = context.moments(node, *_BIASES)
+    if not found or context.unknown(node, *_WEIGHTS):
+        return None
+    weight, certainty, reason = _weight(context, node, found)
+    if weight is None:
+        return None
+    added = sum(m.power for m in bias)
+    offset = sum(m.mean for m in bias)
+    if not reads:  # a recurrence's first state is zero
+        return Signal(
+            mean=offset, power=added, near=added, far=added, pairs=offset**2, width=context.width(node)
+        )
+    before = context.signals[reads[0][0]]
+    terms = context.connections(*found[0])
+    valid, profile = 1.0, None
+    if node.kind == OpKind.CONVOLUTION and (lines := taps(node, context)) is not None:
+        came = spread_over(before, lines.input)
+        sums = lines.forward(came)
+        # Transposed convolutions skip: their sums hold a part of the kernel, as the fan says.
+        whole = math.prod(lines.kernel) / (math.prod(lines.stride) if lines.transposed else 1)
+        valid = float(sums.mean()) / whole
+        profile = sums / sums.mean() if sums.mean() > 0.0 else None
+    scale = weight.variance * terms * valid
+    common = weight.mean**2 * (terms * valid) ** 2
+    pairs = before.pairs + max(before.power - before.pairs, 0.0) / max(terms, 1.0)
+    alike = before.far_correlation
+    shared = common * pairs
+    power = scale * before.power + shared + added
+    if common > 0.0 and shared > 1e-6 * power:
+        certainty, reason = Certainty.APPROXIMATE, "weights with a mean of their own"
+    mean = weight.mean * terms * valid * before.mean + offset
+    carried, why = joined([(before.certainty, before.reasons)], certainty, reason)
+    gaussian = Signal(
+        mean=mean,
+        power=power,
+        near=scale * before.near + common * _between(before, pairs, before.near_correlation) + added,
+        far=scale * before.far + common * _between(before, pairs, alike) + added,
+        pairs=shared + offset**2,
+        scatter=_scattered(before, scale * before.power / power if power > 0.0 else 0.0, context.width(node)),
+        profile=_levelled(profile, scale * before.power, added),
+        width=context.width(node),
+        source=node.id,
+        certainty=carried,
+        reasons=why,
+    )
+    kept = scale * before.power / power if power > 0.0 else 0.0
+    luck = Chance.blended([(kept, before.luck)]).drawn(node.id, luck_of(context, node, gaussian, None))
+    return replace(gaussian, luck=luck)
+
+
+def _scattered(before: Signal, kept: float, width: float) -> float:
+    """Correlations as n units see them scatter by ``(1 - c^2)^2 / n`` besides."""
+    c = before.far_correlation
+    return before.scatter * kept * kept + (1.0 - c * c) ** 2 / max(width, 1.0)
+
+
+def _between(before: Signal, pairs: float, correlation: float) -> float:
+    """The mean over units of two inputs, multiplied: what is common to all stays, the rest by likeness."""
+    constant = before.mean * before.mean
+    return constant + (pairs - constant) * correlation
+
+
+def _levelled(profile: Floats | None, power: float, added: float) -> Floats | None:
+    if profile is None or power + added <= 0.0:
+        return None
+    return (profile * power + added) / (power + added)
+
+
+def _weight(
+    context: Context, node: Node, found: list[tuple[Parameter, Use]]
+) -> tuple[Moments | None, Certainty, str]:
+    """Moments of the weight that is multiplied with; None where it is made in a way that no law covers."""
+    magnitudes = context.moments(node, UseKind.SCALE)
+    if len(found) > 1:
+        return None, Certainty.UNKNOWN, ""
+    parameter, use = found[0]
+    if magnitudes:
+        # Weight norm: every row has the length g, whatever the direction's draw.
+        terms = context.connections(parameter, use)
+        length = sum(m.power for m in magnitudes) / len(magnitudes)
+        return Moments(mean=0.0, variance=length / terms), Certainty.EXACT, ""
+    weight = context.weights[parameter.name]
+    if use.offset:
+        weight = weight.shifted(use.offset)
+    if node.setting("derived"):
+        return None, Certainty.UNKNOWN, ""
+    return weight, Certainty.EXACT, ""
+
+
+def luck_of(context: Context, node: Node, signal: Signal, activation: int | None) -> float:
+    """Chance that the units of one draw leave in the mean of ``f(z)^2``: ``sqrt(kappa / n)``.
+
+    ``kappa = E f(u)^2 f(v)^2 / (E f^2)^2 - 1`` over all pairs of observations of the batch: those of
+    one input (the whole kurtosis), of two positions, and of two samples, which share only what is alike.
+    """
+    far, near = signal.far_correlation, signal.near_correlation
+    far = math.copysign(math.sqrt(min(1.0, far * far + signal.scatter)), far)
+    if activation is None:
+        at_one, at_near, at_far = (_linear(signal, c) for c in (1.0, near, far))
+    else:
+        f = context.expansion(activation, signal.mean, signal.variance)
+        if f.power <= 0.0:
+            return 0.0
+        at_one, at_near, at_far = (f.square_pair(c) / f.power**2 - 1.0 for c in (1.0, near, far))
+    places, samples = context.positions(node), float(max(context.batch, 1))
+    own = at_one / places + at_near * (1.0 - 1.0 / places)
+    kappa = own / samples + at_far * (1.0 - 1.0 / samples)
+    return math.sqrt(max(kappa, 0.0) / max(signal.width, 1.0))
+
+
+def _linear(signal: Signal, c: float) -> float:
+    """``E u^2 v^2 / q^2 - 1`` of a Gaussian with mean: ``2 c^2 v^2 + 4 mu^2 c v`` over ``q^2``."""
+    variance, square = signal.variance, signal.mean**2
+    if signal.power <= 0.0:
+        return 0.0
+    return (2.0 * (c * variance) ** 2 + 4.0 * square * c * variance) / signal.power**2
+
+
+def embedding(context: Context, node: Node) -> Signal | None:
+    """Rows of a table: ``q`` is the table's second moment, and different rows have nothing in common."""
+    tables = context.moments(node, UseKind.EMBEDDING, UseKind.BIAS)
+    if not tables:
+        return None
+    table = tables[0]
+    alone = bool(node.shape) and node.shape[0] == 1 < context.batch
+    constant = table.mean**2
+    places = context.positions(replace(node, shape=(context.batch, *node.shape[1:]))) if alone else 1.0
+    far = constant + (table.variance / places if alone else 0.0)
+    return Signal(
+        mean=table.mean,
+        power=table.power,
+        near=constant,
+        far=far,
+        pairs=constant,
+        scatter=1.0 / context.width(node),
+        width=context.width(node),
+    )

@@ -1,0 +1,245 @@
+"""Operations that mix places: pooling, softmax, attention."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from fanin.laws.quadrature import NODES
+from fanin.laws.softmax import attention_share
+from fanin.predictions.context import Context, Reading
+from fanin.predictions.signal import Signal, joined
+from fanin.records.graph import Node, OpKind
+from fanin.records.prediction import Certainty
+
+__all__ = ["attention", "averaged", "pool", "scores", "softmax", "values_read"]
+
+_UNIFORM = "attention is taken as even but for the spread of independent scores"
+_MAXIMUM = "the largest of a window is taken from values of equal correlation"
+_WINDOW = "places of a window are taken to be as alike as all places of a sample"
+_POINTS, _WEIGHTS = np.polynomial.hermite_e.hermegauss(61)
+
+
+def averaged(context: Context, node: Node) -> tuple[float, str] | None:
+    """How many places a pool joins, and along what: "positions", "units" or "both"; None if unclear."""
+    came = context.nodes[context.reads(node)[0][0]]
+    joins = math.prod(came.shape) / max(math.prod(node.shape), 1)
+    dims = {int(d) % max(len(came.shape), 1) for d in node.setting("dim")}
+    if node.setting("mean") or node.setting("sum"):
+        if not dims:
+            return None
+        unit = context.units.get(came.id, len(came.shape) - 1)
+        if dims == {unit}:
+            return joins, "units"
+        return (joins, "positions") if unit not in dims else (joins, "both")
+    kernel = math.prod(node.setting("kernel_size")) if node.setting("kernel_size") else joins
+    if len(node.setting("kernel_size")) == 1:
+        kernel **= max(len(came.shape) - 2, 1)
+    return max(kernel, 1.0), "positions"
+
+
+def pool(context: Context, node: Node, before: Signal) -> Signal | None:
+    """A mean over w places keeps ``near + (q - near) / w``; a maximum raises mean and power."""
+    if node.setting("upsampling") == (1.0,):
+        return replace(before, profile=None)
+    found = averaged(context, node)
+    if found is None:
+        return None
+    count, along = found
+    if node.setting("maximum") == (1.0,):
+        return _largest(node, before, count, context)
+    if not (node.setting("mean") == (1.0,) or node.setting("sum") == (1.0,) or "avg" in node.op):
+        return None
+    times = count if node.setting("sum") == (1.0,) else 1.0
+    whole = count >= context.positions(context.nodes[context.reads(node)[0][0]]) - 0.5
+    if along == "positions":
+        alike, near = before.near, before.near
+    else:
+        alike, near = before.pairs, before.near
+    partial = along == "positions" and not whole and before.near_correlation < 0.999
+    certainty, reasons = joined(
+        [(before.certainty, before.reasons)],
+        Certainty.APPROXIMATE if partial else Certainty.EXACT,
+        _WINDOW if partial else "",
+    )
+    square = times * times
+    power = alike + (before.power - alike) / count
+    far = before.far
+    if along != "positions":
+        constant = before.mean**2
+        far, near = constant + (far - constant) / count, constant + (near - constant) / count
+    return replace(
+        before,
+        mean=times * before.mean,
+        power=square * power,
+        near=square * (power if whole and along == "positions" else near),
+        far=square * far,
+        pairs=square * before.pairs,
+        gaussian=count >= 16 or before.gaussian,
+        profile=None,
+        width=context.width(node),
+        certainty=certainty,
+        reasons=reasons,
+    )
+
+
+def _largest(node: Node, before: Signal, count: float, context: Context) -> Signal:
+    """Largest of `count` places, of equal correlation: ``E max`` by integrals over what they share.
+
+    Behind a ReLU the places are those of its Gaussian input, as a maximum and a monotone function commute.
+    """
+    came = context.nodes[context.reads(node)[0][0]]
+    marginal = before
+    function = None
+    if came.kind == OpKind.ACTIVATION and came.activation is not None and context.reads(came):
+        marginal = context.signals[context.reads(came)[0][0]]
+        function = context.graph.activations[came.activation].values
+    rho = min(max(marginal.near_correlation, 0.0), 1.0)
+    sd = math.sqrt(marginal.variance)
+    top, mass = _order_statistic(count)
+    shared = _POINTS[:, None] * math.sqrt(rho)
+    values = marginal.mean + sd * (shared + math.sqrt(1.0 - rho) * top[None, :])
+    if function is not None:
+        values = np.interp(values, NODES, np.asarray(function))
+    weights = _WEIGHTS / _WEIGHTS.sum()
+    inner, square = values @ mass, (values**2) @ mass
+    mean, power = float(weights @ inner), float(weights @ square)
+    near = float(weights @ inner**2)
+    scale = (power - mean**2) / before.variance if before.variance > 0.0 else 0.0
+    certainty, reasons = joined([(before.certainty, before.reasons)], Certainty.APPROXIMATE, _MAXIMUM)
+    return replace(
+        before,
+        mean=mean,
+        power=power,
+        near=near,
+        far=mean**2 + scale * (before.far - before.mean**2),
+        pairs=mean**2 + scale * (before.pairs - before.mean**2),
+        gaussian=False,
+        profile=None,
+        certainty=certainty,
+        reasons=reasons,
+    )
+
+
+def _order_statistic(count: float) -> tuple[np.ndarray, np.ndarray]:
+    """Points and weights of the largest of n independent normals: density ``n phi Phi^(n-1)``."""
+    z = np.linspace(-8.0, 8.0, 401)
+    below = 0.5 * np.array([math.erfc(-x / math.sqrt(2.0)) for x in z])
+    density = np.exp(-0.5 * z * z) * below ** (count - 1.0)
+    return z, density / density.sum()
+
+
+def scores(context: Context, node: Node, reads: list[Reading]) -> Signal:
+    """Products of queries and keys: ``d q_q q_k``, of which ``d q_q (q_k - near_k)`` varies along a row."""
+    parts = [context.signals[read[0]] for read in reads]
+    parts = parts if len(parts) > 1 else parts * 2
+    a, b = parts[:2]
+    terms = (node.setting("summed") or (1.0,))[0]
+    certainty, reasons = joined((p.certainty, p.reasons) for p in parts)
+    mean = terms * a.mean * b.mean
+    square = terms * (terms - 1.0) * (a.mean * b.mean) ** 2
+    return Signal(
+        mean=mean,
+        power=terms * a.power * b.power + square,
+        near=terms * a.near * b.near + square,
+        far=terms * a.far * b.far + square,
+        pairs=terms * a.power * b.near + square,
+        scatter=a.scatter + b.scatter,
+        gaussian=terms >= 16,
+        width=context.width(node),
+        row=terms * a.power * max(b.power - b.near, 0.0),
+        certainty=certainty,
+        reasons=reasons,
+    )
+
+
+def softmax(context: Context, node: Node, before: Signal) -> Signal:
+    """Weights that add up to 1 over T places: mean ``1/T``, second moment ``share / T``."""
+    places = node.shape[int((node.setting("dim") or (-1.0,))[0])] if node.shape else 1
+    causal = before.causal or _masked(context, node)
+    row = before.row or max(before.power - before.pairs, 0.0)
+    share = attention_share(max(places, 1), score_variance=row, causal=causal)
+    mean = 1.0 / max(places, 1)
+    certainty, reasons = joined([(before.certainty, before.reasons)], Certainty.APPROXIMATE, _UNIFORM)
+    return Signal(
+        mean=mean,
+        power=share * mean,
+        near=mean * mean,
+        far=mean * mean if not causal else share * mean,
+        pairs=mean * mean,
+        gaussian=False,
+        width=context.width(node),
+        share=share,
+        causal=causal,
+        certainty=certainty,
+        reasons=reasons,
+    )
+
+
+def _masked(context: Context, node: Node) -> bool:
+    """Whether a mask is laid over square scores before the softmax."""
+    if len(node.shape) < 2 or node.shape[-1] != node.shape[-2]:
+        return False
+    here = node
+    for _ in range(4):
+        reads = context.reads(here)
+        if not reads:
+            return False
+        here = context.nodes[reads[0][0]]
+        if here.kind == OpKind.POINTWISE and here.factor is None:
+            return True
+        if here.kind in (OpKind.PRODUCT, OpKind.CONTRACTION):
+            return False
+    return False
+
+
+def values_read(context: Context, node: Node) -> tuple[Signal | None, Reading | None]:
+    """The weights of an attention (None in a fused one), and the values that they average."""
+    reads = context.reads(node)
+    weighted = [r for r in reads if context.signals[r[0]].share > 0.0]
+    rest = [r for r in reads if r not in weighted]
+    if weighted and rest:
+        return context.signals[weighted[0][0]], rest[-1]
+    return None, reads[-1] if reads else None
+
+
+def attention(context: Context, node: Node) -> Signal | None:
+    """``q' = near_v + (q_v - near_v) sum a^2``: a mean of values keeps what all places share."""
+    weights, read = values_read(context, node)
+    if read is None:
+        return None
+    value = context.signals[read[0]]
+    certainties = [(value.certainty, value.reasons)]
+    if weights is not None:
+        share, causal = weights.share, weights.causal
+        certainties.append((weights.certainty, weights.reasons))
+    else:
+        reads = context.reads(node)
+        if len(reads) < 2 or not node.setting("keys"):
+            return None
+        query, key = context.signals[reads[0][0]], context.signals[reads[min(1, len(reads) - 1)][0]]
+        width = (node.setting("width") or (1.0,))[0]
+        factor = (node.setting("scale") or (1.0 / math.sqrt(width),))[0]
+        causal = node.setting("is_causal") == (1.0,)
+        row = factor**2 * width * query.power * max(key.power - key.near, 0.0)
+        share = attention_share(int(node.setting("keys")[0]), score_variance=row, causal=causal)
+        drop = (node.setting("dropout_p") or (0.0,))[0]
+        share = share / (1.0 - drop) if drop < 1.0 else share
+    # Two rows have the places of the shorter in common.
+    overlap = 0.5 * share if causal else share
+    certainty, reasons = joined(certainties, Certainty.APPROXIMATE, _UNIFORM)
+    lone = max(value.power - value.near, 0.0)
+    return replace(
+        value,
+        power=value.near + lone * share,
+        near=value.near + lone * overlap,
+        far=value.far,
+        width=context.width(node),
+        source=None,
+        share=0.0,
+        profile=None,
+        certainty=certainty,
+        reasons=reasons,
+    )

@@ -1,0 +1,270 @@
+"""Operations that act on each element: activations, sums, products, dropout, joined tensors."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from fanin.laws.band import Chance
+from fanin.predictions.context import Context, Reading
+from fanin.predictions.joint import joint
+from fanin.predictions.layers import luck_of
+from fanin.predictions.signal import Signal, joined
+from fanin.records.graph import Node, UseKind
+from fanin.records.prediction import Certainty
+
+__all__ = ["activation", "add", "affine", "concat", "dropout", "product", "scaled"]
+
+_STRAIGHT = 0.02
+"""Luck and curvature below which the slope at the middle will do."""
+_NOT_GAUSSIAN = "the input of an activation is no Gaussian"
+
+
+def activation(context: Context, node: Node, before: Signal) -> Signal | None:
+    """``E f^2``, and ``E f(u) f(v)`` for two positions and two samples, of a Gaussian input."""
+    if node.activation is None or not (math.isfinite(before.power) and math.isfinite(before.mean)):
+        return None
+    f = context.expansion(node.activation, before.mean, before.variance)
+    here = Certainty.EXACT if before.gaussian else Certainty.APPROXIMATE
+    certainty, reasons = joined(
+        [(before.certainty, before.reasons)], here, "" if before.gaussian else _NOT_GAUSSIAN
+    )
+    far, near = before.far_correlation, before.near_correlation
+    luck = before.luck.scaled(_growth(context, node.activation, before, f.growth))
+    if before.source is not None:
+        luck = luck.drawn(before.source, luck_of(context, node, before, node.activation))
+    tilt = f.slope_pair(far) * before.variance / f.power if f.power > 0.0 else 0.0
+    return Signal(
+        mean=f.mean,
+        power=f.power,
+        near=f.pair(near),
+        far=f.pair(far),
+        pairs=f.pair(before.correlation(before.pairs)),
+        scatter=before.scatter * tilt * tilt,
+        profile=before.profile if f.growth > 0.5 else None,
+        gaussian=False,
+        width=before.width,
+        luck=luck,
+        certainty=certainty,
+        reasons=reasons,
+    )
+
+
+def _growth(context: Context, activation: int, before: Signal, slope: float) -> float:
+    """Slope of ``ln E f^2`` over ``ln q``: where luck is large, over the range that it covers."""
+    sd = min(before.luck.sd, 3.0)
+    if abs(slope - 1.0) < _STRAIGHT or sd < _STRAIGHT or before.variance <= 0.0:
+        return slope
+    low, high = (
+        context.expansion(activation, before.mean * times, before.variance * times**2).power
+        for times in (math.exp(-0.5 * sd), math.exp(0.5 * sd))
+    )
+    return math.log(high / low) / (2.0 * sd) if low > 0.0 else slope
+
+
+def affine(node: Node, before: Signal) -> Signal:
+    """``a x + b``; without a factor, what only moves or masks elements."""
+    a = 1.0 if node.factor is None else node.factor
+    if node.factor is None and node.setting("signs"):
+        a = -1.0  # 0 - x, where a recurrence has no state yet
+    b = (node.setting("offset") or (0.0,))[0]
+    square, cross = a * a, 2.0 * a * b * before.mean + b * b
+    moved = replace(
+        before,
+        mean=a * before.mean + b,
+        power=square * before.power + cross,
+        near=square * before.near + cross,
+        far=square * before.far + cross,
+        pairs=square * before.pairs + cross,
+        row=square * before.row,
+    )
+    share = square * before.power / moved.power if moved.power > 0.0 else 0.0
+    return replace(moved, luck=before.luck.scaled(share) if b else before.luck)
+
+
+def add(context: Context, node: Node, reads: list[Reading]) -> Signal:
+    """``E (a + b)^2 = E a^2 + E b^2 + 2 E a b``; tables and biases that are added count as terms.
+
+    The mixed term is 0 for a branch that ends in a layer with weights of its own: see `joint`.
+    """
+    signs = list(node.setting("signs") or (1.0,) * len(reads))
+    signs += [1.0] * (len(reads) - len(signs))
+    if node.setting("alpha") and len(signs) > 1:
+        signs[1] *= node.setting("alpha")[0]
+    parts = [context.signals[read[0]] for read in reads]
+    totals = {"power": 0.0, "near": 0.0, "far": 0.0}
+    for key, which in (("power", "same"), ("near", "near"), ("far", "far")):
+        for i, (a, s) in enumerate(zip(reads, signs, strict=True)):
+            for b, t in zip(reads[i:], signs[i:], strict=True):
+                twice = 1.0 if a is b else 2.0
+                totals[key] += twice * s * t * joint(context, a, b, which)  # type: ignore[arg-type]
+    mean = sum(s * p.mean for s, p in zip(signs, parts, strict=True))
+    pairs = mean**2 + sum(s * s * (p.pairs - p.mean**2) for s, p in zip(signs, parts, strict=True))
+    biases = context.moments(node, UseKind.BIAS, UseKind.RECURRENT_BIAS)
+    tables = context.moments(node, UseKind.SHIFT)
+    unknown = context.unknown(node, UseKind.BIAS, UseKind.SHIFT)
+    before = totals["power"]
+    for moments, shared in [*((m, True) for m in biases), *((m, _is_vector(context, node)) for m in tables)]:
+        cross = 2.0 * mean * moments.mean
+        totals["power"] += moments.power + cross
+        totals["near"] += cross + (moments.power if shared else moments.mean**2)
+        places = 1.0 if shared else context.positions(node)
+        totals["far"] += cross + moments.mean**2 + moments.variance / places
+        pairs += moments.mean**2 + cross
+        mean += moments.mean
+    reason = f"{', '.join(unknown)} is not known" if unknown else ""
+    certainty, reasons = joined(
+        ((p.certainty, p.reasons) for p in parts),
+        Certainty.APPROXIMATE if unknown else Certainty.EXACT,
+        reason,
+    )
+    power = totals["power"]
+    main = max(parts, key=lambda p: p.power) if parts else Signal(power=0.0)
+    sources = {p.source for p in parts}
+    share = (lambda p: p.power / power) if power > 0.0 else (lambda _p: 0.0)
+    luck = Chance.blended((share(p), p.luck) for p in parts)
+    if len(parts) == 2 and power > 0.0:
+        luck = luck.drawn(-node.id - 1, _mixed(context, node, parts, power))
+    return Signal(
+        mean=mean,
+        power=power,
+        near=totals["near"],
+        far=totals["far"],
+        pairs=pairs,
+        scatter=sum(p.scatter * share(p) ** 2 for p in parts),
+        profile=main.profile,
+        gaussian=all(p.gaussian for p in parts) or before < 0.0,
+        width=context.width(node),
+        source=sources.pop() if len(sources) == 1 else None,
+        row=sum(p.row for p in parts),
+        luck=luck,
+        certainty=certainty,
+        reasons=reasons,
+    )
+
+
+def _is_vector(context: Context, node: Node) -> bool:
+    """Whether what is added is one number a unit, the same at every position."""
+    return all(
+        sum(n > 1 for n in parameter.shape) <= 1
+        for parameter, use in context.uses.get(node.id, [])
+        if use.kind == UseKind.SHIFT
+    )
+
+
+def _mixed(context: Context, node: Node, parts: list[Signal], power: float) -> float:
+    """Chance of the inner product of stream and branch: ``sd = 2 sqrt(q_a q_b kappa / n) / q``."""
+    a, b = parts
+    samples = float(max(context.batch, 1))
+    places = context.positions(node)
+    near = a.near_correlation * b.near_correlation
+    own = 1.0 / places + near * (1.0 - 1.0 / places)
+    alike = own / samples + a.far_correlation * b.far_correlation * (1.0 - 1.0 / samples)
+    return 2.0 * math.sqrt(a.power * b.power * max(alike, 0.0) / max(context.width(node), 1.0)) / power
+
+
+def scaled(context: Context, node: Node, before: Signal) -> Signal | None:
+    """A product with a parameter: ``E (g x)^2 = E g^2 E x^2``."""
+    factors = context.moments(node, UseKind.SCALE, UseKind.OTHER)
+    if not factors or context.unknown(node, UseKind.SCALE, UseKind.OTHER):
+        return None
+    mean = math.prod(m.mean for m in factors)
+    power = math.prod(m.power for m in factors)
+    return replace(
+        before,
+        mean=mean * before.mean,
+        power=power * before.power,
+        near=power * before.near,
+        far=power * before.far,
+        pairs=mean * mean * before.pairs,
+        row=power * before.row,
+    )
+
+
+def product(context: Context, node: Node, reads: list[Reading]) -> Signal:
+    """``E (a b)^2 = E a^2 E b^2`` of two factors that different rows of weights make (GLU, gates)."""
+    parts = [context.signals[read[0]] for read in reads]
+    if len(parts) == 1:
+        parts = parts * 2
+        reads = reads * 2
+    mean = joint(context, reads[0], reads[1])
+    tied = abs(mean - parts[0].mean * parts[1].mean) > 1e-9 * math.sqrt(parts[0].power * parts[1].power)
+    certainty, reasons = joined(
+        ((p.certainty, p.reasons) for p in parts),
+        Certainty.APPROXIMATE if tied else Certainty.EXACT,
+        "the factors of a product are not independent" if tied else "",
+    )
+    luck = parts[0].luck.plus(parts[1].luck)
+    return Signal(
+        mean=mean,
+        power=math.prod(p.power for p in parts),
+        near=math.prod(p.near for p in parts),
+        far=math.prod(p.far for p in parts),
+        pairs=math.prod(p.pairs for p in parts),
+        scatter=sum(p.scatter for p in parts),
+        profile=parts[0].profile,
+        gaussian=False,
+        width=context.width(node),
+        luck=luck,
+        certainty=certainty,
+        reasons=reasons,
+    )
+
+
+def dropout(node: Node, before: Signal) -> Signal:
+    """Elements kept with probability ``1 - p`` and multiplied by ``1 / (1 - p)``.
+
+    ``q' = q / (1 - p)``; two positions or samples, whose masks are independent, keep their product.
+    """
+    p = (node.setting("p") or (0.0,))[0]
+    if not 0.0 < p < 1.0:
+        return before
+    times = (node.setting("kept times") or (1.0 / (1.0 - p),))[0]
+    kept = (1.0 - p) * times
+    return replace(
+        before,
+        mean=kept * before.mean,
+        power=(1.0 - p) * times * times * before.power,
+        near=kept * kept * before.near,
+        far=kept * kept * before.far,
+        pairs=kept * kept * before.pairs,
+        share=(1.0 - p) * times * times * before.share,
+        gaussian=False if p > 0.5 else before.gaussian,
+    )
+
+
+def concat(context: Context, node: Node, reads: list[Reading]) -> Signal:
+    """Moments of the parts, by their numbers of elements."""
+    parts = [context.signals[read[0]] for read in reads]
+    sizes = [_elements(context, read) for read in reads]
+    whole = sum(sizes) or 1.0
+    shares = [s / whole for s in sizes]
+    power = sum(s * p.power for s, p in zip(shares, parts, strict=True))
+    certainty, reasons = joined((p.certainty, p.reasons) for p in parts)
+    same = [p for p in parts if p.profile is not None]
+    first = parts[0]
+    return replace(
+        first,
+        mean=sum(s * p.mean for s, p in zip(shares, parts, strict=True)),
+        power=power,
+        near=sum(s * p.near for s, p in zip(shares, parts, strict=True)),
+        far=sum(s * p.far for s, p in zip(shares, parts, strict=True)),
+        pairs=sum(s * p.pairs for s, p in zip(shares, parts, strict=True)),
+        scatter=sum(s * p.scatter for s, p in zip(shares, parts, strict=True)),
+        profile=same[0].profile if len(same) == len(parts) else None,
+        gaussian=all(p.gaussian for p in parts),
+        width=context.width(node),
+        source=first.source if len(parts) == 1 else None,
+        luck=Chance.blended(
+            (s * p.power / power if power > 0.0 else 0.0, p.luck) for s, p in zip(shares, parts, strict=True)
+        ),
+        certainty=certainty,
+        reasons=reasons,
+    )
+
+
+def _elements(context: Context, read: Reading) -> float:
+    rank = (len(read) - 1) // 2
+    if rank:
+        return float(math.prod(read[1 + rank :]))
+    return float(math.prod(context.nodes[read[0]].shape))
