@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -113,3 +114,48 @@ def test_modifiers_that_find_nothing(fanin: Callable[..., Any]) -> None:
     assert "finds nothing to change in Sequential" in ended.err
     assert "modifier of a policy" in fanin("explain", "zero-out").out
     assert "What changes the answers" in fanin("explain", "he+zero-out").out
+
+
+@pytest.mark.parametrize("ending", ["svg", "png", "pdf", "dot", "txt"])
+def test_drawings(fanin: Callable[..., Any], tmp_path: Path, ending: str) -> None:
+    if ending in ("svg", "png", "pdf") and shutil.which("dot") is None:
+        pytest.skip("Graphviz is not installed")
+    ended = fanin("plan", "nets.py:deep", "-i", "4x64", "--graph", f"out.{ending}")
+    assert ended.code == 0
+    assert f"drew out.{ending}" in ended.err
+    content = (tmp_path / f"out.{ending}").read_bytes()
+    marks = {"svg": b"<svg", "png": b"\x89PNG", "pdf": b"%PDF", "dot": b"digraph", "txt": b"(head)"}
+    assert marks[ending] in content
+    assert sorted(path.name for path in tmp_path.iterdir() if "out" in path.name) == [f"out.{ending}"]
+
+
+def test_without_graphviz_the_drawing_is_text(
+    fanin: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    ended = fanin("plan", "nets.py:small", "-i", "16x4", "--graph", "out.svg")
+    assert ended.code == 0
+    assert "Graphviz is not installed: the graph is written as text instead" in ended.err
+    assert "linear (head)" in (tmp_path / "out.txt").read_text(encoding="utf-8")
+    assert not (tmp_path / "out.svg").exists()
+
+
+def test_a_graphviz_that_fails_says_why(
+    fanin: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "dot"
+    program.write_text("#!/bin/sh\necho no fonts >&2\nexit 3\n", encoding="utf-8")
+    program.chmod(0o755)
+    monkeypatch.setattr(shutil, "which", lambda _: str(program))
+    ended = fanin("plan", "nets.py:small", "-i", "16x4", "--graph", "out.png")
+    assert "Graphviz failed (no fonts)" in ended.err
+    assert (tmp_path / "out.txt").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "message"), [("out.gif", "It ends in .svg, .png"), ("nowhere/out.dot", "cannot be written")]
+)
+def test_drawings_that_cannot_be(fanin: Callable[..., Any], name: str, message: str) -> None:
+    ended = fanin("plan", "nets.py:small", "-i", "16x4", "--graph", name)
+    assert ended.code == 2
+    assert message in ended.err

@@ -17,6 +17,10 @@ __all__ = ["plan"]
 @form
 @click.option("--why", metavar="TENSOR", help="Everything behind one tensor's line.")
 @click.option("--unfold", is_flag=True, help="A line for every tensor, also in repeated blocks.")
+@click.option(
+    "--graph", "drawing", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+    help="Draw the model with its plan: .svg, .png or .pdf by Graphviz (text without it), .dot, .txt.",
+)  # fmt: skip
 @click.option("--output", "-o", type=click.Path(path_type=Path), help="Save the plan as JSON too.")
 def plan(
     target: str,
@@ -29,13 +33,20 @@ def plan(
     form: str,
     why: str | None,
     unfold: bool,  # noqa: FBT001 - a command's options are its parameters
+    drawing: Path | None,
     output: Path | None,
 ) -> None:
     """Show what every tensor of the model at TARGET would get, and why. Nothing is changed."""
+    from fanin.cli import drawing as pictures  # noqa: PLC0415
     from fanin.cli import session  # noqa: PLC0415 - loads torch, which --help must not
 
+    if drawing is not None:
+        pictures.check(drawing)
     wanted = session.Wishes(policy=policy, seed=seed, rules=rules, priors=priors)
-    made = session.planned(target, inputs, batch, wanted, memory=False).plan
+    planned = session.planned(target, inputs, batch, wanted, memory=False)
+    made = planned.plan
+    if drawing is not None:
+        show.note(f"drew {show.said_size(pictures.draw(planned.graph, made, drawing, fold=not unfold))}")
     if output is not None:
         saved = made.save(output)
         show.note(f"wrote {show.said_size(saved)}")
