@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -109,12 +109,15 @@ def audit(plan: Plan, values: Values, *, against: str = "", level: float = LEVEL
     seen = [_looked_at(entry, values(entry), plan) for entry in plan.entries]
     count = max(1, sum(0.0 < test.chance < 1.0 for one in seen for test in one.tests))
     alike = _alike(seen)
+    rules = Counter(entry.rule for entry in plan.entries)
     return Audit(
         model=plan.model,
         framework=plan.framework,
         against=against or f"policy {plan.policy}, seed {plan.seed}",
         level=level,
-        comparisons=tuple(_judged(one, level / count, alike.get(one.entry.name, ())) for one in seen),
+        comparisons=tuple(
+            _judged(one, level / count, alike.get(one.entry.name, ()), rules[one.entry.rule]) for one in seen
+        ),
         notes=plan.notes,
     )
 
@@ -202,7 +205,7 @@ def _alike(seen: Sequence[_Seen]) -> Mapping[str, tuple[str, ...]]:
     }
 
 
-def _judged(one: _Seen, threshold: float, alike: tuple[str, ...]) -> Comparison:
+def _judged(one: _Seen, threshold: float, alike: tuple[str, ...], branches: int) -> Comparison:
     entry, found = one.entry, one.figures
     faults: list[str] = [one.broken] if one.broken else []
     if not faults and not one.exact:
@@ -242,7 +245,7 @@ def _judged(one: _Seen, threshold: float, alike: tuple[str, ...]) -> Comparison:
     )
     if not faults:
         return line
-    told = [_told(fault, line, entry, threshold) for fault in faults]
+    told = [_told(fault, line, entry, threshold, branches) for fault in faults]
     if "identical" in faults:
         told.append(f"holds the same numbers as {alike[0]}, though each is declared to be drawn by itself")
     if blocks and len(entry.blocks) > 1:
@@ -262,7 +265,7 @@ def _declared(entry: Entry) -> str:
     return " | ".join(dict.fromkeys(str(part.draw) for part in (entry.blocks or (entry,))))
 
 
-def _told(fault: str, line: Comparison, entry: Entry, threshold: float) -> str:
+def _told(fault: str, line: Comparison, entry: Entry, threshold: float, branches: int) -> str:
     """What one fault means, with its figures."""
     looks = f"; it looks like {line.law}" if line.law else ""
     tests = {
@@ -281,7 +284,7 @@ def _told(fault: str, line: Comparison, entry: Entry, threshold: float) -> str:
         case "constant":
             return f"is {line.low:.4g} everywhere, where {line.declared} is declared: all units are alike"
         case "std":
-            return f"{_std(line)}{looks}{_missing(line, entry)}"
+            return f"{_std(line)}{looks}{_missing(line, entry, branches)}"
         case "mean":
             return f"has the mean {line.mean:.4g}, declared {line.declared_mean:.4g}"
         case "distribution":
@@ -307,15 +310,14 @@ def _std(line: Comparison) -> str:
     return f"has the std {line.std:.4g}, {times(line.ratio)} times the declared {std:.4g}"
 
 
-def _missing(line: Comparison, entry: Entry) -> str:
+def _missing(line: Comparison, entry: Entry, branches: int) -> str:
     """Whether the tensor is as declared but for a factor of depth, which libraries lose in silence."""
     if line.ratio is None or not any(_BRANCH in text for text in (entry.reason, *entry.evidence)):
         return ""
     power = line.ratio**2
     # Six standard errors of a squared std.
     error = 12.0 * power / math.sqrt(2.0 * max(math.prod(line.shape), 1))
-    count = round(power)
-    if count < 2 or abs(power - count) > max(error, 0.01 * power):
-        return ""
-    near = " or so" if error > 0.5 else ""
-    return f"; the factor 1/√{count}{near} for the end of a residual branch is not applied"
+    near = max(error, 0.01 * power)
+    # Where the ends of branches have a rule of their own, it has claimed as many as there are.
+    count = next((n for n in (branches, round(power)) if n > 1 and abs(power - n) <= near), 0)
+    return f"; the factor 1/√{count} for the end of a residual branch is not applied" if count else ""

@@ -7,16 +7,18 @@ import os
 import tempfile
 from pathlib import Path
 
-from safetensors.torch import save_file
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from fanin._version import __version__
-from fanin.errors import OutputError, explain
+from fanin.errors import InputError, OutputError, explain
 from fanin.records import codec
 from fanin.records.plan import Plan
 from fanin.torch.names import named_tensors
 
-__all__ = ["plan_path", "prepare", "save"]
+__all__ = ["load", "plan_path", "prepare", "save"]
 
 
 def plan_path(weights: Path) -> Path:
@@ -92,6 +94,40 @@ def save(model: nn.Module, plan: Plan, weights: Path) -> tuple[Path, Path]:
                 explain("The output cannot be written", received=f"{weights} ({error})")
             ) from error
     return weights, target
+
+
+def load(model: nn.Module, weights: Path) -> None:
+    """Give a model the weights of a file, under their canonical names or under ones tied to them.
+
+    Raises
+    ------
+    InputError
+        A file that is no safetensors, lacks a parameter, or holds one of another shape.
+    """
+    try:
+        stored = load_file(weights)
+    except (OSError, SafetensorError) as error:
+        raise InputError(
+            explain("The weights cannot be read", received=f"{weights} ({error})", rule="A safetensors file")
+        ) from None
+    pairs = []
+    for one in named_tensors(model):
+        found = next((stored[name] for name in (one.name, *one.aliases) if name in stored), None)
+        if found is None and one.buffer:
+            continue
+        if found is None or found.shape != one.tensor.shape:
+            received = "no such tensor" if found is None else f"shape {tuple(found.shape)}"
+            raise InputError(
+                explain(
+                    f"The weights do not fit the model at '{one.name}'",
+                    received=f"{received} in {weights}",
+                    rule=f"The model has shape {tuple(one.tensor.shape)} there",
+                )
+            )
+        pairs.append((one.tensor, found))
+    with torch.no_grad():
+        for tensor, found in pairs:
+            tensor.copy_(found)
 
 
 def _sort_metadata(path: Path) -> None:

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 import click
 
 from fanin._version import __version__
+from fanin.cli.commands.audit import audit
 from fanin.cli.commands.bits import bits
 from fanin.cli.commands.check import check
 from fanin.cli.commands.demo import demo
@@ -39,7 +40,7 @@ def fanin() -> None:
     """
 
 
-for _command in (plan, init, check, demo, list_, explain, bits):
+for _command in (plan, init, audit, check, demo, list_, explain, bits):
     fanin.add_command(_command)
 
 

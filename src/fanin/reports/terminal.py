@@ -5,14 +5,14 @@ from __future__ import annotations
 import importlib
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TextIO
 
 from fanin.records.finding import Diagnosis
 from fanin.reports.lines import Line, Piece, to_ascii
 from fanin.reports.text import head, lines
 
-__all__ = ["as_rich", "brief", "show"]
+__all__ = ["as_rich", "brief", "show", "write_lines"]
 
 _STYLES = {
     "bold": "bold",
@@ -51,6 +51,11 @@ def brief(diagnosis: Diagnosis, stream: TextIO, *, margin: str = "") -> None:
     """Write the verdict and the findings only, each line behind a margin."""
     indented = [(Piece(margin), *line) for line in head(diagnosis, width=_width(stream) - len(margin))]
     _write(indented, stream)
+
+
+def write_lines(laid_out: Callable[[int], Sequence[Line]], stream: TextIO) -> None:
+    """Write what a function lays out for a width, as rich as the stream can show it; see `show`."""
+    _write(laid_out(_width(stream)), stream)
 
 
 def _width(stream: TextIO) -> int:
