@@ -106,7 +106,8 @@ def named_modules(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
         path, module = stack.pop()
         yield path, module
         children: list[tuple[str, nn.Module]] = []
-        for attribute, child in vars(module)["_modules"].items():
+        # (Not vars: a scripted module keeps what is registered outside of Python.)
+        for attribute, child in module._modules.items():
             if child is None:
                 continue
             inner = path if _transparent(module, attribute) else f"{path}.{attribute}" if path else attribute
@@ -139,10 +140,10 @@ def storage_key(tensor: torch.Tensor) -> int:
 
 
 def _registered(owner: nn.Module) -> Iterator[tuple[str, torch.Tensor, bool]]:
-    for attribute, parameter in vars(owner)["_parameters"].items():
+    for attribute, parameter in owner._parameters.items():
         if parameter is not None:
             yield attribute, parameter, False
-    for attribute, tensor in vars(owner)["_buffers"].items():
+    for attribute, tensor in owner._buffers.items():
         if tensor is not None:
             yield attribute, tensor, True
 

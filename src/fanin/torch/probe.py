@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,8 +18,8 @@ from fanin.records.trace import LossMeasurement, Measurement, Trace
 from fanin.torch.backward import Backward
 from fanin.torch.deep import Call, deepen
 from fanin.torch.features import measure_inputs
+from fanin.torch.ends import alike, output_node
 from fanin.torch.inputs import as_call
-from fanin.torch.names import named_modules
 from fanin.torch.read import graph_of
 from fanin.torch.record import Recording, record
 from fanin.torch.sandbox import keep_random_state, keep_state
@@ -116,9 +116,9 @@ def measure(
         stack.enter_context(keep_random_state())
         if isinstance(model, nn.Module):
             stack.enter_context(keep_state(model))
-        with clock.part("forward"), _output_of(model) as returned:
+        with clock.part("forward"):
             recording = record(model, args, kwargs, engine="real", observer=watcher)
-        output = returned[-1] if returned else None
+        output = recording.returned
         with clock.part("statistics"):
             main = main_output(output)
             graph = graph_of(recording, model)
@@ -142,21 +142,6 @@ def measure(
                 call = Call(model=model, args=args, kwargs=kwargs, target=target, loss=loss)
                 trace = deepen(call, graph, trace, watcher, recording, main, made, seed)
         return graph, trace
-
-
-@contextlib.contextmanager
-def _output_of(model: object) -> Iterator[list[Any]]:
-    """Catch what the model returns, by a hook on it that is removed again."""
-    returned: list[Any] = []
-    if not isinstance(model, nn.Module):
-        yield returned  # `record` refuses it
-        return
-    inner = [module for path, module in named_modules(model) if path == ""][-1]
-    handle = inner.register_forward_hook(lambda _module, _args, output: returned.append(output))
-    try:
-        yield returned
-    finally:
-        handle.remove()
 
 
 def _labels(kwargs: Mapping[str, object]) -> torch.Tensor | None:
@@ -191,10 +176,13 @@ def _trace(
                 node = Node(
                     id=op.id, kind=OpKind.INPUT, op="input", inputs=(), module="", shape=op.shape, dtype=""
                 )
-                measured.append(look(node))
+                near = alike(graph, op.id, watcher.kept[op.id])
+                measured.append(replace(look(node), near=near))
         for node in graph.nodes:
             if node.id in watcher.kept and watcher.kept[node.id].numel():
                 found = look(node)
+                if node.kind == OpKind.INPUT:
+                    found = replace(found, near=alike(graph, node.id, watcher.kept[node.id]))
                 spread = scores(node, recording.ops[node.id], watcher.kept)
                 if spread is not None:
                     found = replace(found, entropy=spread[0], score_std=spread[1])
@@ -211,6 +199,7 @@ def _trace(
         loss=None if loss is None else _loss(loss),
         notes=tuple(back.notes),
         inputs=inputs,
+        output=output_node(recording, graph, watcher.kept, main),
     )
 
 

@@ -52,7 +52,8 @@ def record(
     InputError
         `model` is not a module.
     ModelError
-        The forward pass failed; the message has its own error text and the module's path.
+        The forward pass failed; the message has its own error text and the module's path. Or the fake
+        engine is asked to run a scripted module.
 
     Examples
     --------
@@ -76,6 +77,7 @@ def record(
         stack.enter_context(keep_random_state())
         stack.enter_context(keep_state(model))
         if engine == "fake":
+            _swappable(model)
             fakes = Fakes(tensors)
             swap_tensors(model, fakes)
             args, kwargs = _replaced((args, dict(kwargs)), fakes)
@@ -116,6 +118,7 @@ def record(
         outputs=outputs,
         tensors=tensors,
         mode="train" if model.training else "eval",
+        returned=output,
     )
 
 
@@ -161,12 +164,23 @@ def _paths(model: nn.Module, run: Recorder) -> Iterator[None]:
     handles = []
     try:
         for module in names:
+            if isinstance(module, torch.jit.ScriptModule):
+                continue  # takes no hooks: what it runs counts as run by the module around it
             handles.append(module.register_forward_pre_hook(enter, prepend=True))
             handles.append(module.register_forward_hook(leave))
         yield
     finally:
         for handle in handles:
             handle.remove()
+
+
+def _swappable(model: nn.Module) -> None:
+    for path, module in named_modules(model):
+        if isinstance(module, torch.jit.ScriptModule):
+            cause = TypeError("a scripted or traced module keeps its tensors outside of Python")
+            raise ModelError(
+                explain("The model cannot run on other tensors than its own", received=path or "the model")
+            ) from cause
 
 
 def unwrapped(model: nn.Module) -> nn.Module:

@@ -91,10 +91,14 @@ class Op:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recording:
-    """A run: operators in order (ids are places in `ops`), and what the model returned."""
+    """A run: operators in order (ids are places in `ops`), and what the model returned.
+
+    `outputs` are the tensors in it; `returned` is the object itself.
+    """
 
     engine: str
     ops: tuple[Op, ...]
     outputs: tuple[Operand, ...]
     tensors: tuple[NamedTensor, ...]
     mode: Literal["train", "eval"]
+    returned: Any = None

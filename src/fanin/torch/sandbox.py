@@ -112,6 +112,8 @@ def swap_tensors(model: nn.Module, fake: Callable[[torch.Tensor], torch.Tensor])
     its weights) one container deep.
     """
     for module in model.modules():
+        if isinstance(module, torch.jit.ScriptModule):
+            continue
         for registered in (vars(module)["_parameters"], vars(module)["_buffers"]):
             for name, tensor in registered.items():
                 if tensor is not None:
