@@ -12,13 +12,12 @@ from jax.sharding import AxisType, NamedSharding, Sharding
 from numpy.typing import NDArray
 
 from fanin.errors import InputError, explain
-from fanin.jax.engine import _arrays, _compiled, _dtype
+from fanin.jax.engine import _arrays, _compiled, _dtype, _programs, elementwise
 from fanin.records.axes import Axes
-from fanin.records.draw import Constant, Draw, Normal, TruncatedNormal, Uniform
-from fanin.sampling.engine import DTYPES, generate
-from fanin.sampling.recipe import recipe
+from fanin.records.draw import Constant, Draw
+from fanin.sampling.cast import COMPLEX
+from fanin.sampling.engine import SERVED, generate
 from fanin.sampling.streams import StreamKey
-from fanin.sampling.twin import program
 
 __all__ = ["constant", "drawn", "laid_out"]
 
@@ -45,19 +44,19 @@ def drawn(
         A draw or dtype that cannot be served.
     """
     kind = _dtype(dtype)
-    made = recipe(draw, kind) if isinstance(draw, Uniform | Normal | TruncatedNormal) else None
-    if made is None or made.far is not None:
+    made = elementwise(draw, kind)
+    if not made:
         return _from_host(draw, words, sizes, roles, kind)
     order = tuple(range(len(sizes))) if roles is None else roles.logical_order
     _, window, reals = _arrays(made, _NO_KEY, kind)
-    out: jax.Array = _compiled(program(made, kind), sizes, order, sharding)(words, window, reals)
+    out: jax.Array = _compiled(_programs(made, kind), sizes, order, sharding)(words, window, reals)
     return out
 
 
 def constant(draw: Constant, sizes: tuple[int, ...], dtype: Any) -> jax.Array:
-    """A constant in any dtype: nothing is drawn, so whole numbers and complex ones hold it too."""
+    """A constant in any dtype: nothing is drawn, so whole numbers hold it too."""
     kind = jnp.dtype(dtype)
-    if kind.name in DTYPES:
+    if kind.name in SERVED:
         value = generate(draw, (), seed=0, name="constant", dtype=_dtype(kind)).view(kind)
         return jnp.full(sizes, value)
     value = np.asarray(draw.value).astype(kind)
@@ -80,7 +79,10 @@ def _from_host(
     roles: Axes | None,
     kind: str,
 ) -> jax.Array:
-    storage = np.dtype(f"u{jnp.dtype(kind).itemsize}")
+    real = jnp.dtype(COMPLEX.get(kind, kind))
+    storage = np.dtype(f"u{real.itemsize}")
+    # Components of complex numbers, in a last dimension.
+    extents = (*sizes, 2) if kind in COMPLEX else sizes
 
     def patterns(given: Any) -> NDArray[Any]:
         first, second, third, fourth = (int(word) for word in np.asarray(given))
@@ -92,14 +94,14 @@ def _from_host(
             axes=roles,
             dtype=kind,
         )
-        return bits.view(storage)
+        return bits.reshape(-1).view(real).view(storage).reshape(extents)
 
     if not isinstance(words, jax.core.Tracer):
-        return jnp.asarray(patterns(words).view(jnp.dtype(kind)))
-    shape = jax.ShapeDtypeStruct(sizes, storage)  # type: ignore[no-untyped-call]
+        return jnp.asarray(patterns(words).view(jnp.dtype(kind)).reshape(sizes))
+    shape = jax.ShapeDtypeStruct(extents, storage)  # type: ignore[no-untyped-call]
     bits = jax.pure_callback(patterns, shape, words, vmap_method="sequential")
-    out: jax.Array = lax.bitcast_convert_type(bits, jnp.dtype(kind))
-    return out
+    out: jax.Array = lax.bitcast_convert_type(bits, real)
+    return lax.complex(out[..., 0], out[..., 1]) if kind in COMPLEX else out
 
 
 def laid_out(out: jax.Array, sharding: Sharding | None) -> jax.Array:

@@ -17,8 +17,9 @@ from fanin.errors import InputError, explain
 from fanin.jax.twin import JaxOps
 from fanin.records.axes import Axes, as_axes
 from fanin.records.draw import Constant, Draw, Normal, TruncatedNormal, Uniform
-from fanin.sampling.cast import DTYPES
+from fanin.sampling.cast import COMPLEX, SERVED
 from fanin.sampling.engine import generate
+from fanin.sampling.parts import parts
 from fanin.sampling.recipe import Recipe, recipe
 from fanin.sampling.streams import StreamKey, stream_key
 from fanin.sampling.twin import Numbers, Program, block_words, numbers, program, transform
@@ -27,7 +28,7 @@ from fanin.schemes.base import Scheme
 from fanin.schemes.fit import check_rounding
 from fanin.schemes.sample import draw_of, sizes_of
 
-__all__ = ["sample", "sampled"]
+__all__ = ["elementwise", "sample", "sampled"]
 
 _OPS = JaxOps()
 _ONE_WORD = 1 << 32
@@ -60,7 +61,8 @@ def sample(
     axes
         Roles of the dimensions; None means ``out in receptive ...``.
     dtype
-        float32, bfloat16, float16, float8_e4m3fn, float8_e5m2, or float64 where x64 is enabled.
+        float32, bfloat16, float16, float8_e4m3fn, float8_e5m2, complex64, or float64 and complex128 where
+        x64 is enabled.
     sharding
         How the result is laid out over devices; None leaves it to JAX.
 
@@ -98,7 +100,7 @@ def sample(
     if math.prod(sizes) == 0:
         # An empty weight has no law to break.
         return jnp.zeros(sizes, kind, device=sharding)
-    draw = draw_of(scheme, sizes, roles)
+    draw = draw_of(scheme, sizes, roles, kind)
     check_rounding(draw, kind)
     return sampled(draw, sizes, seed=seed, name=name, axes=roles, dtype=kind, sharding=sharding)
 
@@ -118,55 +120,79 @@ def sampled(
     if isinstance(draw, Constant):
         value = generate(draw, (), seed=seed, name=name, dtype=kind).view(jnp.dtype(kind))
         return jnp.full(sizes, value, device=sharding)
-    made = recipe(draw, kind) if isinstance(draw, Uniform | Normal | TruncatedNormal) else None
-    if made is None or made.far is not None:
+    made = elementwise(draw, kind)
+    if not made:
         bits = generate(draw, sizes, seed=seed, name=name, axes=roles, dtype=kind)
         return jnp.asarray(bits.view(jnp.dtype(kind)), device=sharding)
     order = tuple(range(len(sizes))) if roles is None else roles.logical_order
-    out: jax.Array = _compiled(program(made, kind), sizes, order, sharding)(*_arrays(made, key, kind))
+    out: jax.Array = _compiled(_programs(made, kind), sizes, order, sharding)(*_arrays(made, key, kind))
     return out
+
+
+def elementwise(draw: Draw, dtype: str) -> tuple[Recipe, ...]:
+    """The recipe of each component (two of a complex number); none where the host has to draw.
+
+    Raises
+    ------
+    InputError
+        A draw that the dtype cannot hold.
+    """
+    if not isinstance(draw, Uniform | Normal | TruncatedNormal):
+        return ()
+    real = COMPLEX.get(dtype, dtype)
+    made: tuple[Recipe, ...] = (recipe(draw, real),)
+    if dtype in COMPLEX:
+        made = tuple(recipe(part, real) for part in parts(draw))
+    return () if any(one.far is not None for one in made) else made
+
+
+def _programs(made: Sequence[Recipe], dtype: str) -> tuple[Program, ...]:
+    return tuple(program(one, COMPLEX.get(dtype, dtype)) for one in made)
 
 
 def _dtype(dtype: Any) -> str:
     name = str(jnp.dtype(dtype).name)
-    if name not in DTYPES or jax.dtypes.canonicalize_dtype(name) != name:
+    if name not in SERVED or jax.dtypes.canonicalize_dtype(name) != name:
         raise InputError(
             explain(
                 "Weights cannot be drawn in this dtype",
                 received=name,
-                rule="It is one of " + ", ".join(DTYPES) + "; float64 needs jax_enable_x64",
+                rule="It is one of " + ", ".join(SERVED) + "; float64 and complex128 need jax_enable_x64",
                 remedy="Use float32, or jax.config.update('jax_enable_x64', True)",
             )
         )
     return name
 
 
-def _arrays(made: Recipe, key: StreamKey, dtype: str) -> tuple[np.ndarray[Any, Any], ...]:
+def _arrays(made: Sequence[Recipe], key: StreamKey, dtype: str) -> tuple[np.ndarray[Any, Any], ...]:
     """The numbers of a draw as run-time arguments, so that one compilation serves all names and scales."""
-    given = numbers(made, key)
-    real = np.float64 if dtype == "float64" else np.float32
+    given = [numbers(one, key) for one in made]
+    real = np.float64 if COMPLEX.get(dtype, dtype) == "float64" else np.float32
     return (
-        np.array(given.key, np.uint32),
-        # A whole 2**32 words (2**64) are a plain normal, so a width fits.
-        np.array([*given.start, *given.width], np.uint32),
-        np.array([given.scale, given.shift, given.low, given.high], real),
+        np.array(given[0].key, np.uint32),
+        # A whole 2**32 words (2**64) are a plain normal, so a width fits. Components share their window.
+        np.array([*given[0].start, *given[0].width], np.uint32),
+        np.array([[one.scale, one.shift, one.low, one.high] for one in given], real),
     )
 
 
 @lru_cache(maxsize=1024)
 def _compiled(
-    what: Program, shape: tuple[int, ...], order: tuple[int, ...], sharding: Sharding | None
+    what: tuple[Program, ...], shape: tuple[int, ...], order: tuple[int, ...], sharding: Sharding | None
 ) -> Any:
     def drawn(key: jax.Array, window: jax.Array, reals: jax.Array) -> jax.Array:
-        given = Numbers(
-            key=tuple(key),
-            start=(window[0], window[1]),
-            width=(window[2], window[3]),
-            scale=reals[0],
-            shift=reals[1],
-            low=reals[2],
-            high=reals[3],
-        )
+        given = [
+            Numbers(
+                key=tuple(key),
+                start=(window[0], window[1]),
+                width=(window[2], window[3]),
+                scale=one[0],
+                shift=one[1],
+                low=one[2],
+                high=one[3],
+            )
+            for one in reals
+        ]
         # Inside there are products of 64 bits, whatever the user's arrays are.
         with jax.enable_x64(True):
             return _elements(what, given, shape, order)
@@ -179,18 +205,27 @@ def _compiled(
     return jax.jit(drawn, out_shardings=sharding)
 
 
-def _elements(what: Program, given: Numbers, shape: tuple[int, ...], order: tuple[int, ...]) -> jax.Array:
+def _elements(
+    what: Sequence[Program], given: Sequence[Numbers], shape: tuple[int, ...], order: tuple[int, ...]
+) -> jax.Array:
     """All elements, each computed alone at its stored place.
 
     Sharing a block's four words among neighbours would be no faster (XLA fuses the generator into
-    each use) and would move data where a shard cuts a block.
+    each use) and would move data where a shard cuts a block. The two components of a complex number are
+    neighbours in one block.
     """
     places = [lax.broadcasted_iota(jnp.uint32, shape, d) for d in range(len(shape))]
     high, low = _index(places, shape, order)
+    if len(what) == 2:
+        high, low = (high << jnp.uint32(1)) | (low >> jnp.uint32(31)), low << jnp.uint32(1)
     block = high >> jnp.uint32(2), (low >> jnp.uint32(2)) | (high << jnp.uint32(30))
-    groups = block_words(_OPS, what, given, block)
-    first, second = (g if g is None else _picked(g, low & jnp.uint32(3)) for g in groups)
-    out: jax.Array = transform(_OPS, what, given, first, second)
+    groups = block_words(_OPS, what[0], given[0], block)
+    found = []
+    for component, (one, its) in enumerate(zip(what, given, strict=True)):
+        lane = (low & jnp.uint32(3)) | jnp.uint32(component)
+        first, second = (g if g is None else _picked(g, lane) for g in groups)
+        found.append(transform(_OPS, one, its, first, second))
+    out: jax.Array = found[0] if len(found) == 1 else lax.complex(*found)
     return out
 
 

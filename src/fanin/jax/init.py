@@ -101,7 +101,7 @@ class Initializer:
         roles = self.roles(sizes)
         if math.prod(sizes) == 0:
             return jnp.zeros(sizes, kind)
-        draw = draw_of(self.scheme, sizes, roles)
+        draw = draw_of(self.scheme, sizes, roles, jnp.dtype(kind).name)
         # What a format does to a draw is known from both alone: under jit it is said once, at tracing.
         check_rounding(draw, jnp.dtype(kind).name)
         if isinstance(draw, Constant):

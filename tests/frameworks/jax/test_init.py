@@ -230,6 +230,35 @@ def test_constants_in_any_dtype(dtype: str) -> None:
     same(fanin.jax.zeros()(None, (2, 3), dtype), jnp.zeros((2, 3), dtype))
 
 
+@pytest.mark.parametrize("name", ["he_normal", "he_uniform", "he_truncated_normal", "orthogonal"])
+def test_complex_weights(name: str) -> None:
+    init = getattr(fanin.jax, name)()
+    eager = init(KEY, (24, 16), jnp.complex64)
+    assert eager.dtype == jnp.complex64
+    same(jax.jit(lambda key: init(key, (24, 16), jnp.complex64))(KEY), eager)
+    keys = jax.random.split(KEY, 3)
+    same(
+        jax.vmap(lambda key: init(key, (24, 16), jnp.complex64))(keys)[1],
+        init(keys[1], (24, 16), jnp.complex64),
+    )
+    named = getattr(fanin.jax, name)(seed=0, name="w", dtype=jnp.complex64)(None, (24, 16))
+    expected = fanin.sample(name, (24, 16), seed=0, name="w", axes="in out", dtype="complex64")
+    assert np.asarray(named).tobytes() == expected.tobytes()
+    power = float(jnp.mean(jnp.square(jnp.abs(eager))))
+    assert 0.6 < power / (1 / 24 if name == "orthogonal" else 2 / 24) < 1.5
+    with jax.enable_x64(True):
+        wide = jax.jit(lambda key: init(key, (24, 16), jnp.complex128))(KEY)
+        assert wide.dtype == jnp.complex128
+        np.testing.assert_allclose(np.asarray(wide), np.asarray(eager), atol=2e-6)
+
+
+def test_the_dialect_of_jax_has_another_complex_law() -> None:
+    init = fanin.jax.initializer("jax:he_uniform", axes="in out")
+    assert init(KEY, (4, 4)).shape == (4, 4)
+    with pytest.raises(InputError, match="on a disk"):
+        init(KEY, (4, 4), jnp.complex64)
+
+
 def test_empty_weights() -> None:
     for init in (fanin.jax.he_normal(), fanin.jax.orthogonal(), fanin.jax.zeros()):
         assert init(KEY, (0, 4), jnp.bfloat16).shape == (0, 4)
@@ -249,8 +278,8 @@ def test_empty_weights() -> None:
         (lambda: fanin.jax.he_normal(axes="in out", in_axis=0), "Roles were given twice"),
         (lambda: fanin.jax.he_normal(axes="in out")(KEY, (3, 3, 4, 4)), "Axes do not fit the shape"),
         (lambda: fanin.jax.he_normal(out_axis=0)(KEY, (4, 4)), "A dimension plays two roles"),
-        (lambda: fanin.jax.he_normal()(KEY, (4, 4), jnp.complex64), "Weights cannot be drawn in this dtype"),
-        (lambda: fanin.jax.he_normal()(KEY, (4, 4), "float64"), "float64 needs jax_enable_x64"),
+        (lambda: fanin.jax.he_normal()(KEY, (4, 4), jnp.int32), "Weights cannot be drawn in this dtype"),
+        (lambda: fanin.jax.he_normal()(KEY, (4, 4), "float64"), "complex128 need jax_enable_x64"),
         (lambda: fanin.jax.he_normal()(KEY, (4, -4)), "A shape is a sequence of whole numbers"),
         (lambda: fanin.jax.he_normal("relu", None, "fan_in", 3), "he_normal takes fewer positional"),
         (lambda: fanin.jax.he_normal(scale=2.0), "Parameters do not fit he_normal"),

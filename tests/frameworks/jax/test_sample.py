@@ -32,7 +32,7 @@ DRAWS: list[Draw] = [
     TruncatedNormal(std=0.1, parent_mean=0.0, parent_std=0.1, lower=1.0, upper=1.01),
     TruncatedNormal(std=0.1, parent_mean=0.5, parent_std=0.1, lower=-math.inf, upper=-8.0),
 ]
-SMALL = ("float32", "bfloat16", "float16", "float8_e4m3fn", "float8_e5m2")
+SMALL = ("float32", "bfloat16", "float16", "float8_e4m3fn", "float8_e5m2", "complex64")
 LAYOUTS = [((300, 401), None), ((33, 76), "in out"), ((3, 40, 12), "receptive in out"), ((5000,), None)]
 
 
@@ -52,11 +52,12 @@ def test_equal_to_the_engine(draw: Draw, dtype: str) -> None:
         same(draw, shape, axes, dtype)
 
 
+@pytest.mark.parametrize("dtype", ["float64", "complex128"])
 @pytest.mark.parametrize("draw", DRAWS, ids=str)
-def test_float64_where_it_is_enabled(draw: Draw) -> None:
+def test_wide_types_where_they_are_enabled(draw: Draw, dtype: str) -> None:
     with jax.enable_x64(True):
         for shape, axes in LAYOUTS[1:3]:
-            same(draw, shape, axes, "float64")
+            same(draw, shape, axes, dtype)
 
 
 @given(
@@ -135,7 +136,8 @@ def test_schemes_names_and_structured_draws() -> None:
 @pytest.mark.parametrize(
     ("more", "text"),
     [
-        ({"dtype": "float64"}, "float64 needs jax_enable_x64"),
+        ({"dtype": "float64"}, "float64 and complex128 need jax_enable_x64"),
+        ({"dtype": "complex128"}, "Received: complex128"),
         ({"dtype": "int32"}, "Weights cannot be drawn in this dtype. Received: int32"),
         ({"seed": -1}, "The seed is out of range"),
         ({"name": ""}, "The name of a stream is no text"),

@@ -18,6 +18,7 @@ from fanin.records.draw import Normal, TruncatedNormal
 assert len(jax.devices()) == 8
 DRAWS = {
     "normal": Normal(mean=0.1, std=1.0),
+    "complex": Normal(mean=0.1, std=1.0),
     "truncated": TruncatedNormal(std=0.1, parent_mean=0.0, parent_std=0.1, lower=1.0, upper=1.01),
 }
 MESHES = [
@@ -27,19 +28,22 @@ TALK = re.compile(r"all-gather|all-reduce|all-to-all|collective-permute|reduce-s
 checked = 0
 types = AxisType[sys.argv[1]]
 for title, draw in DRAWS.items():
+    dtype = "complex64" if title == "complex" else "float32"
     for shape, axes in (((24, 8), None), ((8, 16, 3), "in out receptive")):
-        expected = fanin.sample(draw, shape, seed=0, name="w", axes=axes)
+        expected = fanin.sample(draw, shape, seed=0, name="w", axes=axes, dtype=dtype)
         for sizes, spec in MESHES:
-            if title == "truncated" and spec != P("x", "y"):
+            if title != "normal" and spec != P("x", "y"):
                 continue
             mesh = jax.make_mesh(sizes, ("x", "y")[: len(sizes)], axis_types=(types,) * len(sizes))
             sharding = NamedSharding(mesh, spec)
 
             def told():
-                return fanin.jax.sample(draw, shape, seed=0, name="w", axes=axes, sharding=sharding)
+                return fanin.jax.sample(
+                    draw, shape, seed=0, name="w", axes=axes, dtype=dtype, sharding=sharding
+                )
 
             def untold():
-                return fanin.jax.sample(draw, shape, seed=0, name="w", axes=axes)
+                return fanin.jax.sample(draw, shape, seed=0, name="w", axes=axes, dtype=dtype)
 
             with jax.set_mesh(mesh):
                 outer = jax.jit(untold, out_shardings=sharding)
@@ -71,4 +75,4 @@ def test_the_same_bits_on_any_mesh(axis_types: str) -> None:
         },
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    assert int(done.stdout) == 3 * (2 * 5 + 2)
+    assert int(done.stdout) == 3 * (2 * 5 + 2 * 2)
