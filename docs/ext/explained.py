@@ -1,4 +1,4 @@
-"""Pages that the laws write: one for every scheme, every topic, and a table of activations."""
+"""Pages that the laws write: one for every scheme, law and topic, and a table of activations."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from picture import svg
 
-from fanin.explanations import topics
+from fanin.explanations import laws, topics
 from fanin.explanations.subject import explain
 from fanin.laws.activations import ACTIVATIONS
 from fanin.laws.gains import gain
@@ -78,6 +78,13 @@ def build(app: Sphinx) -> None:
     lines = [f"- [{plain(one.question)}]({one.name}.md)" for one in topics.catalogue().values()]
     words = "Each answer is computed: `fanin explain --topic NAME --depth 50` gives it for your depth."
     write(root / "topics" / "index.md", index("Questions", words, lines, list(topics.catalogue())))
+    for name in laws.catalogue():
+        page(laws.get(name), root / "laws" / f"{name}.md")
+    lines = [f"- [{plain(one.question)}]({one.name}.md)" for one in laws.catalogue().values()]
+    words = (
+        "Formula, derivation, computed figures, a picture: `fanin explain fans` shows the same in a terminal."
+    )
+    write(root / "laws" / "index.md", index("Laws, explained", words, lines, list(laws.catalogue())))
     words = (
         "For z ~ N(0, 1). The forward gain keeps the signal, the backward gain the gradient; chi is "
         "the growth of the "

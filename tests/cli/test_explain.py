@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from fanin.checks import registry as checks
-from fanin.explanations import topics
+from fanin.explanations import laws, topics
 from fanin.explanations.subject import explain
 from fanin.plans import policies
 from fanin.records import codec
@@ -56,7 +56,7 @@ def test_every_policy_has_a_page(fanin: Callable[..., Any], name: str) -> None:
 
 def test_topics_are_listed_and_told(fanin: Callable[..., Any]) -> None:
     lines = fanin("explain", "--topics").out.splitlines()
-    assert [line.split()[0] for line in lines[1:]] == list(topics.catalogue())
+    assert [line.split()[0] for line in lines[1:]] == [*topics.catalogue(), *laws.catalogue()]
     shown = told(fanin, "--topic", "equal-variance", "--depth", "12")
     assert shown == topics.get("equal-variance", depth=12)
 
@@ -72,7 +72,7 @@ def test_markdown_and_text_hold_the_same_figures(fanin: Callable[..., Any]) -> N
     ("words", "said"),
     [
         (("he_norml",), "Did you mean 'he_normal'"),
-        (("FAN109",), "Did you mean 'FAN10"),
+        (("FAN199",), "Did you mean 'FAN1"),
         (("--topic", "resnets"), "Did you mean 'resnet'"),
         (("he_normal", "--shape", "2xtwo"), "A shape is not understood"),
         (("he_normal", "--std", "3"), "Parameters do not fit he_normal"),

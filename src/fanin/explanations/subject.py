@@ -8,7 +8,7 @@ from typing import Any
 
 from fanin.errors import InputError, nearest
 from fanin.errors import explain as composed
-from fanin.explanations import topics
+from fanin.explanations import laws, topics
 from fanin.explanations.activation import explain_activation
 from fanin.explanations.layers import LAYERS, layer_axes
 from fanin.explanations.scheme import explain_scheme
@@ -25,8 +25,9 @@ _CHANNELS = (64, 32)
 
 
 def known() -> tuple[str, ...]:
-    """Every name that `explain` takes: schemes, their other names, activations and topics."""
-    return (*registry.names(), *registry.aliases(), *ACTIVATIONS, *ALIASES, *topics.catalogue())
+    """Every name that `explain` takes: schemes, their other names, activations, laws and topics."""
+    schemes = (*registry.names(), *registry.aliases())
+    return (*schemes, *ACTIVATIONS, *ALIASES, *laws.catalogue(), *topics.catalogue())
 
 
 def explain(
@@ -42,14 +43,15 @@ def explain(
     depth: int = 50,
     **parameters: Any,
 ) -> Explanation:
-    """Explain a scheme for a shape, an activation, or one of the questions that people ask.
+    """Explain a scheme for a shape, an activation, a law, or one of the questions that people ask.
 
     For ``he_normal`` and a shape ``(out, in)``: ``Var[w] = 1 / (in E f²)``, why, and what follows.
 
     Parameters
     ----------
     name
-        A scheme or its other name, an activation, or a topic such as ``"six-and-two"``.
+        A scheme or its other name, an activation, a law such as ``"fans"``, or a topic such as
+        ``"six-and-two"``.
     shape
         Of the weight; without one, an example is used and said to be one.
     layer
@@ -63,7 +65,7 @@ def explain(
     dtype
         Say what rounding to it does.
     depth
-        Number of layers that topics compute with.
+        Number of layers that laws and topics compute with.
     **parameters
         Those of the scheme, by keyword.
 
@@ -120,6 +122,8 @@ def explain(
     refuse_options(name, given)
     if name in topics.catalogue():
         return topics.get(name, depth=depth)
+    if name in laws.catalogue():
+        return laws.get(name, depth=depth)
     if name.partition("(")[0].strip().lower() in {*ACTIVATIONS, *ALIASES}:
         return explain_activation(name)
     raise nearest(name, known(), kind="subject")

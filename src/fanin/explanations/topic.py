@@ -1,4 +1,4 @@
-"""What a topic is."""
+"""What a topic is: a question, or a law, with a function that computes its page."""
 
 from __future__ import annotations
 
@@ -21,12 +21,15 @@ class Topic:
         ``six-and-two``, and the question in full.
     build
         From the topic and a depth to the explanation.
+    kind
+        ``"topic"``, or ``"law"`` for the pages of the laws themselves.
     """
 
     name: str
     question: str
     build: Callable[[Topic, int], Explanation]
+    kind: str = "topic"
 
     def answer(self, law: str, **parts: Any) -> Explanation:
         """An explanation under this topic's question; `law` is the answer in a sentence."""
-        return Explanation(title=self.question, kind="topic", law=law, **parts)
+        return Explanation(title=self.question, kind=self.kind, law=law, **parts)

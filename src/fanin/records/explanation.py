@@ -83,7 +83,7 @@ class Explanation:
     Parameters
     ----------
     title, kind
-        What is explained, and whether that is a scheme, an activation, a policy, a check or a topic.
+        What is explained, and whether that is a scheme, an activation, a law, a policy, a check or a topic.
     law
         The law as a formula, or the answer in a sentence.
     summary

@@ -12,7 +12,7 @@ import click
 from fanin.cli import output as show
 from fanin.errors import InputError
 from fanin.errors import explain as composed
-from fanin.explanations import topics
+from fanin.explanations import laws, topics
 from fanin.explanations.layers import LAYERS
 from fanin.records import codec
 from fanin.records.explanation import Explanation
@@ -45,7 +45,7 @@ def _parameters(command: F) -> F:
 @click.command("explain", short_help="Explain a law, a finding, an activation or a question, with numbers.")
 @click.argument("name", required=False)
 @click.option("--topic", help="A question people ask, by its short name.")
-@click.option("--topics", "listing", is_flag=True, help="List the questions.")
+@click.option("--topics", "listing", is_flag=True, help="List the questions and the laws.")
 @click.option("--shape", "-s", metavar="256x784", help="Of the weight.")
 @click.option(
     "--layer", type=click.Choice(list(LAYERS)), help="What holds it; says what its dimensions mean."
@@ -77,18 +77,20 @@ def explain(
     form: str,
     **options: Any,
 ) -> None:
-    """Explain NAME: a scheme (for a shape), an activation, a policy, or a check's code such as FAN102.
+    """Explain NAME: a scheme (for a shape), an activation, a law, a policy, or a check's code such as FAN102.
 
     Every number is computed by the laws for what you ask.
     """
     if listing:
-        lines = [(one.name, one.question) for one in topics.catalogue().values()]
+        pages = (*topics.catalogue().values(), *laws.catalogue().values())
+        lines = [(one.name, one.question) for one in pages]
         show.data(render(("topic", "question"), lines, width=show.table_width()))
         return
     if (name is None) == (topic is None):
         raise click.UsageError("Give a NAME or a --topic (--topics lists them)")
     if topic is not None:
-        told = topics.get(topic, depth=options["depth"])
+        room = laws if topic in laws.catalogue() else topics
+        told = room.get(topic, depth=options["depth"])
     else:
         from fanin.cli.subjects import explained  # noqa: PLC0415 - every rule and policy, which --help needs not
 

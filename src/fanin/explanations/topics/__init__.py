@@ -11,7 +11,7 @@ from fanin.errors import InputError, explain, nearest
 from fanin.explanations.topic import Topic
 from fanin.records.explanation import Explanation
 
-__all__ = ["catalogue", "get"]
+__all__ = ["built", "catalogue", "get"]
 
 _DEEPEST = 100_000
 
@@ -36,6 +36,17 @@ def get(name: str, *, depth: int = 50) -> Explanation:
     found = catalogue().get(name)
     if found is None:
         raise nearest(name, catalogue(), kind="topic")
+    return built(found, depth)
+
+
+def built(found: Topic, depth: int) -> Explanation:
+    """The page of a topic, or of a law, for a depth that anyone builds.
+
+    Raises
+    ------
+    InputError
+        A depth below 1, or beyond what anyone builds.
+    """
     if not 1 <= depth <= _DEEPEST:
         raise InputError(
             explain("The depth is out of range", received=depth, rule=f"1 to {_DEEPEST:,} layers")
