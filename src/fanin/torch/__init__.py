@@ -9,10 +9,13 @@ he_normal
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import nn
 
+from fanin.errors import InputError, explain
 from fanin.plans import planner
 from fanin.plans.prior import ClassPrior
 from fanin.plans.rule import Policy
@@ -37,6 +40,7 @@ from fanin.torch.init import (
     xavier_uniform_,
     zeros_,
 )
+from fanin.torch.materialise import materialise as _materialise
 from fanin.torch.read import read as _read
 from fanin.torch.write import write as _write
 
@@ -121,6 +125,8 @@ def init_(
     policy: str | Policy = "auto",
     seed: int = 0,
     class_prior: ClassPrior | None = None,
+    device: torch.device | str | None = None,
+    values: Mapping[str, torch.Tensor] | None = None,
 ) -> Plan:
     """Plan a model and carry the plan out in place, all or nothing.
 
@@ -139,10 +145,17 @@ def init_(
     >>> layer.bias.tolist()
     [0.0, 0.0]
     """
-    return apply_(model, plan(model, *inputs, policy=policy, seed=seed, class_prior=class_prior))
+    made = plan(model, *inputs, policy=policy, seed=seed, class_prior=class_prior)
+    return apply_(model, made, device=device, values=values)
 
 
-def apply_(model: nn.Module, plan: Plan) -> Plan:
+def apply_(
+    model: nn.Module,
+    plan: Plan,
+    *,
+    device: torch.device | str | None = None,
+    values: Mapping[str, torch.Tensor] | None = None,
+) -> Plan:
     """Carry out a plan, an edited or a loaded one too: all or nothing.
 
     Parameters
@@ -151,6 +164,12 @@ def apply_(model: nn.Module, plan: Plan) -> Plan:
         A model with the tensors that the plan lists.
     plan
         The plan.
+    device
+        Where tensors on the meta device get their memory; tensors that have memory stay where they are.
+        What the plan keeps of a model on the meta device (buffers, constructors' values) is computed
+        again by its owner.
+    values
+        Values of kept tensors on the meta device that no owner can compute, by name.
 
     Returns
     -------
@@ -160,18 +179,30 @@ def apply_(model: nn.Module, plan: Plan) -> Plan:
     Raises
     ------
     InputError
-        A plan for another model, or a tensor that cannot be written; the model is untouched.
+        A plan for another model, a tensor that cannot be written, or one on the meta device whose value
+        nobody knows; the model is untouched.
 
     Examples
     --------
     >>> import fanin, torch
-    >>> layer = nn.Linear(4, 2)
+    >>> layer = nn.Linear(4, 2, device="meta")
     >>> made = plan(layer, torch.zeros(1, 4))
-    >>> done = apply_(layer, made.override({"bias": fanin.ones()}))
+    >>> done = apply_(layer, made.override({"bias": fanin.ones()}), device="cpu")
     >>> layer.bias.tolist()
     [1.0, 1.0]
     """
-    _write(model, plan)
+    if device is None:
+        if values:
+            raise InputError(
+                explain(
+                    "Values are given, but no device",
+                    received=f"values for {', '.join(list(values)[:4])}",
+                    rule="values= is for tensors on the meta device, which get memory on device=",
+                )
+            )
+        _write(model, plan)
+    else:
+        _materialise(model, plan, device=device, values=values)
     return plan
 
 

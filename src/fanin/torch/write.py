@@ -212,7 +212,7 @@ def _has_memory(found: Mapping[str, NamedTensor]) -> None:
                 "The model has tensors without memory",
                 received=f"on the meta device: {_listed(absent)}",
                 rule="Values can only be written to tensors that have memory",
-                remedy="model.to_empty(device='cpu') first; buffers that their owner computes (tables of "
-                "positions, masks) must then be computed again by the owner",
+                remedy="Say where they are to be: fanin.torch.init_(model, batch, device='cpu'), or "
+                "apply_(model, plan, device='cpu')",
             )
         )
