@@ -13,7 +13,7 @@ from fanin.keras.streams import Calls, Config, checked_seed, seed_of, stream_nam
 from fanin.records.axes import Axes, as_axes
 from fanin.records.draw import Constant
 from fanin.records.positions import Positions, axes_at
-from fanin.sampling.engine import DTYPES
+from fanin.sampling.engine import SERVED
 from fanin.schemes import registry
 from fanin.schemes.base import Entry, Scheme
 from fanin.schemes.sample import draw_of, sample, sizes_of
@@ -99,8 +99,8 @@ class SchemeInitializer(keras.initializers.VarianceScaling):  # type: ignore[mis
         sizes = sizes_of(shape)
         kind = keras.backend.standardize_dtype(dtype)
         roles = self.roles(sizes)
-        draw = draw_of(self.scheme, sizes, roles) if 0 not in sizes else Constant(value=0.0)
-        if isinstance(draw, Constant) and kind not in DTYPES:
+        draw = draw_of(self.scheme, sizes, roles, kind) if 0 not in sizes else Constant(value=0.0)
+        if isinstance(draw, Constant) and kind not in SERVED:
             return _laid_out(keras.ops.full(sizes, _exact(draw.value, kind), dtype=kind), layout)
         call = 1 if self.shared or isinstance(draw, Constant) else self._calls.next()
         given = (self.name,) if isinstance(self.name, str) else self.name

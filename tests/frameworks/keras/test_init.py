@@ -234,6 +234,19 @@ def test_dtypes(dtype: str) -> None:
     np.testing.assert_array_equal(values(got).astype(np.float64), expected.astype(np.float64))
 
 
+@pytest.mark.parametrize("dtype", ["complex64", "complex128"])
+@pytest.mark.parametrize("name", ["HeNormal", "HeUniform", "HeTruncatedNormal", "Orthogonal"])
+def test_complex_variables(name: str, dtype: str) -> None:
+    init = getattr(fanin.keras, name)(seed=0, name="w", shared=True)
+    expected = fanin.sample(init.scheme, SHAPE, seed=0, name="w", axes="in out", dtype=dtype)
+    assert values(init(SHAPE, dtype=dtype)).dtype == dtype
+    np.testing.assert_array_equal(values(init(SHAPE, dtype=dtype)), expected)
+    # Keras' NumPy backend keeps a complex128 variable in complex64.
+    variable = keras.Variable(init, shape=SHAPE, dtype=dtype)
+    np.testing.assert_array_equal(values(variable), expected.astype(values(variable).dtype))
+    assert (values(fanin.keras.Zeros()(SHAPE, dtype=dtype)) == 0).all()
+
+
 @pytest.mark.parametrize("dtype", ["int32", "bool"])
 def test_constants_in_any_dtype(dtype: str) -> None:
     assert values(fanin.keras.Ones()((2, 3), dtype=dtype)).tolist() == [[1, 1, 1], [1, 1, 1]]
