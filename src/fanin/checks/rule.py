@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from fanin.predictions.forecast import Forecast
 from fanin.records.finding import Finding
 from fanin.records.graph import Graph
 from fanin.records.plan import Plan
@@ -47,6 +48,8 @@ class Rule:
         What to do when it is crossed.
     check
         Pure function of graph, plan and trace.
+    against
+        The same with what the laws predict for this pass, where a rule compares with it.
     symptom_of
         Codes of faults that bring this one about. When one of them is found, this one is named in
         it and not reported by itself.
@@ -60,6 +63,7 @@ class Rule:
     threshold: str
     advice: str
     check: Callable[[Graph, Plan, Trace], Outcome]
+    against: Callable[[Graph, Plan, Trace, Forecast], Outcome] | None = None
     symptom_of: tuple[str, ...] = ()
     references: tuple[str, ...] = ()
 

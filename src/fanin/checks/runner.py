@@ -11,7 +11,8 @@ import numpy as np
 from fanin._version import __version__
 from fanin.checks.registry import rules
 from fanin.checks.rule import Passed, Rule, Skipped
-from fanin.errors import nearest
+from fanin.errors import FaninError, nearest
+from fanin.predictions.forecast import Forecast, forecast
 from fanin.records.finding import Diagnosis, Finding, Severity, SkippedCheck
 from fanin.records.graph import Graph
 from fanin.records.plan import Plan
@@ -54,8 +55,12 @@ def run(
     found: dict[str, Finding] = {}
     passed: list[tuple[str, str]] = []
     skipped: list[SkippedCheck] = []
+    predicted, trace = _predicted(graph, plan, trace)
     for rule in rules():
-        outcome = rule.check(graph, plan, trace)
+        if rule.against is not None and predicted is not None:
+            outcome = rule.against(graph, plan, trace, predicted)
+        else:
+            outcome = rule.check(graph, plan, trace)
         if isinstance(outcome, Passed):
             passed.append((rule.code, outcome.reason))
         elif isinstance(outcome, Skipped):
@@ -85,7 +90,18 @@ def run(
             ("platform", platform.platform()),
             ("seed", str(plan.seed)),
         ),
+        prediction=None if predicted is None else predicted.now,
+        planned=None if predicted is None else predicted.planned,
     )
+
+
+def _predicted(graph: Graph, plan: Plan, trace: Trace) -> tuple[Forecast | None, Trace]:
+    """What the laws say of this pass; where they break down, a note why, and rules without them."""
+    try:
+        return forecast(graph, plan, trace), trace
+    except (FaninError, ArithmeticError, ValueError) as error:
+        note = f"nothing was predicted: {type(error).__name__}: {error}"
+        return None, replace(trace, notes=(*trace.notes, note))
 
 
 def _chosen(beginnings: Sequence[str]) -> set[str]:

@@ -7,11 +7,19 @@ from dataclasses import dataclass
 
 from fanin.checks.figures import log_ratio
 from fanin.errors import InputError
-from fanin.laws.band import LINEAR, layer_variance, log_power_band, z_score
+from fanin.laws.band import LINEAR, layer_variance, log_power_band
+from fanin.predictions.forecast import Forecast
 from fanin.records.graph import Graph, Node, OpKind, UseKind
+from fanin.records.prediction import Certainty, NodePrediction
 from fanin.records.trace import Measurement, Trace
 
-__all__ = ["Drift", "Station", "drift", "forward_drift", "heads", "stations"]
+__all__ = ["LUCK_OF_LAWS", "Drift", "Station", "drift", "forward_drift", "heads", "stations"]
+
+LUCK_OF_LAWS = 6.0
+"""Standard deviations within which a prediction counts as met: the laws' own error is of the order of one."""
+
+_LEAST = 0.02
+"""Laws of infinite width are good to 2 % at best."""
 
 _MAPS = {OpKind.CONTRACTION, OpKind.CONVOLUTION}
 
@@ -21,7 +29,8 @@ class Station:
     """A node of the path whose output's power means something: a layer, or a residual join.
 
     `variance` and `width` say how much a draw's luck may change the power here; `fresh` says that
-    the power before it has no bearing on it, because a norm lies between.
+    the power before it has no bearing on it, because a norm lies between. `law` is what the weights as they
+    are should give here, `healthy` what the plan's would.
     """
 
     node: Node
@@ -29,6 +38,8 @@ class Station:
     variance: float
     width: float
     fresh: bool
+    law: NodePrediction | None = None
+    healthy: NodePrediction | None = None
 
     @property
     def label(self) -> str:
@@ -52,6 +63,11 @@ class Drift:
         Distance from what finite width explains, in standard deviations.
     expected, sd
         Mean and standard deviation of `log` for a healthy network of these widths.
+    law, planned
+        What the laws say of `log`, for the weights as they are and for the plan's; None where they do not
+        reach.
+    exact
+        Whether no simplification enters `law`.
     """
 
     first: Station
@@ -61,6 +77,24 @@ class Drift:
     z: float
     expected: float
     sd: float
+    law: float | None = None
+    planned: float | None = None
+    exact: bool = False
+
+    @property
+    def unexplained(self) -> float:
+        """Distance from the laws for these weights, beyond what chance does; 0 if that is not known."""
+        if self.law is None or not self.exact or not math.isfinite(self.log):
+            return 0.0
+        away = self.log - self.law - self.expected
+        return math.copysign(max(0.0, abs(away) - LUCK_OF_LAWS * self.sd), away)
+
+    def lucky(self, harm: float, sigmas: float) -> bool:
+        """Whether the laws foresee less than `harm`, and chance explains the rest."""
+        if self.law is None or not math.isfinite(self.log):
+            return False
+        foreseen = self.law + self.expected
+        return abs(foreseen) < harm and abs(self.log - foreseen) < sigmas * self.sd
 
     @property
     def factor(self) -> float:
@@ -73,7 +107,7 @@ def heads(graph: Graph) -> frozenset[int]:
     return frozenset(use.node for p in graph.parameters for use in p.uses if use.head)
 
 
-def stations(graph: Graph, trace: Trace) -> tuple[Station, ...]:
+def stations(graph: Graph, trace: Trace, forecast: Forecast | None = None) -> tuple[Station, ...]:
     """Layers and residual joins along the path, without heads, as far as all values are finite."""
     nodes = {node.id: node for node in graph.nodes}
     measures = {m.node: m for m in trace.measurements}
@@ -105,6 +139,8 @@ def stations(graph: Graph, trace: Trace) -> tuple[Station, ...]:
                 variance=spread[active],
                 width=max(1.0, float(measure.units)),
                 fresh=fresh,
+                law=None if forecast is None else forecast.nodes.get(id),
+                healthy=None if forecast is None else forecast.healthy.get(id),
             )
         )
         fresh = False
@@ -121,19 +157,52 @@ def _variance(graph: Graph, activation: int | None) -> float:
         return LINEAR
 
 
-def drift(chain: tuple[Station, ...], log: float) -> Drift:
-    """Judge the logarithm of a ratio over a chain of at least two stations."""
+def drift(chain: tuple[Station, ...], log: float, *, backward: bool = False) -> Drift:
+    """Judge the logarithm of a ratio over a chain of at least two stations.
+
+    Chance is what the prediction says of it, norms and skip connections included; without one, the sum of
+    the layers' own.
+    """
+    first, last = chain[0], chain[-1]
     widths = [(s.variance, s.width) for s in chain[1:]]
     expected, sd = log_power_band(widths)
+    law = _between(first.law, last.law, backward=backward)
+    planned = _between(first.healthy, last.healthy, backward=backward)
+    exact = False
+    if law is not None and first.law is not None and last.law is not None:
+        ends = (last.law, first.law) if not backward else (first.law, last.law)
+        sure = {(p.gradient_certainty if backward else p.certainty) for p in ends}
+        exact = sure == {Certainty.EXACT}
+        if Certainty.UNKNOWN not in sure:
+            spreads = [p.gradient_spread if backward else p.spread for p in ends]
+            shifts = [p.gradient_shift if backward else p.shift for p in ends]
+            expected, sd = shifts[0] - shifts[1], max(math.hypot(*spreads), _LEAST)
     return Drift(
-        first=chain[0],
-        last=chain[-1],
+        first=first,
+        last=last,
         log=log,
         layers=len(chain) - 1,
-        z=z_score(log, widths) if math.isfinite(log) else log,
+        z=(log - expected) / sd if math.isfinite(log) else log,
         expected=expected,
         sd=sd,
+        law=law,
+        planned=planned,
+        exact=exact,
     )
+
+
+def _between(first: NodePrediction | None, last: NodePrediction | None, *, backward: bool) -> float | None:
+    """Logarithm of the predicted ratio in the direction of travel."""
+    if first is None or last is None:
+        return None
+    if backward:
+        first, last = last, first
+        before, after = first.gradient_power, last.gradient_power
+    else:
+        before, after = first.power, last.power
+    if before is None or after is None or before <= 0.0 or after <= 0.0:
+        return None
+    return log_ratio(after, before)
 
 
 def forward_drift(chain: tuple[Station, ...]) -> Drift:

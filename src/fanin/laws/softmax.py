@@ -13,6 +13,8 @@ __all__ = ["attention_share", "random_cross_entropy"]
 
 _POINTS, _WEIGHTS = np.polynomial.legendre.leggauss(10)
 _REACH = 8.5
+_LARGE = 30.0
+"""Spread of logits from which on the second largest no longer counts: an error below one in a hundred."""
 
 
 def attention_share(keys: int, *, score_variance: float = 0.0, causal: bool = False) -> float:
@@ -71,7 +73,7 @@ def random_cross_entropy(classes: int, logit_std: float) -> float:
     Returns
     -------
     float
-        In nats, to about 1e-7.
+        In nats, to about 1e-7; to 1 % where s exceeds 30.
 
     Raises
     ------
@@ -91,6 +93,11 @@ def random_cross_entropy(classes: int, logit_std: float) -> float:
                 rule="classes >= 1, logit_std >= 0",
             )
         )
+    if logit_std > _LARGE:
+        # The largest logit is all there is: E max = integral of 1(x > 0) - Phi(x)^C.
+        x, weight = _rule(-_REACH, _REACH, 0.1)
+        below = np.array([0.5 * math.erfc(-point / math.sqrt(2.0)) for point in x])
+        return logit_std * float(weight @ ((x > 0.0) - below**classes))
     # -e^u S is next to nothing below, and e^u overwhelms every S above.
     low, high = -math.log(classes) - _REACH * logit_std - 20.0, _REACH * logit_std + 5.0
     u, weight = _rule(low, high, 0.5)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from fanin.predictions.forecast import Forecast, forecast
 from fanin.predictions.predict import predict
 from fanin.predictions.weights import Moments, of_plan, of_trace
 
-__all__ = ["Moments", "of_plan", "of_trace", "predict"]
+__all__ = ["Forecast", "Moments", "forecast", "of_plan", "of_trace", "predict"]

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from fanin.records.graph import Graph
 from fanin.records.plan import Plan
+from fanin.records.prediction import Prediction
 from fanin.records.trace import Trace
 
 __all__ = ["Cure", "Diagnosis", "Finding", "Severity", "SkippedCheck"]
@@ -83,7 +84,7 @@ class Diagnosis:
     `plan` is what fanin would do to this model: the yardstick for the weights that were measured.
     `environment` names versions, device and seed, for the report's reader to repeat the run. `accepted` are
     findings that a baseline knows already; `cure` says what the plan would do about the others, if it was
-    tried.
+    tried. `prediction` is what the laws say of the weights as they are, `planned` of the plan's.
     """
 
     graph: Graph
@@ -95,3 +96,5 @@ class Diagnosis:
     environment: tuple[tuple[str, str], ...] = ()
     accepted: tuple[Finding, ...] = ()
     cure: Cure | None = None
+    prediction: Prediction | None = None
+    planned: Prediction | None = None

@@ -54,6 +54,8 @@ class Measurement:
         For softmax and attention: standard deviation of the scores within a row.
     other_power
         Second moment in the other mode (eval for train), where it was measured.
+    near
+        For inputs of several positions: mean product of two positions of one sample.
     """
 
     node: int
@@ -78,6 +80,7 @@ class Measurement:
     entropy: float | None = None
     score_std: float | None = None
     other_power: float | None = None
+    near: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,7 +226,8 @@ class Trace:
     `source` says where the batch came from; `mode` is "train" or "eval"; `tier` is "fast", "standard"
     or "deep"; `lr` is the learning rate of plain gradient descent that the user means to take.
     `draws` counts draws of the weights (0: the model as it is), over which `spreads` go; `declared` says that
-    the plan is one that the user means to have carried out, so that the weights must follow it.
+    the plan is one that the user means to have carried out, so that the weights must follow it. `output` is
+    the node whose output training works on (logits, say); None where it was not found.
     """
 
     batch: int
@@ -240,3 +244,4 @@ class Trace:
     draws: int = 0
     spreads: tuple[Spread, ...] = ()
     declared: bool = False
+    output: int | None = None

@@ -17,8 +17,8 @@ from fanin.records.graph import Graph, Node, OpKind
 from fanin.records.trace import LossMeasurement, Measurement, Trace
 from fanin.torch.backward import Backward
 from fanin.torch.deep import Call, deepen
-from fanin.torch.features import measure_inputs
 from fanin.torch.ends import alike, output_node
+from fanin.torch.features import measure_inputs
 from fanin.torch.inputs import as_call
 from fanin.torch.read import graph_of
 from fanin.torch.record import Recording, record

@@ -9,17 +9,20 @@ from collections.abc import Iterator
 from fanin.checks.causes import scale_cause
 from fanin.checks.figures import decades, log_ratio, times
 from fanin.checks.rule import Outcome, Passed, Rule, Skipped
-from fanin.checks.stations import Drift, Station, forward_drift, stations
+from fanin.checks.stations import LUCK_OF_LAWS, Drift, Station, forward_drift, stations
+from fanin.predictions.forecast import Forecast
 from fanin.records.finding import Finding, Severity
 from fanin.records.graph import Graph
 from fanin.records.plan import Plan
 from fanin.records.trace import Trace
 
-__all__ = ["FAILURE", "LUCK", "RULE", "WARNING", "judged"]
+__all__ = ["FAILURE", "LUCK", "RULE", "STRANGE", "WARNING", "judged", "predicted", "said"]
 
 WARNING = 3.0 * math.log(10.0)
 FAILURE = 6.0 * math.log(10.0)
 LUCK = 4.0
+STRANGE = math.log(10.0)
+"""A decade more than chance allows, and the laws are not what the code does."""
 
 
 def judged(drift: Drift) -> Severity | None:
@@ -27,9 +30,22 @@ def judged(drift: Drift) -> Severity | None:
     size = abs(drift.log)
     if size < WARNING:
         return None
-    if abs(drift.z) < LUCK:
+    if abs(drift.z) < LUCK or drift.lucky(WARNING, LUCK):
         return Severity.INFO
     return Severity.FAILURE if size >= FAILURE else Severity.WARNING
+
+
+def predicted(drift: Drift) -> tuple[tuple[str, float], ...]:
+    """Evidence: what the laws say of a drift, for these weights and for the plan's."""
+    found = (("decades by law", drift.law), ("decades by law with the plan", drift.planned))
+    return tuple((name, log / math.log(10.0)) for name, log in found if log is not None)
+
+
+def said(drift: Drift) -> str:
+    """What the laws say of a drift, as the end of a sentence."""
+    if drift.law is None:
+        return ""
+    return f"; the laws say {times(math.exp(drift.law))}" if abs(drift.law) < STRANGE * 100 else ""
 
 
 def _runs(chain: tuple[Station, ...]) -> Iterator[tuple[Station, ...]]:
@@ -40,8 +56,8 @@ def _runs(chain: tuple[Station, ...]) -> Iterator[tuple[Station, ...]]:
             yield chain[start:end]
 
 
-def _check(graph: Graph, plan: Plan, trace: Trace) -> Outcome:
-    chain = stations(graph, trace)
+def _check(graph: Graph, plan: Plan, trace: Trace, forecast: Forecast | None = None) -> Outcome:
+    chain = stations(graph, trace, forecast)
     if len(chain) < 2:
         return Skipped(
             reason=f"the path has {len(chain)} measured layers before the head, and two are needed"
@@ -54,9 +70,12 @@ def _check(graph: Graph, plan: Plan, trace: Trace) -> Outcome:
     drift, run = max(drifts, key=lambda pair: (order.index(judged(pair[0])), abs(pair[0].log)))
     severity = judged(drift)
     if severity is None:
+        strangest = max((d for d, _ in drifts), key=lambda d: abs(d.unexplained))
+        if abs(strangest.unexplained) > STRANGE:
+            return _off_the_law(strangest, next(run for d, run in drifts if d is strangest))
         return Passed(
             reason=f"power changes by {decades(drift.log)} over {drift.layers} layers "
-            f"({times(math.exp(drift.log))} in all)"
+            f"({times(math.exp(drift.log))} in all){said(drift)}"
         )
     steps = [log_ratio(b.measure.power, a.measure.power) for a, b in itertools.pairwise(run)]
     falls = drift.log < 0
@@ -72,6 +91,7 @@ def _check(graph: Graph, plan: Plan, trace: Trace) -> Outcome:
         ("layers", float(drift.layers)),
         ("decades", drift.log / math.log(10.0)),
         ("z against the finite-width band", drift.z),
+        *predicted(drift),
     )
     if severity == Severity.INFO:
         return Finding(
@@ -98,6 +118,29 @@ def _check(graph: Graph, plan: Plan, trace: Trace) -> Outcome:
     )
 
 
+def _off_the_law(drift: Drift, run: tuple[Station, ...]) -> Finding:
+    """A drift that is no harm by itself, but that the weights' variances do not explain."""
+    steps = [
+        forward_drift((a, b)).log - (forward_drift((a, b)).law or 0.0) for a, b in itertools.pairwise(run)
+    ]
+    place = max(range(len(steps)), key=lambda i: abs(steps[i]))
+    between = f"{run[place].label} and {run[place + 1].label}"
+    return Finding(
+        code=RULE.code,
+        name="signal off its law",
+        severity=Severity.INFO,
+        summary=f"From {drift.first.label} to {drift.last.label} the signal's power changes by the factor "
+        f"{times(math.exp(drift.log))}, where its weights' variances and finite width give "
+        f"{times(math.exp((drift.law or 0.0) + drift.expected))} within a factor "
+        f"{times(math.exp(LUCK_OF_LAWS * drift.sd))}",
+        cause=f"most of it arises between {between}: weights that are not independent of each other (equal "
+        "rows, low rank, a shared draw), or an operation that does something else than it seems to",
+        fix=f"Look at what the model computes between {between}, and at how its weights are drawn",
+        where=(run[place].label, run[place + 1].label),
+        evidence=(("decades", drift.log / math.log(10.0)), *predicted(drift)),
+    )
+
+
 RULE = Rule(
     code="FAN101",
     name="signal power",
@@ -105,12 +148,15 @@ RULE = Rule(
     "layer of the path to the last before the head; a norm on the way starts anew",
     threshold="a warning from 3 decades, a failure from 6, and only beyond 4 standard deviations of what "
     "finite width explains: "
-    "sd = sqrt(sum c/n), c = E f^4 / (E f^2)^2 - 1, mean = -sd^2 / 2",
+    "the spread that is predicted for these widths, activations, norms and skip connections (for a chain of "
+    "layers sd = sqrt(sum c/n), c = E f^4 / (E f^2)^2 - 1, mean = -sd^2 / 2). A drift that harms nothing is "
+    "remarked when it lies a decade beyond 6 standard deviations of what the weights' own variances give",
     advice="Give every weight the std gain / sqrt(fan_in), with the gain of its activation",
-    symptom_of=("FAN104", "FAN105", "FAN201"),
+    symptom_of=("FAN104", "FAN105", "FAN201", "FAN205", "FAN206", "FAN401"),
     references=(
         "K. He et al., Delving Deep into Rectifiers, 2015, equation 10",
         "B. Hanin, D. Rolnick, How to Start Training, 2018, theorem 5",
     ),
     check=_check,
+    against=_check,
 )

@@ -8,8 +8,9 @@ import math
 from fanin.checks.causes import Cause, scale_cause
 from fanin.checks.figures import decades, log_ratio, times
 from fanin.checks.rule import Outcome, Passed, Rule, Skipped
-from fanin.checks.rules.fan101_forward_power import judged
+from fanin.checks.rules.fan101_forward_power import judged, predicted, said
 from fanin.checks.stations import Drift, Station, drift, forward_drift, stations
+from fanin.predictions.forecast import Forecast
 from fanin.records.finding import Finding, Severity
 from fanin.records.graph import Graph, UseKind
 from fanin.records.plan import Plan
@@ -40,8 +41,8 @@ def _smallest(chain: tuple[Station, ...]) -> float:
     return max(readings) if all(r < 0 for r in readings) else 0.0
 
 
-def _check(graph: Graph, plan: Plan, trace: Trace) -> Outcome:
-    measured = [s for s in stations(graph, trace) if s.measure.gradient_power is not None]
+def _check(graph: Graph, plan: Plan, trace: Trace, forecast: Forecast | None = None) -> Outcome:
+    measured = [s for s in stations(graph, trace, forecast) if s.measure.gradient_power is not None]
     chain = tuple(s for s in measured if math.prod(s.measure.shape) > 0)
     if len(chain) < 2:
         return Skipped(
@@ -53,13 +54,13 @@ def _check(graph: Graph, plan: Plan, trace: Trace) -> Outcome:
     if not all(map(math.isfinite, gradients)):
         return Skipped(reason="the gradient is not finite")
     strict = _smallest(chain)
-    judged_drift = drift(chain, strict)
+    judged_drift = drift(chain, strict, backward=True)
     severity = judged(judged_drift)
-    total = drift(chain, log_ratio(gradients[0], gradients[-1]))
+    total = drift(chain, log_ratio(gradients[0], gradients[-1]), backward=True)
     if severity is None:
         return Passed(
             reason=f"gradient power changes by {decades(total.log)} over {total.layers} layers "
-            f"({times(math.exp(total.log))} in all)"
+            f"({times(math.exp(total.log))} in all){said(total)}"
         )
     normalised = {b.join for b in graph.branches if b.normalised}
     skips = sum(s.node.id in normalised for s in chain)
@@ -128,6 +129,7 @@ def _finding(
             ("decades", shown.log / math.log(10.0)),
             ("forward decades", forward.log / math.log(10.0)),
             ("z against the finite-width band", strict.z),
+            *predicted(shown),
             *cause.evidence,
         ),
     )
@@ -143,16 +145,18 @@ RULE = Rule(
     name="gradient power",
     definition="ln(G_1 / G_L), G the squared derivative of <r, output> summed over a layer's output, for a "
     "random r of unit variance, from the last layer before the head back to the first",
-    threshold="a warning from 3 decades, a failure from 6, beyond 4 standard deviations of what finite width "
-    "explains; the sum over units, the mean over units, and the sum times the signal's power must agree, "
-    "so that neither a change of width nor a small start before a norm counts. Growth along blocks with norm "
-    "and skip connection is no fault: ResNet-50 has a factor of 2 a block and trains",
+    threshold="a warning from 3 decades, a failure from 6, beyond 4 standard deviations of what is predicted "
+    "of finite width, norms and skip connections included; the sum over units, the mean over units, and the "
+    "sum times the signal's power must agree, so that neither a change of width nor a small start before a "
+    "norm counts. Growth along blocks with norm and skip connection is no fault: ResNet-50 has a factor of 2 "
+    "a block and trains",
     advice="Give every weight the std gain / sqrt(fan_in); where norms without skip connections are the "
     "cause, add skip connections",
-    symptom_of=("FAN104", "FAN105", "FAN101", "FAN201"),
+    symptom_of=("FAN104", "FAN105", "FAN101", "FAN201", "FAN205", "FAN206"),
     references=(
         "S. S. Schoenholz et al., Deep Information Propagation, 2017, section 4",
         "G. Yang et al., A Mean Field Theory of Batch Normalization, 2019 (norms without skip)",
     ),
     check=_check,
+    against=_check,
 )

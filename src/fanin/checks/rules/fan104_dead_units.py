@@ -9,9 +9,11 @@ from fanin.checks.figures import percent
 from fanin.checks.rule import Outcome, Passed, Rule, Skipped
 from fanin.laws.quadrature import NODES
 from fanin.laws.recursion import dead_share
+from fanin.predictions.forecast import Forecast
 from fanin.records.finding import Finding, Severity
 from fanin.records.graph import Activation, Graph, Node, OpKind
 from fanin.records.plan import Plan
+from fanin.records.prediction import Certainty
 from fanin.records.trace import Measurement, Trace
 
 __all__ = ["RULE"]
@@ -48,10 +50,10 @@ def _expected(node: Node, nodes: Mapping[int, Node], trace: Trace) -> float | No
     if cosine is None:
         return None
     # Neighbouring positions of a map are no independent samples; counting samples errs to the safe side.
-    return dead_share(min(cosine, 1.0), max(1, trace.batch if len(m.shape) > 3 else m.samples))
+    return dead_share(min(cosine, 1.0), max(1, trace.batch if len(m.shape) > 2 else m.samples))
 
 
-def _check(graph: Graph, _plan: Plan, trace: Trace) -> Outcome:
+def _check(graph: Graph, _plan: Plan, trace: Trace, forecast: Forecast | None = None) -> Outcome:
     nodes = {node.id: node for node in graph.nodes}
     measures = {m.node: m for m in trace.measurements}
     worst: tuple[float, Measurement, float, float] | None = None
@@ -64,6 +66,9 @@ def _check(graph: Graph, _plan: Plan, trace: Trace) -> Outcome:
         if not _one_sided(graph.activations[node.activation]) or not math.isfinite(m.power) or m.units < 2:
             continue
         expected = _expected(node, nodes, trace)
+        law = None if forecast is None else forecast.nodes.get(m.node)
+        if expected is None and law is not None and law.certainty != Certainty.UNKNOWN:
+            expected = law.dead
         if expected is None:
             continue
         seen += 1
@@ -81,6 +86,8 @@ def _check(graph: Graph, _plan: Plan, trace: Trace) -> Outcome:
         return Passed(reason=f"{seen} activations, at most {figures}")
     where = tuple(dict.fromkeys(f.module or f.op for f in faults))
     place = m.module or m.op
+    law = None if forecast is None else forecast.nodes.get(m.node)
+    foreseen = (("dead share by law", law.dead),) if law is not None and law.dead is not None else ()
     severity = Severity.FAILURE if dead >= _FAILURE else Severity.WARNING
     before = measures.get(nodes[m.node].inputs[0]) if nodes[m.node].inputs else None
     shift = ""
@@ -96,7 +103,12 @@ def _check(graph: Graph, _plan: Plan, trace: Trace) -> Outcome:
         cause=f"what enters {place} lies below zero{shift}: biases or inputs that shift it, not depth",
         fix="Set the biases before these activations to zero and centre the inputs",
         where=where,
-        evidence=(("dead share", dead), ("expected dead share", expected), ("samples", float(m.samples))),
+        evidence=(
+            ("dead share", dead),
+            ("expected dead share", expected),
+            ("samples", float(m.samples)),
+            *foreseen,
+        ),
     )
 
 
@@ -104,11 +116,13 @@ RULE = Rule(
     code="FAN104",
     name="dead units",
     definition="share of units at or below zero on every sample, against "
-    "integral pdf(t) Phi(-t sqrt(c / (1 - c)))^B dt for samples of mean cosine c",
+    "integral pdf(t) Phi(-t sqrt(c / (1 - c)))^B dt for samples of mean cosine c, measured before the "
+    "activation, or predicted where it was not",
     threshold="5 points and 6 standard errors above the expectation; a failure from 90 %. A fixed limit "
     "would flag every deep ReLU network: at 50 layers 43 % is what depth alone brings",
     advice="Zero the biases before the activation and centre the inputs",
-    symptom_of=("FAN201",),
+    symptom_of=("FAN201", "FAN205", "FAN401", "FAN402"),
     references=("L. Lu et al., Dying ReLU and Initialization, 2019",),
     check=_check,
+    against=_check,
 )

@@ -10,9 +10,11 @@ from fanin.checks.rule import Outcome, Passed, Rule, Skipped
 from fanin.checks.weights import weighed
 from fanin.laws.bounds import bounds
 from fanin.laws.recursion import saturated_share
+from fanin.predictions.forecast import Forecast
 from fanin.records.finding import Finding, Severity
 from fanin.records.graph import Graph, OpKind
 from fanin.records.plan import Plan
+from fanin.records.prediction import Certainty
 from fanin.records.trace import Measurement, Trace
 
 __all__ = ["RULE"]
@@ -22,18 +24,18 @@ _FAILURE = 0.50
 _ALLOWANCE = 1.5
 
 
-def _check(graph: Graph, plan: Plan, trace: Trace) -> Outcome:
+def _check(graph: Graph, plan: Plan, trace: Trace, forecast: Forecast | None = None) -> Outcome:
     seen = [m for m in trace.measurements if m.kind == OpKind.ACTIVATION and m.saturated is not None]
     if not seen:
         return Skipped(reason="no bounded activation")
-    worst = max(seen, key=lambda m: (m.saturated or 0.0) - _limit(graph, m))
-    share, limit = worst.saturated or 0.0, _limit(graph, worst)
+    worst = max(seen, key=lambda m: (m.saturated or 0.0) - _limit(graph, m, forecast))
+    share, limit = worst.saturated or 0.0, _limit(graph, worst, forecast)
     if share < limit:
         return Passed(
             reason=f"{len(seen)} bounded activations, at most {percent(share)} saturated; the limit is "
             f"{percent(limit)}"
         )
-    faults = [m for m in seen if (m.saturated or 0.0) >= _limit(graph, m)]
+    faults = [m for m in seen if (m.saturated or 0.0) >= _limit(graph, m, forecast)]
     before = _before(graph, trace, worst)
     rms = "" if before is None else f" with a root mean square of {math.sqrt(before.power):.3g}"
     ids = {worst.node, *graph.node(worst.node).inputs}
@@ -65,19 +67,32 @@ def _check(graph: Graph, plan: Plan, trace: Trace) -> Outcome:
         evidence=(
             ("saturated share", share),
             ("activations concerned", float(len(faults))),
+            *_foreseen(worst, forecast),
             *(cause.evidence if cause else ()),
         ),
     )
 
 
-def _limit(graph: Graph, m: Measurement) -> float:
+def _limit(graph: Graph, m: Measurement, forecast: Forecast | None) -> float:
     """Share from which on saturation is a fault: a hard tanh cuts 32 % of a unit Gaussian anyway."""
     place = graph.node(m.node).activation
     edges = None if place is None else bounds(graph.activations[place].values)
     if edges is None:
         return _WARNING
+    healthy = None if forecast is None else forecast.healthy.get(m.node)
+    if healthy is not None and healthy.saturated is not None and healthy.certainty != Certainty.UNKNOWN:
+        return max(_WARNING, _ALLOWANCE * healthy.saturated)
     reach = min(-edges.low_input, edges.high_input)
     return max(_WARNING, _ALLOWANCE * saturated_share(max(reach, 0.0), 1.0))
+
+
+def _foreseen(m: Measurement, forecast: Forecast | None) -> tuple[tuple[str, float], ...]:
+    """Evidence: the share that the laws give to these weights, and to the plan's."""
+    if forecast is None:
+        return ()
+    now, healthy = forecast.nodes.get(m.node), forecast.healthy.get(m.node)
+    found = (("saturated share by law", now), ("saturated share by law with the plan", healthy))
+    return tuple((name, p.saturated) for name, p in found if p is not None and p.saturated is not None)
 
 
 def _before(graph: Graph, trace: Trace, m: Measurement) -> Measurement | None:
@@ -94,9 +109,11 @@ RULE = Rule(
     name="saturation",
     definition="share of a bounded activation's outputs where its slope is below 6 % of its largest "
     "(|tanh| > 0.97)",
-    threshold="a warning from 20 % (or 1.5 times what a unit Gaussian has), a failure from 50 %: a "
-    "unit Gaussian saturates 3.6 % of tanh, one with twice that std 30 %",
+    threshold="a warning from 20 % (or 1.5 times what is predicted here with good weights), a failure from "
+    "50 %: a unit Gaussian saturates 3.6 % of tanh, one with twice that std 30 %",
     advice="Give the weights before the activation the std gain / sqrt(fan_in), and scale the inputs",
     references=("X. Glorot, Y. Bengio, Understanding the difficulty of training deep networks, 2010",),
+    symptom_of=("FAN201", "FAN205", "FAN206", "FAN401"),
     check=_check,
+    against=_check,
 )

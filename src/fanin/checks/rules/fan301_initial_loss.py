@@ -8,9 +8,11 @@ from fanin.checks.causes import init_verb, weights_cause
 from fanin.checks.rule import Outcome, Passed, Rule, Skipped
 from fanin.checks.weights import weighed
 from fanin.laws.recursion import initial_loss
+from fanin.predictions.forecast import Forecast
 from fanin.records.finding import Finding, Severity
 from fanin.records.graph import Graph, OpKind
 from fanin.records.plan import Plan
+from fanin.records.prediction import LossPrediction
 from fanin.records.trace import LossMeasurement, Trace
 
 __all__ = ["RULE"]
@@ -21,8 +23,9 @@ _LOW = 0.9
 _MULTIPLE = 4.0
 
 
-def _check(graph: Graph, plan: Plan, trace: Trace) -> Outcome:
+def _check(graph: Graph, plan: Plan, trace: Trace, forecast: Forecast | None = None) -> Outcome:
     loss = trace.loss
+    law = None if forecast is None else forecast.now.loss
     if loss is None:
         return Skipped(reason="no target was given")
     if not math.isfinite(loss.value):
@@ -30,20 +33,27 @@ def _check(graph: Graph, plan: Plan, trace: Trace) -> Outcome:
     if loss.expected is None:
         return Skipped(reason=f"what '{loss.name}' should start at is not known")
     if loss.classes is not None:
-        return _classes(graph, plan, trace, loss, loss.classes, loss.expected)
+        return _classes(graph, plan, trace, loss, loss.classes, loss.expected, law)
     if loss.expected > 0 and loss.value > _MULTIPLE * loss.expected:
-        return _finding(graph, plan, trace, loss, loss.expected, Severity.WARNING)
+        return _finding(graph, plan, trace, loss, loss.expected, Severity.WARNING, law)
     return Passed(reason=f"{loss.name} {loss.value:.4g}; the best constant guess has {loss.expected:.4g}")
 
 
 def _classes(
-    graph: Graph, plan: Plan, trace: Trace, loss: LossMeasurement, classes: int, expected: float
+    graph: Graph,
+    plan: Plan,
+    trace: Trace,
+    loss: LossMeasurement,
+    classes: int,
+    expected: float,
+    law: LossPrediction | None,
 ) -> Outcome:
     excess = loss.value - expected
     spread = f", logits with std {loss.logit_std:.3g}" if loss.logit_std is not None else ""
+    foreseen = "" if law is None else f"; the laws say {law.value:.4g}, logits with std {law.logit_std:.3g}"
     if excess > _REMARK:
         severity = Severity.WARNING if excess > _WARNING else Severity.INFO
-        return _finding(graph, plan, trace, loss, expected, severity)
+        return _finding(graph, plan, trace, loss, expected, severity, law)
     if loss.value < _LOW * expected and expected - loss.value > 0.2:
         return Finding(
             code=RULE.code,
@@ -57,11 +67,17 @@ def _classes(
             where=(loss.name,),
             evidence=(("loss", loss.value), ("expected", expected)),
         )
-    return Passed(reason=f"loss {loss.value:.4g}, ln {classes} = {expected:.4g}{spread}")
+    return Passed(reason=f"loss {loss.value:.4g}, ln {classes} = {expected:.4g}{spread}{foreseen}")
 
 
 def _finding(
-    graph: Graph, plan: Plan, trace: Trace, loss: LossMeasurement, expected: float, severity: Severity
+    graph: Graph,
+    plan: Plan,
+    trace: Trace,
+    loss: LossMeasurement,
+    expected: float,
+    severity: Severity,
+    law: LossPrediction | None,
 ) -> Finding:
     every = weighed(graph, plan, trace)
     head = [w for w in every if w.head]
@@ -105,6 +121,7 @@ def _finding(
             ("loss", loss.value),
             ("expected", expected),
             *((("logit std", s),) if s is not None else ()),
+            *((("loss by law", law.value), ("logit std by law", law.logit_std)) if law is not None else ()),
         ),
     )
 
@@ -117,7 +134,21 @@ RULE = Rule(
     threshold="for classes a remark from 1 nat above (s = 1.4: a head with the gain of ReLU), a warning from "
     "3 (s = 2.5); for squares a warning from 4 times. Never a failure: it costs steps, seldom the run",
     advice="Scale the inputs; give the head a std that leaves logits with s <= 0.5, or zeros",
-    symptom_of=("FAN101", "FAN104", "FAN105", "FAN106", "FAN201"),
+    symptom_of=(
+        "FAN101",
+        "FAN104",
+        "FAN105",
+        "FAN106",
+        "FAN201",
+        "FAN205",
+        "FAN206",
+        "FAN209",
+        "FAN210",
+        "FAN401",
+        "FAN103",
+        "FAN402",
+    ),
     references=("A. Karpathy, A Recipe for Training Neural Networks, 2019",),
     check=_check,
+    against=_check,
 )
