@@ -6,7 +6,7 @@ import math
 
 from fanin.plans.rule import Case, Claim, Rule
 from fanin.records.plan import Status
-from fanin.sampling.engine import DTYPES
+from fanin.sampling.engine import SERVED
 
 __all__ = ["EMPTY", "FROZEN", "KEEPING", "LOADED", "OWNED", "UNDRAWABLE", "UNUSED"]
 
@@ -42,7 +42,7 @@ def _empty(case: Case) -> Claim | None:
 
 def _undrawable(case: Case) -> Claim | None:
     dtype = case.parameter.dtype
-    if dtype in DTYPES:
+    if dtype in SERVED:
         return None
     return _kept(f"no law draws {dtype} numbers", f"dtype {dtype}")
 

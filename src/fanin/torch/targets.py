@@ -76,11 +76,16 @@ def main_output(output: Any) -> torch.Tensor:
         raise ModelError(
             explain(
                 "The model returns no floating tensor, so there is nothing to measure",
-                received=f"an output of type {type(output).__name__}",
+                received=f"an output of type {type(output).__name__}{_dtype(output)}",
                 rule="The output is a tensor, or a tuple, list, dict or dataclass that holds one",
+                remedy="Return a real tensor, such as its modulus" if "complex" in _dtype(output) else "",
             )
         )
     return next((t for t in tensors if t.ndim), tensors[0])
+
+
+def _dtype(output: Any) -> str:
+    return f", {str(output.dtype).removeprefix('torch.')}" if isinstance(output, torch.Tensor) else ""
 
 
 def loss_of(
