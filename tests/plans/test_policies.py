@@ -41,7 +41,7 @@ BASES = {
     "orthogonal",
     "timm-vit",
 }
-MODIFIERS = {"depth-scaled", "zero-out", "zero-residual-norm"}
+MODIFIERS = {"depth-scaled", "fixup", "zero-out", "zero-residual-norm"}
 
 
 def residual(builder: Any, count: int = 4, *, after: Any = None, **more: Any) -> Any:
@@ -349,3 +349,69 @@ def test_sums_scaled_by_one_over_root_two_keep_power() -> None:
         x = (x + rng.standard_normal((256, 256)) / 16 @ x) / math.sqrt(2)
     # ln power has a standard deviation of about sqrt(2 L / n) at most; six of them.
     assert abs(math.log((x**2).mean())) < 6 * math.sqrt(2 * 24 / 256)
+
+
+def bare(builder: Any, count: int = 8, depth: int = 2, *, kind: str = "activation", after: Any = None) -> Any:
+    """A stream of branches without norms, each of `depth` weights, with a head."""
+    stream = builder.weight(builder.node("input"), "stem", (8, 8))
+    for i in range(count):
+        inner = stream
+        for j in range(depth - 1):
+            inner = builder.weight(inner, f"{i}.{j}", (8, 8))
+            inner = builder.act(inner, "relu")[0] if kind == "activation" else builder.node(kind, inner)
+        last = builder.weight(inner, f"{i}.last", (8, 8), branch=i)
+        end = after(builder, last, i) if after else last
+        join = builder.node("add", stream, end)
+        builder.branches.append(
+            Branch(start=stream, join=join, final=(f"{i}.last",), depth=depth, normalised=False)
+        )
+        stream = join
+    builder.weight(stream, "head", (3, 8), head=True)
+    return builder
+
+
+@pytest.mark.parametrize("depth", [2, 3, 4])
+@pytest.mark.parametrize("policy", ["auto", "lecun+fixup", "auto+fixup"])
+def test_branches_without_norms_follow_fixup(builder: Any, depth: int, policy: str) -> None:
+    made = plan(bare(builder, depth=depth).build(), policy=policy)
+    assert made["3.last"].draw == Constant(value=0.0)
+    factor = 8 ** (-1 / (2 * depth - 2))
+    for j in range(depth - 1):
+        draw = made[f"3.{j}"].draw
+        assert draw is not None
+        assert draw.std == pytest.approx(factor / math.sqrt(8))
+        assert (f"8^(-1/{2 * depth - 2})" in made[f"3.{j}"].reason, made[f"3.{j}"].rule) == (True, "fixup")
+    draw = made["stem"].draw
+    assert draw is not None
+    assert draw.std == pytest.approx(1 / math.sqrt(8))
+    if "auto" in policy:
+        head = made["head"].draw
+        assert head is not None
+        assert head.std == pytest.approx(0.5 / math.sqrt(8))
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"depth": 1},
+        {"count": 1},
+        {"kind": "attention"},
+        {"kind": "product"},
+        {"after": gate_after},
+        {"after": constant_after(0.1)},
+    ],
+    ids=str,
+)
+def test_fixup_is_for_weights_in_a_row(builder: Any, more: Any) -> None:
+    """What it was not derived for is left to the factor at the end of the branch."""
+    made = plan(bare(builder, **more).build())
+    assert all(entry.rule != "fixup" and entry.draw != Constant(value=0.0) for entry in made.entries)
+    with pytest.raises(InputError, match="'fixup' finds nothing to change"):
+        plan(builder.build(), policy="lecun+fixup")
+
+
+def test_fixup_leaves_branches_with_norms(builder: Any) -> None:
+    before, after = made(builder, "auto"), plan(builder.build(), policy="auto+depth-scaled")
+    assert all(entry.rule != "fixup" for entry in (*before.entries, *after.entries))
+    with pytest.raises(InputError, match="4 of them: a norm lies on it"):
+        plan(builder.build(), policy="lecun+fixup")

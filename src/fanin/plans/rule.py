@@ -144,7 +144,7 @@ class Policy:
                     rule="A policy is one base and any number of modifiers, such as 'he+zero-out'",
                 )
             )
-        if any(modifier.name == other.name for other in self.modifiers):
+        if modifier.name in self.name.split("+"):
             raise InputError(explain(f"The modifier '{modifier.name}' is added twice", received=self.name))
         return replace(
             self,

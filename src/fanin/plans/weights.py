@@ -17,10 +17,11 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from fanin.plans.depth import Factor, depth, stream_power
+from fanin.plans.depth import Factor, depth
 from fanin.plans.embeddings import LOGIT_STD
 from fanin.plans.facts import Power
 from fanin.plans.rule import Case, Claim, Rule
+from fanin.plans.unnormalised import read_power
 from fanin.records.graph import OpKind, UseKind
 from fanin.schemes.variance_scaling import variance_scaling
 
@@ -142,7 +143,7 @@ def _head(case: Case) -> Claim | None:
         return None
     active = _activation(case)
     read = case.facts.read(case.role)
-    power, stream = stream_power(case)
+    power, stream = read_power(case)
     constant, told = case.facts.constant_around(case.role)
     gain = LOGIT_STD / math.sqrt(power) / constant * (1.0 if read is None or read.scale_free else read.gain)
     reason = (

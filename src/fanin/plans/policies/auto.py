@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fanin.plans.constants import CONSTANTS
 from fanin.plans.embeddings import EMBEDDINGS, TIED
 from fanin.plans.kept import KEEPING
 from fanin.plans.magnitudes import magnitude
+from fanin.plans.policies.fixup import POLICY as FIXUP
 from fanin.plans.recurrent import RECURRENT
 from fanin.plans.rest import REST
 from fanin.plans.rule import Policy
@@ -18,4 +21,6 @@ POLICY = Policy(
     summary="each tensor by its use: true fans, gains of the real activations, depth counted in the graph",
     tensors=(*KEEPING, TIED),
     uses=(magnitude(WEIGHTS), *CONSTANTS, *RECURRENT, *EMBEDDINGS, *WEIGHTS, REST),
+    # Where there are such branches; a model without them is no mistake.
+    modifiers=(replace(FIXUP, check=lambda _: None),),
 )

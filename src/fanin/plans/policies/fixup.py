@@ -1,0 +1,66 @@
+"""Fixup's rule for residual branches without norms; ``auto`` follows it by itself.
+
+The scalar biases and multipliers that the paper adds to the architecture are its owner's to add.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from fanin.plans.ending import refuse
+from fanin.plans.facts import Facts
+from fanin.plans.policies.zero_out import POLICY as ZERO_OUT
+from fanin.plans.rule import Case, Claim, Modifier
+from fanin.plans.scaled import scaled
+from fanin.plans.unnormalised import factor, plain
+from fanin.records.graph import UseKind
+
+__all__ = ["POLICY"]
+
+_SOURCE = "H. Zhang et al., Fixup Initialization, 2019, section 3"
+
+
+def _change(case: Case, claim: Claim) -> Claim | None:
+    place = case.facts.inside.get(case.role.node)
+    if place is None or not plain(case.facts, place):
+        return None
+    last = ZERO_OUT.change(case, claim)
+    if last is not None:
+        return last
+    if case.role.kind != UseKind.WEIGHT or claim.draw is None or claim.deep:
+        return None
+    value, formula = factor(case.facts, place)
+    draw = scaled(claim.draw, value)
+    if draw is None:
+        return None
+    count, depth = len(case.facts.streams[place]), case.facts.graph.branches[place].depth
+    return replace(
+        claim,
+        draw=draw,
+        scheme=f"{claim.scheme} × {value:.4g}",
+        gain=claim.gain * value if claim.gain is not None else None,
+        deep=True,
+        reason=f"{claim.reason}; on one of {count} branches without norms, hence {formula}",
+        evidence=(*claim.evidence, f"{depth} weights on the branch, whose last is zero: L^(-1/(2m-2))"),
+        references=tuple(dict.fromkeys((*claim.references, _SOURCE))),
+    )
+
+
+def _check(facts: Facts) -> None:
+    places = facts.joins.values()
+    if not any(plain(facts, place) for place in places):
+        told = [
+            "a norm lies on it"
+            if facts.graph.branches[place].normalised
+            else "one weight, alone on its stream, scaled already, or not weights and activations in a row"
+            for place in places
+        ]
+        refuse("fixup", "residual branches of two weights or more in a row, without norms", told, facts)
+
+
+POLICY = Modifier(
+    name="fixup",
+    summary="branches without norms: last weights 0, the others × L^(-1/(2m-2)) for L branches of m weights",
+    change=_change,
+    check=_check,
+)
