@@ -15,7 +15,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[2] / "src" / "fanin"
 MODULES = sorted(PACKAGE.rglob("*.py"))
-DOORS = ["fanin", "fanin.torch"]
+DOORS = ["fanin", "fanin.torch", "fanin.jax", "fanin.keras"]
 
 
 def module_id(path: Path) -> str:
