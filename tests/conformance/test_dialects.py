@@ -172,6 +172,48 @@ def test_jax_delta_orthogonal_is_ours_in_law() -> None:
     assert np.count_nonzero(np.abs(peer).sum(axis=(2, 3))) == 1
 
 
+def haiku_name(function: str) -> str:
+    return "".join(word.title() for word in function.split("_"))
+
+
+@pytest.mark.parametrize(
+    ("function", "example", "shape"), cases("haiku", without=("zeros", "ones", "identity"))
+)
+def test_haiku(function: str, example: dict[str, Any], shape: tuple[int, ...]) -> None:
+    haiku, jax = pytest.importorskip("haiku"), pytest.importorskip("jax")
+    init = getattr(haiku.initializers, haiku_name(function))(**example)
+    made = haiku.transform(lambda: init(shape, "float32")).apply({}, jax.random.PRNGKey(3))
+    check(made, law("haiku", function, example, shape))
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (5, 9), (3, 4, 4), (2, 3, 5, 4)])
+def test_haiku_identity_is_ours(shape: tuple[int, ...]) -> None:
+    haiku = pytest.importorskip("haiku")
+    ours = fanin.sample(fanin.dialect("haiku").Identity(1.5), shape, seed=0, name="w")
+    np.testing.assert_array_equal(ours, np.asarray(haiku.initializers.Identity(1.5)(shape, "float32")))
+
+
+@pytest.mark.parametrize("layer", ["Linear", "Conv2D", "Conv2DTranspose"])
+def test_haiku_layers_set_the_default(layer: str) -> None:
+    """A transposed kernel (k, k, out, in) gets the std that the layer works out."""
+    haiku, jax = pytest.importorskip("haiku"), pytest.importorskip("jax")
+    x = np.zeros((1, 96) if layer == "Linear" else (1, 8, 8, 96), "float32")
+    parts = () if layer == "Linear" else (3,)
+
+    def run(inputs: Any) -> Any:
+        return getattr(haiku, layer)(256, *parts)(inputs)
+
+    parameters = haiku.transform(run).init(jax.random.PRNGKey(0), x)
+    (weight,) = (one["w"] for one in parameters.values())
+    fan_in = 96 * (1 if layer == "Linear" else 9)
+    draw = fanin.dialect("haiku").TruncatedNormal(1 / math.sqrt(fan_in)).draw(weight.shape)
+    check(weight, draw)
+    if layer != "Conv2DTranspose":
+        # The same law, up to the last bit of a root.
+        default = fanin.dialect("haiku").default_weight().draw(weight.shape)
+        assert default.std == pytest.approx(draw.std, rel=1e-12)
+
+
 @pytest.mark.parametrize("name", dialects())
 def test_our_samples_have_the_peers_law(name: str) -> None:
     """In the peer's own layout: the engine draws what the law says."""

@@ -20,15 +20,15 @@ class Layout:
     Parameters
     ----------
     inputs, outputs, batch
-        Positions of the dimensions; all others are the kernel's. Batch dimensions are in no fan.
+        Positions of the dimensions. Batch dimensions are in no fan.
     matrix
         Positions (in, out) for two dimensions, where they differ from those of kernels.
     vectors
         Whether a shape of n counts as fan_in = fan_out = n (and a scalar as 1); else it is refused.
     clamped
         Whether a fan is at least 1.
-    flat
-        Whether every dimension but the outputs counts as input, so that fan_out lacks the kernel.
+    rest
+        Role of all other dimensions; those of a kernel, unless a system or a parameter says otherwise.
     groups
         Groups packed into the out dimension, for laws that say so; in no fan.
     """
@@ -39,7 +39,7 @@ class Layout:
     matrix: tuple[int, int] | None = None
     vectors: bool = False
     clamped: bool = False
-    flat: bool = False
+    rest: Role = Role.RECEPTIVE
     groups: int = 1
 
     def axes(self, shape: Sequence[int]) -> Axes | None:
@@ -50,7 +50,7 @@ class Layout:
             inputs, outputs = self.matrix[:1], self.matrix[1:]
         if any(not -rank <= place < rank for place in (*inputs, *outputs, *self.batch)):
             return None
-        words = [Role.IN if self.flat else Role.RECEPTIVE] * rank
+        words = [self.rest] * rank
         for places, role in ((inputs, Role.IN), (outputs, Role.OUT), (self.batch, Role.BATCH)):
             for place in places:
                 words[place] = role

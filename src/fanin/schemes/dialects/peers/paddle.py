@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from fanin.laws import moments
 from fanin.laws.gains import conventional_gain
+from fanin.records.axes import Role
 from fanin.schemes.constant import constant, ones, zeros
 from fanin.schemes.dialects.dialect import Dialect
 from fanin.schemes.dialects.law import Function, Made, Rule, Same, Scaled, between, gaussian
@@ -109,7 +110,7 @@ DIALECTS = (
     Dialect(
         name="tinygrad",
         source="tinygrad a9069c17, tinygrad/mixin/rand.py",
-        layout=replace(OIHW, flat=True),
+        layout=replace(OIHW, rest=Role.IN),
         functions=_TINYGRAD,
     ),
     Dialect(

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from fanin.errors import nearest
+from fanin.records.axes import Role
 from fanin.schemes.constant import constant, ones, zeros
 from fanin.schemes.delta_orthogonal import delta_orthogonal
 from fanin.schemes.dialects.dialect import Dialect
 from fanin.schemes.dialects.law import Function, Made, Rule, Same, Scaled, between, cut, gaussian
-from fanin.schemes.dialects.layout import HWIO
+from fanin.schemes.dialects.layout import HWIO, Layout
 from fanin.schemes.identity import identity
 from fanin.schemes.orthogonal import orthogonal
 
 __all__ = ["DIALECTS"]
 
+_fixed = constant
+"""Ours, where a parameter of that name hides it."""
 _WIDEN = 1.3
 """What contrib multiplies the variance by for a cut at ±2: near 1 / 0.774, the cut's own factor."""
 _FANS = {"FAN_IN": "fan_in", "FAN_OUT": "fan_out", "FAN_AVG": "fan_avg"}
@@ -41,6 +45,31 @@ def _unit(factor: float = 1.0) -> Rule:
     return Scaled(variance=factor**2, mode="fan_in", distribution="uniform")
 
 
+def _haiku_scaling(
+    scale: float = 1.0,
+    mode: str = "fan_in",
+    distribution: str = "truncated_normal",
+    fan_in_axes: Sequence[int] | None = None,
+) -> Rule | tuple[Rule, Layout]:
+    rule = _scaling(scale, mode, distribution)
+    if fan_in_axes is None:
+        return rule
+    # Of a matrix Haiku knows the inputs already, and does not look at the parameter.
+    axes = tuple(fan_in_axes)
+    return rule, replace(_COUNTED, inputs=axes, outputs=(), matrix=(0, 1), rest=Role.OUT)
+
+
+def _haiku_orthogonal(scale: float = 1.0, axis: int = -1) -> Rule | tuple[Rule, Layout]:
+    rule = Made(scheme=orthogonal(scale))
+    return rule if axis == -1 else (rule, Layout(inputs=(), outputs=(axis,), rest=Role.IN))
+
+
+def _stacked_identity(gain: float = 1.0) -> tuple[Rule, Layout]:
+    return Made(scheme=identity(gain)), Layout(inputs=(-2,), outputs=(-1,), rest=Role.BATCH)
+
+
+_LAYOUT = replace(HWIO, vectors=True)
+_COUNTED = replace(_LAYOUT, clamped=True)
 _SHARED = {
     "constant": Function(make=lambda value=0.0: Made(scheme=constant(value))),
     "zeros": Function(make=lambda: Made(scheme=zeros())),
@@ -79,19 +108,27 @@ _CORE = {
 }
 _HAIKU = {
     **_SHARED,
-    "constant": Function(
-        make=lambda constant_: Made(scheme=constant(constant_)), examples=({"constant_": 0.5},)
-    ),
+    "constant": Function(make=lambda constant: Made(scheme=_fixed(constant)), examples=({"constant": 0.5},)),
     "random_uniform": Function(make=lambda minval=0.0, maxval=1.0: between(minval, maxval)),
     "random_normal": Function(make=lambda stddev=1.0, mean=0.0: gaussian(mean, stddev)),
     "truncated_normal": Function(
         make=lambda stddev=1.0, mean=0.0, lower=-2.0, upper=2.0: Same(draw=cut(mean, stddev, lower, upper)),
         note="stddev is the parent's: the samples have less",
+        examples=({}, {"stddev": 0.02, "lower": -1.0, "upper": 3.0}),
     ),
-    "variance_scaling": Function(make=_scaling, note="normal is not truncated"),
+    "variance_scaling": Function(
+        make=_haiku_scaling,
+        note="normal is not truncated; from three dimensions on all but fan_in_axes are outputs",
+        examples=(
+            {},
+            {"distribution": "normal", "scale": 2.0, "mode": "fan_out"},
+            {"distribution": "uniform", "mode": "fan_avg"},
+            {"fan_in_axes": (0, 2)},
+        ),
+    ),
     "uniform_scaling": Function(make=lambda scale=1.0: _unit(scale), note="±scale sqrt(3 / fan_in)"),
-    "orthogonal": Function(make=lambda scale=1.0: Made(scheme=orthogonal(scale))),
-    "identity": Function(make=lambda gain=1.0: Made(scheme=identity(gain))),
+    "orthogonal": Function(make=_haiku_orthogonal, examples=({}, {"scale": 0.5, "axis": 0})),
+    "identity": Function(make=_stacked_identity, note="stacked matrices in more dimensions"),
     "default_weight": Function(
         make=lambda: _scaling(1.0, "fan_in", "parent_cut"),
         note="what Linear and Conv set: TruncatedNormal(1 / sqrt(fan_in)), not widened for the cut",
@@ -105,9 +142,9 @@ _SONNET = {
         make=lambda mean=0.0, stddev=1.0: Same(draw=cut(mean, stddev)), note="stddev is the parent's"
     ),
     "orthogonal": Function(make=lambda gain=1.0: Made(scheme=orthogonal(gain))),
+    "variance_scaling": Function(make=_scaling, note="normal is not truncated"),
 }
 
-_LAYOUT = replace(HWIO, vectors=True)
 DIALECTS = (
     Dialect(
         name="tf1-contrib",
@@ -119,19 +156,19 @@ DIALECTS = (
     Dialect(
         name="tf1",
         source="TensorFlow 1, python/ops/init_ops.py",
-        layout=replace(_LAYOUT, clamped=True),
+        layout=_COUNTED,
         functions=_CORE,
     ),
     Dialect(
         name="haiku",
         source="Haiku 0.0.17, haiku/_src/initializers.py",
-        layout=replace(_LAYOUT, clamped=True),
+        layout=_COUNTED,
         functions=_HAIKU,
     ),
     Dialect(
         name="sonnet",
         source="Sonnet 2, sonnet/src/initializers.py",
-        layout=replace(_LAYOUT, clamped=True),
+        layout=_COUNTED,
         functions=_SONNET,
     ),
 )
