@@ -1,4 +1,4 @@
-"""Stand-ins for real tensors: fake ones, or ones on the meta device."""
+"""Stand-ins for tensors: fake ones for any, ones of random numbers for those on the meta device."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from fanin.torch.names import NamedTensor, storage_key
 
-__all__ = ["Fakes", "Metas"]
+__all__ = ["Blanks", "Fakes"]
+
+_SPREAD = 0.02
+"""Standard deviation of numbers that stand for weights: small enough that no activation overflows."""
 
 
 class Fakes:
@@ -50,19 +53,38 @@ class Fakes:
             return fake.detach()
 
 
-class Metas:
-    """Copies on the meta device, one for each tensor."""
+class Blanks:
+    """Tensors of random numbers in place of those on the meta device, sharing memory where they do.
+
+    They only have to let a run go on whose control flow asks for values. Vectors, which scale or shift,
+    are ones; whole numbers are zero.
+    """
 
     def __init__(self) -> None:
+        self._generator = torch.Generator().manual_seed(0)
         self._done: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+        self._bases: dict[tuple[int, torch.dtype], tuple[torch.Tensor, torch.Tensor]] = {}
 
     def __call__(self, tensor: torch.Tensor) -> torch.Tensor:
-        """The meta tensor that stands for a tensor."""
-        if tensor.is_meta:
+        """The tensor that stands for another; itself if it has values."""
+        if not tensor.is_meta:
             return tensor
         if id(tensor) not in self._done:
-            moved = tensor.detach().to("meta")
-            if isinstance(tensor, nn.Parameter):
-                moved = nn.Parameter(moved, requires_grad=tensor.requires_grad)
-            self._done[id(tensor)] = (tensor, moved)
+            self._done[id(tensor)] = (tensor, self._made(tensor))
         return self._done[id(tensor)][1]
+
+    def _made(self, tensor: torch.Tensor) -> torch.Tensor:
+        key = storage_key(tensor), tensor.dtype
+        with torch.no_grad():
+            if key not in self._bases:
+                size = tensor.untyped_storage().nbytes() // tensor.itemsize
+                base = torch.zeros(size, dtype=tensor.dtype)
+                if tensor.ndim < 2 and tensor.dtype.is_floating_point:
+                    base.fill_(1.0)
+                elif tensor.dtype.is_floating_point or tensor.dtype.is_complex:
+                    base.normal_(0.0, _SPREAD, generator=self._generator)
+                self._bases[key] = tensor, base
+            made = self._bases[key][1].as_strided(tensor.shape, tensor.stride(), tensor.storage_offset())
+            if isinstance(tensor, nn.Parameter):
+                return nn.Parameter(made, requires_grad=tensor.requires_grad)
+            return made

@@ -74,7 +74,7 @@ def read(model: nn.Module, *inputs: object) -> Graph:
     except ModelError as error:
         if not any(entry.tensor.is_meta for entry in named_tensors(model)):
             raise
-        remedy = "It is on the meta device, where there are no values: build it on a real device to read it"
+        remedy = "Build it on a real device, or plan a model of the same form that is smaller"
         raise ModelError(
             explain(
                 "The model cannot be run without values", received=f"{reason}; then {error}", remedy=remedy

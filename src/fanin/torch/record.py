@@ -13,13 +13,16 @@ from torch import nn
 from torch.utils._pytree import tree_map
 
 from fanin.errors import InputError, ModelError, explain
-from fanin.torch.fakes import Fakes, Metas
-from fanin.torch.names import named_modules, named_tensors
+from fanin.torch.fakes import Blanks, Fakes
+from fanin.torch.names import NamedTensor, named_modules, named_tensors
 from fanin.torch.recorder import Recorder
 from fanin.torch.recording import Observer, Op, Operand, Output, Recording
 from fanin.torch.sandbox import keep_random_state, keep_state, keep_values, swap_tensors
 
 __all__ = ["Observer", "Op", "Operand", "Output", "Recording", "record", "unwrapped"]
+
+_MEMORY = 4 << 30
+"""Bytes that stand-ins for tensors on the meta device may take."""
 
 
 def record(
@@ -43,7 +46,7 @@ def record(
         Arguments of the forward pass; see `fanin.torch.inputs.as_call`.
     engine
         "fake": shapes and dtypes only, nothing is computed or allocated. "real": the model's own
-        tensors and values (on meta tensors, if the model was built there).
+        tensors and values; random ones for the run alone, in the CPU's memory, if it was built on meta.
     observer
         Is shown each output as it is made.
 
@@ -53,7 +56,7 @@ def record(
         `model` is not a module.
     ModelError
         The forward pass failed; the message has its own error text and the module's path. Or the fake
-        engine is asked to run a scripted module.
+        engine is asked to run a scripted module, or the real one a large model on the meta device.
 
     Examples
     --------
@@ -81,12 +84,13 @@ def record(
             fakes = Fakes(tensors)
             swap_tensors(model, fakes)
             args, kwargs = _replaced((args, dict(kwargs)), fakes)
-            run.stand_ins(fakes.originals())
+            run.stand_ins(fakes.originals(), fakes.mode)
             mode: contextlib.AbstractContextManager[object] = fakes.mode
         elif meta:
-            metas = Metas()
-            swap_tensors(model, metas)
-            args, kwargs = _replaced((args, dict(kwargs)), metas)
+            _affordable(tensors)
+            blanks = Blanks()
+            swap_tensors(model, blanks)
+            args, kwargs = _replaced((args, dict(kwargs)), blanks)
             mode = contextlib.nullcontext()
         else:
             mode = keep_values(model)
@@ -113,7 +117,7 @@ def record(
             ) from error
         outputs = tuple(run.operand(tensor) for tensor in _tensors(output))
     return Recording(
-        engine="fake tensors" if engine == "fake" else "meta tensors" if meta else "real tensors",
+        engine="fake tensors" if engine == "fake" else "random tensors" if meta else "real tensors",
         ops=tuple(run.ops),
         outputs=outputs,
         tensors=tensors,
@@ -172,6 +176,19 @@ def _paths(model: nn.Module, run: Recorder) -> Iterator[None]:
     finally:
         for handle in handles:
             handle.remove()
+
+
+def _affordable(tensors: tuple[NamedTensor, ...]) -> None:
+    size = sum(entry.tensor.numel() * entry.tensor.itemsize for entry in tensors if entry.tensor.is_meta)
+    if size > _MEMORY:
+        raise ModelError(
+            explain(
+                "The model cannot be run without values",
+                received=f"{size / 2**30:.1f} GiB of tensors on the meta device, and control flow on values",
+                rule=f"Up to {_MEMORY / 2**30:g} GiB are filled with random numbers for such a run",
+                remedy="Plan a model of the same form with fewer layers, or build it on a real device",
+            )
+        )
 
 
 def _swappable(model: nn.Module) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch._subclasses.fake_tensor import FakeTensor
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from fanin.graphs.sources import Source, root
@@ -23,6 +23,7 @@ from fanin.torch.memory import (
 )
 from fanin.torch.ops import base_name, schema
 from fanin.torch.recording import Observer, Op, Operand
+from fanin.torch.shadows import Shadows
 
 __all__ = ["Recorder"]
 
@@ -47,6 +48,7 @@ class Recorder(TorchDispatchMode):
         self._memory: dict[int, Memory] = {}
         self._buffers: set[str] = set()
         self._originals: Mapping[int, tuple[torch.Tensor, torch.Tensor]] = {}
+        self._shadows: Shadows | None = None
 
     def register(self, name: str, tensor: torch.Tensor, *, buffer: bool) -> None:
         """Make the storage of a parameter or buffer known."""
@@ -59,9 +61,12 @@ class Recorder(TorchDispatchMode):
             new = root(name, tensor.shape, strides, int(tensor.storage_offset()))
             memory.layouts = (*memory.layouts, new)
 
-    def stand_ins(self, originals: Mapping[int, tuple[torch.Tensor, torch.Tensor]]) -> None:
+    def stand_ins(
+        self, originals: Mapping[int, tuple[torch.Tensor, torch.Tensor]], mode: FakeTensorMode
+    ) -> None:
         """Say which real tensor each fake one (by its id) stands for; both are kept alive by the pair."""
         self._originals = originals
+        self._shadows = Shadows(mode, originals.values())
 
     def input(self, tensor: torch.Tensor) -> None:
         """Make an input of the model known."""
@@ -134,7 +139,8 @@ class Recorder(TorchDispatchMode):
                     self._observer.before_mutation(known.op, tensor)
         out = _shape_rule(func, args)
         if out is None:
-            out = func(*args, **kwargs)
+            shadows = self._shadows
+            out = func(*args, **kwargs) if shadows is None else shadows.run(func, args, kwargs)
         results = [
             x for x in (out if isinstance(out, list | tuple) else (out,)) if isinstance(x, torch.Tensor)
         ]

@@ -253,10 +253,19 @@ def test_a_training_mode_that_depends_on_values_is_read_in_the_other() -> None:
     assert use(graph, "more.weight").head
 
 
-def test_control_flow_on_values_has_no_answer_on_meta() -> None:
+def test_control_flow_on_values_of_a_model_on_meta_runs_on_random_numbers() -> None:
     with torch.device("meta"):
         model = Branching()
-    with pytest.raises(ModelError, match="build it on a real device"):
+    graph = read(model, BATCH)
+    assert graph.engine.startswith("random tensors (fake tensors could not run it: DataDependent")
+    assert use(graph, "layer.weight").head
+    assert model.layer.weight.is_meta
+
+
+def test_a_broken_model_on_meta_names_the_way_out() -> None:
+    with torch.device("meta"):
+        model = nn.Sequential(nn.Linear(8, 4), nn.Linear(5, 6))
+    with pytest.raises(ModelError, match=r"cannot be multiplied.*Build it on a real device"):
         read(model, BATCH)
 
 

@@ -111,11 +111,19 @@ def test_a_model_on_meta_is_recorded_without_memory() -> None:
     assert all(parameter.is_meta for parameter in model.parameters())
 
 
-def test_a_real_run_on_meta_stays_on_meta() -> None:
+def test_a_real_run_on_meta_borrows_random_numbers_and_leaves_the_model_on_meta() -> None:
     with torch.device("meta"):
         model = nn.Sequential(nn.Linear(3, 4), nn.ReLU())
     run = record(model, (torch.zeros(1, 3),), {}, engine="real")
-    assert run.engine == "meta tensors"
+    assert run.engine == "random tensors"
+    assert all(parameter.is_meta for parameter in model.parameters())
+
+
+def test_a_real_run_of_a_large_model_on_meta_is_refused_before_memory_is_taken() -> None:
+    with torch.device("meta"):
+        model = nn.Linear(100_000, 50_000)
+    with pytest.raises(ModelError, match=r"18\.6 GiB.*Up to 4 GiB"):
+        record(model, (torch.zeros(1, 100_000),), {}, engine="real")
 
 
 def test_the_observer_sees_the_tensors_that_get_the_history() -> None:

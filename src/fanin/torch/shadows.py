@@ -1,0 +1,134 @@
+"""Values beside fake tensors where they follow from the inputs alone, so that control flow on them goes on.
+
+Masks, indices, lengths and grids follow from the inputs without any weight, and are small: beside each
+such fake tensor its real value is computed. Where the model asks for a value (``.item()``, ``if
+mask.all()``), or for a tensor whose shape depends on values (``nonzero``), the answer is there; fake
+tensors have none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import prod
+from typing import Any
+
+import torch
+from torch import nn
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+    FakeTensor,
+    FakeTensorMode,
+    unset_fake_temporarily,
+)
+from torch.utils._pytree import tree_leaves, tree_map
+from torch.utils.weak import WeakTensorKeyDictionary
+
+from fanin.torch.names import storage_key
+from fanin.torch.ops import base_name, schema
+
+__all__ = ["Shadows"]
+
+_LARGEST = 1 << 22
+"""Most elements of a tensor whose value is followed: masks of all pairs of 1024 tokens, four of them."""
+
+_UNKNOWN = ("empty", "rand", "bernoulli", "normal", "multinomial", "new_empty", "empty_strided")
+"""Operators whose values do not follow from what they read."""
+
+
+class _UnknownValueError(Exception):
+    pass
+
+
+class Shadows:
+    """The real values beside fake tensors, as far as they are known."""
+
+    def __init__(self, mode: FakeTensorMode, known: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> None:
+        self._mode = mode
+        self._real = WeakTensorKeyDictionary()
+        self._stale: set[int] = set()
+        for fake, original in known:
+            weight = isinstance(original, nn.Parameter)  # what follows from weights is no matter of control
+            if not weight and not original.is_meta and _followed(original):
+                self._real[fake] = original.detach().cpu().clone()
+
+    def run(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run an operator on fake tensors, and beside it on the values, where all of them are known.
+
+        Raises
+        ------
+        DataDependentOutputException, DynamicOutputShapeException
+            The output depends on values that are not known.
+        """
+        real = self._beside(func, args, kwargs)
+        try:
+            out = func(*args, **kwargs)
+        except (DataDependentOutputException, DynamicOutputShapeException):
+            if real is None:
+                raise
+            return tree_map(self._faked, real)
+        if real is not None:
+            for fake, value in zip(tree_leaves(out), tree_leaves(real), strict=True):
+                if isinstance(fake, FakeTensor) and _followed(value) and fake.shape == value.shape:
+                    self._real[fake] = value
+        return out
+
+    def _beside(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The operator's output on real values; None where some value is not known."""
+        writes = schema(func).is_mutable
+        try:
+            self._worth(func, args, kwargs)
+            with unset_fake_temporarily(), torch.no_grad():
+                values = tree_map(self._value, (args, kwargs))
+                return func(*values[0], **_here(values[1]))
+        except Exception:  # noqa: BLE001 - whatever is the matter, the value is then not known
+            if writes or any(r.alias_info is not None for r in schema(func).returns):
+                self._forget(tree_leaves((args, kwargs)))
+            return None
+
+    def _value(self, x: Any) -> Any:
+        if not isinstance(x, FakeTensor):
+            if isinstance(x, torch.Tensor) and x.is_meta:
+                raise _UnknownValueError
+            return x
+        value = self._real.get(x)
+        if value is None or storage_key(value) in self._stale:
+            raise _UnknownValueError
+        return value
+
+    def _worth(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Give up where something unknown is read, or what is made follows from nothing or is large."""
+        name = base_name(func)
+        leaves = tree_leaves((args, kwargs))
+        tensors = [x for x in leaves if isinstance(x, torch.Tensor)]
+        if name.startswith(_UNKNOWN) or any(
+            isinstance(x, FakeTensor) and x not in self._real for x in tensors
+        ):
+            raise _UnknownValueError
+        if schema(func).is_mutable and args and not isinstance(args[0], FakeTensor):
+            raise _UnknownValueError  # a tensor of the user's own is not to be changed
+        shape = args[0] if not tensors and args and isinstance(args[0], list | tuple) else ()
+        if prod(shape) > _LARGEST or (name == "arange" and max(args[:2]) > _LARGEST):
+            raise _UnknownValueError
+
+    def _forget(self, leaves: list[Any]) -> None:
+        for x in leaves:
+            if isinstance(x, FakeTensor) and x in self._real:
+                self._stale.add(storage_key(self._real[x]))
+
+    def _faked(self, value: Any) -> Any:
+        if not isinstance(value, torch.Tensor):
+            return value
+        fake = self._mode.from_tensor(value)
+        self._real[fake] = value
+        return fake
+
+
+def _followed(value: object) -> bool:
+    """Whether a value is a tensor that is small enough to be kept."""
+    return isinstance(value, torch.Tensor) and value.layout is torch.strided and value.numel() <= _LARGEST
+
+
+def _here(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Keyword arguments for a run on the CPU."""
+    return {**kwargs, "device": torch.device("cpu")} if kwargs.get("device") is not None else kwargs
