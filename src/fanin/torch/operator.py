@@ -43,8 +43,9 @@ def compilable(function: Callable[P, torch.Tensor]) -> Callable[P, torch.Tensor]
         if not isinstance(tensor, torch.Tensor) or words is None:
             return outside(*args, **given)
         if not tensor.is_meta:
-            with torch.no_grad():
-                _traced(tensor, function.__name__, words, reals, wholes)
+            # Not under no_grad: when the operator refuses, a compiled graph would not switch gradients on again.
+            target = tensor.detach() if tensor.requires_grad else tensor
+            _traced(target, function.__name__, words, reals, wholes)
         filled: torch.Tensor = tensor
         return filled
 

@@ -116,6 +116,7 @@ def test_errors_are_said_when_the_graph_runs(backend: str) -> None:
     run = compiled(lambda t: ft.he_normal_(t, "no such"), backend)
     with pytest.raises(InputError, match="no such"):
         run(torch.zeros(3, 3))
+    assert torch.is_grad_enabled()
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
