@@ -15,6 +15,7 @@
 #include <string>
 #include <string_view>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "fanin/fill.hpp"
@@ -178,17 +179,17 @@ std::vector<fanin::Task> tasks_of(nb::list names, nb::handle recipes) {
 
 // Tensors that share memory would get whichever stream was written last.
 void check_apart(const std::vector<fanin::Task>& tasks) {
-    const auto begin = [](const fanin::Task* task) { return reinterpret_cast<std::uintptr_t>(task->out); };
-    const auto end = [&](const fanin::Task* task) { return begin(task) + task->count * fanin::item_size(task->dtype); };
-    std::vector<const fanin::Task*> order;
-    order.reserve(tasks.size());
+    std::vector<std::pair<std::uintptr_t, std::uintptr_t>> bounds;
+    bounds.reserve(tasks.size());
     for (const fanin::Task& task : tasks) {
-        if (begin(&task) % fanin::item_size(task.dtype) != 0) throw std::invalid_argument("memory is misaligned");
-        if (task.count > 0) order.push_back(&task);
+        const std::size_t size = fanin::item_size(task.dtype);
+        const auto begin = reinterpret_cast<std::uintptr_t>(task.out);
+        if (begin % size != 0) throw std::invalid_argument("memory is misaligned");
+        if (task.count > 0) bounds.emplace_back(begin, begin + task.count * size);
     }
-    std::sort(order.begin(), order.end(), [&](const auto* a, const auto* b) { return begin(a) < begin(b); });
-    for (std::size_t i = 1; i < order.size(); ++i)
-        if (end(order[i - 1]) > begin(order[i])) throw std::invalid_argument("tensors share memory");
+    std::sort(bounds.begin(), bounds.end());
+    for (std::size_t i = 1; i < bounds.size(); ++i)
+        if (bounds[i - 1].second > bounds[i].first) throw std::invalid_argument("tensors share memory");
 }
 
 void run_tasks(const std::vector<fanin::Task>& tasks, std::uint64_t seed, unsigned threads, const std::string& path) {

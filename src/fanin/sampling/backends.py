@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import os
+from collections.abc import Sequence
 from functools import lru_cache
 from types import ModuleType
 from typing import Any
@@ -85,6 +86,46 @@ def draw_whole(
         return bool(_kernel().draw(out, lowered, seed, name, count))  # type: ignore[union-attr]
     except (ValueError, BufferError):
         return False
+
+
+def lowered_each(
+    arrays: Sequence[NDArray[Any]], draws: Sequence[Draw], dtypes: Sequence[str | None]
+) -> list[Any]:
+    """The recipe of each array as the kernel holds it, or None where `fill` has to look at it."""
+    known: dict[tuple[int, str | None, np.dtype[Any]], Any] = {}
+
+    def lowered(array: NDArray[Any], draw: Draw, dtype: str | None) -> Any:
+        place = (id(draw), dtype, array.dtype)
+        if place not in known:
+            elementwise = type(draw) in _ELEMENTWISE and array.dtype.kind != "c"
+            known[place] = _lowered_draw(draw, dtype, array.dtype) if elementwise else None
+        return known[place]
+
+    one = [*draws[:1]] * len(arrays) == draws and len(set(dtypes)) == len({a.dtype for a in arrays}) == 1
+    if one:
+        return [lowered(arrays[0], draws[0], dtypes[0])] * len(arrays)
+    return [lowered(*each) for each in zip(arrays, draws, dtypes, strict=True)]
+
+
+def draw_many(
+    arrays: list[NDArray[Any]], recipes: list[Any], names: list[str], seed: object, threads: int | None
+) -> bool:
+    """Fill whole arrays of one run of memory each; False, and nothing is written, if one is something else.
+
+    Parameters
+    ----------
+    recipes
+        Of `lowered_each`, none of them None.
+    """
+    kernel, path = chosen()
+    if kernel is None or type(seed) is not int or not 0 <= seed < _SEED_END:
+        return False
+    count = 1 if threads == 1 else workers(threads, sum(array.size for array in arrays))
+    try:
+        kernel.fill_arrays(arrays, recipes, names, seed, count, path)
+    except (ValueError, BufferError):
+        return False
+    return True
 
 
 def fill_flat(

@@ -1,0 +1,160 @@
+"""The door for many tensors: one call of the kernel for all that are whole runs of memory."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fanin.errors import InputError, explain
+from fanin.records.axes import Axes, as_axes
+from fanin.records.draw import Constant, Draw, Structured
+from fanin.sampling.backends import draw_many, lowered_each
+from fanin.sampling.cast import COMPLEX
+from fanin.sampling.engine import fill
+from fanin.sampling.layout import in_order
+from fanin.sampling.outputs import array_of, check_threads, checked_output
+from fanin.sampling.parts import parts
+from fanin.sampling.recipe import constant, recipe
+from fanin.sampling.streams import stream_key
+
+__all__ = ["fill_many"]
+
+
+def fill_many(
+    outs: Sequence[object],
+    draws: Draw | Sequence[Draw],
+    *,
+    seed: int,
+    names: Sequence[str | tuple[str, ...]],
+    axes: Axes | Sequence[Axes | None] | None = None,
+    dtypes: str | Sequence[str | None] | None = None,
+    threads: int | None = None,
+) -> None:
+    """Fill many tensors in place, each from the stream of its own name: `fill` for each, but faster.
+
+    ``outs[k][...] = round(f(version, seed, names[k], i))`` for every k. What one draw, one `Axes` or one
+    dtype is said for holds for all.
+
+    Parameters
+    ----------
+    outs
+        As `fill` takes them; no two may share memory.
+    draws
+        What to draw.
+    seed, names
+        Select the streams: one name an output.
+    axes
+        Roles of the stored dimensions.
+    dtypes
+        Needed for bit patterns only.
+    threads
+        Threads to use at most (all processors where None). Never changes a value.
+
+    Raises
+    ------
+    InputError
+        Anything that cannot be served; every output is then untouched. (Whether a structured draw can be
+        made in its shape shows only when its turn comes, before the elementwise ones.)
+
+    Examples
+    --------
+    >>> from fanin.records.draw import Normal
+    >>> first, second = np.empty(4, np.float32), np.empty(4, np.float32)
+    >>> fill_many([first, second], Normal(std=1.0), seed=0, names=["a", "b"])
+    >>> bool((first == second).any())
+    False
+    """
+    check_threads(threads)
+    count = len(outs)
+    each, roles, formats = (_spread(value, count) for value in (draws, axes, dtypes))
+    if any(len(values) != count for values in (names, each, roles, formats)):
+        raise InputError(
+            explain(
+                "The lists do not have one length",
+                received=f"{count} outputs, {len(names)} names, {len(each)} draws, {len(roles)} axes, "
+                f"{len(formats)} dtypes",
+                rule="There is one name an output, and one draw, Axes and dtype for each or for all",
+            )
+        )
+    if set(map(type, outs)) <= {np.ndarray}:
+        arrays: list[Any] = list(outs)
+    else:
+        pairs = [array_of(out, dtype) for out, dtype in zip(outs, formats, strict=True)]
+        arrays, formats = [array for array, _ in pairs], [dtype for _, dtype in pairs]
+    recipes = lowered_each(arrays, each, formats)
+    direct: Sequence[int] = range(count)
+    rest: list[int] = []
+    if axes is not None or not all(recipes) or set(map(type, names)) != {str}:
+        good = [
+            made is not None and type(name) is str and (role is None or in_order(role, array.shape))
+            for made, name, role, array in zip(recipes, names, roles, arrays, strict=True)
+        ]
+        direct = [k for k in range(count) if good[k]]
+        rest = [k for k in range(count) if not good[k]]
+    for k in rest:
+        _check(arrays[k], each[k], seed, names[k], roles[k], formats[k])
+    # What can still fail comes before the numbers.
+    rest.sort(key=lambda k: not isinstance(each[k], Structured))
+    early = next((place for place, k in enumerate(rest) if not isinstance(each[k], Structured)), len(rest))
+
+    def one_by_one(places: Sequence[int]) -> None:
+        for k in places:
+            fill(
+                arrays[k], each[k], seed=seed, name=names[k], axes=roles[k], dtype=formats[k], threads=threads
+            )
+
+    one_by_one(rest[:early])
+    picked = [_picked(values, direct) for values in (arrays, recipes, names)]
+    if not draw_many(picked[0], picked[1], picked[2], seed, threads):
+        for k in direct:
+            _check(arrays[k], each[k], seed, names[k], roles[k], formats[k])
+        _check_apart([arrays[k] for k in direct])
+        one_by_one(direct)
+    one_by_one(rest[early:])
+
+
+def _spread(value: Any, count: int) -> Sequence[Any]:
+    """One value an output, of those or of the one that was given."""
+    return value if isinstance(value, list | tuple) else [value] * count
+
+
+def _picked(values: Sequence[Any], places: Sequence[int]) -> list[Any]:
+    return list(values) if len(places) == len(values) else [values[k] for k in places]
+
+
+def _check(
+    out: NDArray[Any],
+    draw: Draw,
+    seed: int,
+    name: str | tuple[str, ...],
+    axes: Axes | None,
+    dtype: str | None,
+) -> None:
+    """Refuse what `fill` would refuse, before anything is written."""
+    named = checked_output(out, dtype)
+    stream_key(seed, name)
+    as_axes(axes, out.shape)
+    if isinstance(draw, Constant):
+        constant(draw, named)
+    elif not isinstance(draw, Structured):
+        for part in parts(draw):
+            recipe(part, COMPLEX.get(named, named))
+
+
+def _check_apart(arrays: Sequence[NDArray[Any]]) -> None:
+    whole = [array for array in arrays if array.size > 0 and array.flags.c_contiguous]
+    bounds = sorted(np.lib.array_utils.byte_bounds(array) for array in whole)
+    for (_, end), (begin, _) in itertools.pairwise(bounds):
+        if end > begin:
+            raise InputError(
+                explain(
+                    "Two outputs share memory",
+                    received=f"arrays that both hold address {begin:#x}",
+                    rule="Each output has memory of its own, or what it holds would depend on the order",
+                    remedy="Give tied weights once, under one name",
+                )
+            )
