@@ -75,7 +75,7 @@ def test_everything_is_there(sick: Diagnosis) -> None:
         "multiply the std of these weights by 2.45",
         "Signal through the network", "Weights", "Loss and logits", "Layers", "Plan", "Not checked",
         "the model has no attention", "feeds relu", "2.303 (ln 10)", "Basis", "torch", "2.13.0",
-        "fanin.torch.check(model, batch)",
+        "fanin.torch.check(model, batch",
     ):  # fmt: skip
         assert part in text, part
 

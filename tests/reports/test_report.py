@@ -73,7 +73,7 @@ def test_every_form_is_written_whole_and_alone(sick: Diagnosis, tmp_path: Path, 
 
 @pytest.mark.parametrize("name", ["report.pdf", "report", "report.htm"])
 def test_an_unknown_suffix_lists_the_known(sick: Diagnosis, tmp_path: Path, name: str) -> None:
-    with pytest.raises(InputError, match=r"The suffix says the form: \.html, \.json, \.txt"):
+    with pytest.raises(InputError, match=r"The suffix says the form: \.html, \.json, \.sarif, \.txt"):
         Report(sick).save(tmp_path / name)
     assert list(tmp_path.iterdir()) == []
 

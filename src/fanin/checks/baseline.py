@@ -69,12 +69,18 @@ def read(path: str | os.PathLike[str]) -> frozenset[tuple[str, str]]:
     """
     place = Path(path)
     try:
-        if place.stat().st_size > _LARGEST:
-            raise ValueError("too large")
-        body = json.loads(place.read_text(encoding="utf-8"))
-        if body["baseline"] != _VERSION:
-            raise ValueError(f"version {body['baseline']}")
-        return frozenset((str(entry["code"]), str(entry["place"])) for entry in body["findings"])
+        if place.stat().st_size <= _LARGEST:
+            body = json.loads(place.read_text(encoding="utf-8"))
+            if body["baseline"] == _VERSION:
+                return frozenset((str(entry["code"]), str(entry["place"])) for entry in body["findings"])
+        raise InputError(
+            explain(
+                "A baseline cannot be read",
+                received=str(path),
+                rule=f"It is a file of version {_VERSION}, of at most {_LARGEST} bytes",
+                remedy="Write one with --update-baseline",
+            )
+        )
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(
             explain(

@@ -135,9 +135,10 @@ def _laws(entry: Entry, framework: str) -> list[tuple[str, float, str]]:
         text = "the framework's default law, Glorot uniform"
         laws.append((text, math.sqrt(2.0 / (fan_in + fan_out)), "U"))
     if fan_in and fan_out:
+        also = " (here also Glorot's)" if fan_in == fan_out else ""
         laws += [
             ("He's law, std √(2/fan_in)", math.sqrt(2.0 / fan_in), ""),
-            ("LeCun's law, std 1/√fan_in", math.sqrt(1.0 / fan_in), ""),
+            (f"LeCun's law{also}, std 1/√fan_in", math.sqrt(1.0 / fan_in), ""),
             ("Glorot's law, std √(2/(fan_in + fan_out))", math.sqrt(2.0 / (fan_in + fan_out)), ""),
         ]
     laws += [(f"std {value:g} whatever the width", value, "N") for value in (1.0, 0.1, 0.05, 0.02, 0.01)]

@@ -11,7 +11,9 @@ from typing import Any
 
 from fanin.errors import InputError, explain
 from fanin.records import codec
-from fanin.records.finding import Diagnosis, Finding, Severity
+from fanin.records.finding import Cure, Diagnosis, Finding, Severity
+from fanin.records.plan import Plan
+from fanin.reports.sarif import sarif
 from fanin.reports.text import lines, plain
 from fanin.reports.verdict import verdict
 
@@ -67,6 +69,19 @@ class Report:
         return all(finding.severity == Severity.INFO for finding in self.findings)
 
     @property
+    def cure(self) -> Cure | None:
+        """Which findings the plan cures, and which it does not; None where that was not tried."""
+        return self.diagnosis.cure
+
+    def plan(self) -> Plan:
+        """Hand over what cures the model as far as weights can: to edit, save, or carry out with ``apply_``.
+
+        It is fanin's plan for the whole model, not for the tensors at fault alone: weights are right
+        together or not at all. `Plan.diff` compares it with another one.
+        """
+        return self.diagnosis.plan
+
+    @property
     def verdict(self) -> str:
         """One sentence: how the model is, and why."""
         return verdict(self.diagnosis)
@@ -95,7 +110,7 @@ class Report:
         ----------
         path
             ``.html`` for one self-contained page (needs the extra ``report``), ``.json`` for the
-            record, ``.txt`` for plain text. The file appears whole or not at all.
+            record, ``.sarif`` for code hosts, ``.txt`` for plain text. The file appears whole or not at all.
 
         Returns
         -------
@@ -113,6 +128,7 @@ class Report:
         forms: dict[str, Callable[[], str]] = {
             ".html": lambda: str(importlib.import_module("fanin.reports.html").page(self.diagnosis)),
             ".json": self.to_json,
+            ".sarif": lambda: sarif(self.diagnosis),
             ".txt": lambda: plain(self.diagnosis, width=100) + "\n",
         }
         form = forms.get(target.suffix.lower())

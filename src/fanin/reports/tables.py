@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from fanin.records.finding import Diagnosis
 from fanin.records.plan import Entry, Status
-from fanin.records.trace import Measurement
+from fanin.records.trace import Measurement, Spread
 from fanin.reports.figures import fold, pattern, percent, science, span
 from fanin.reports.markup import Cell
 from fanin.reports.view import Weight, grouped, layer_name, operation, weights
@@ -17,7 +17,7 @@ __all__ = ["LAYERS", "PLAN", "layer_rows", "plan_rows"]
 
 LAYERS = (
     "layer", "operation", "shape", "forward power", "backward power",
-    "mean", "dead", "saturated", "zeros", "cosine",
+    "mean", "dead", "saturated", "zeros", "cosine", "entropy", "other mode", "over draws",
 )  # fmt: skip
 PLAN = ("tensor", "shape", "fan in → out", "gain", "draw", "std planned", "std now", "ratio", "why")
 
@@ -34,7 +34,8 @@ def layer_rows(diagnosis: Diagnosis) -> tuple[list[list[Cell]], str]:
     """Rows of the table of layers, and a note on what was folded or left out ("" if nothing)."""
     trace = sorted(diagnosis.trace.measurements, key=lambda m: m.node)
     groups = _groups(trace, lambda m: (pattern(m.module), m.op, m.shape))
-    return [_layer(group) for group in groups[:_ROWS]], _note(len(trace), groups)
+    drawn = {s.node: s for s in diagnosis.trace.spreads}
+    return [_layer(group, drawn) for group in groups[:_ROWS]], _note(len(trace), groups)
 
 
 def _groups(items: Sequence[T], key: Callable[[T], tuple[object, ...]]) -> list[list[T]]:
@@ -52,7 +53,7 @@ def _note(total: int, groups: Sequence[Sequence[object]]) -> str:
     return " ".join([*notes, "The JSON report holds every one."]) if notes else ""
 
 
-def _layer(group: Sequence[Measurement]) -> list[Cell]:
+def _layer(group: Sequence[Measurement], drawn: Mapping[int, Spread]) -> list[Cell]:
     first = group[0]
     title = layer_name(first) if len(group) == 1 else _title([m.module or operation(m) for m in group])
     ahead, back = [m.power for m in group], [m.gradient_power for m in group]
@@ -68,7 +69,18 @@ def _layer(group: Sequence[Measurement]) -> list[Cell]:
         _share(m.saturated for m in group),
         _share(m.zeros or None for m in group),
         _figure([m.cosine for m in group]),
+        _figure([m.entropy for m in group]),
+        _figure([m.other_power for m in group]),
+        _range([drawn[m.node] for m in group if m.node in drawn]),
     ]
+
+
+def _range(spreads: Sequence[Spread]) -> Cell:
+    """Smallest and largest forward power over draws of the weights."""
+    if not spreads:
+        return Cell(text="", css="n")
+    low, high = min(s.low for s in spreads), max(s.high for s in spreads)
+    return Cell(text=span(science(low), science(high), arrow=" – "), value=high, css="n")
 
 
 def _title(names: Sequence[str]) -> str:

@@ -94,21 +94,22 @@ def check(
     True
     """
     clock = Clock()
-    made, others = model, 0
+    made: Any = model
+    others = 0
     if not isinstance(model, nn.Module) and callable(model):
         made, others = model(), max(0, draws - 1)
     asked = {"target": target, "loss": loss, "seed": seed}
-    graph, trace = measure(made, *inputs, **asked, tier=tier, lr=lr, clock=clock)  # type: ignore[arg-type]
+    graph, trace = measure(made, *inputs, **asked, tier=tier, lr=lr, clock=clock)
     yardstick = plan or planner.plan(graph, seed=seed)
     if others and callable(model):
         with clock.part(f"{others} further draws"):
-            more = [measure(model(), *inputs, **asked, tier="fast")[1] for _ in range(others)]  # type: ignore[arg-type]
+            more = [measure(model(), *inputs, **asked, tier="fast")[1] for _ in range(others)]
             trace = replace(trace, draws=others + 1, spreads=spreads([trace, *more]))
     trace = replace(trace, declared=plan is not None)
     diagnosis = runner.run(graph, yardstick, trace, select=select, ignore=ignore)
     if fix and diagnosis.findings and isinstance(made, nn.Module):
         with clock.part("the cure on trial"), _tried(made, yardstick):
-            _, after = measure(made, *inputs, **asked, lr=lr)  # type: ignore[arg-type]
+            _, after = measure(made, *inputs, **asked, lr=lr)
         again = runner.run(graph, yardstick, _like(after, trace), select=select, ignore=ignore)
         diagnosis = replace(diagnosis, cure=_compared(diagnosis, again))
     environment = (

@@ -44,12 +44,12 @@ def _check(graph: Graph, _plan: Plan, trace: Trace) -> Outcome:
             continue
         # Samples that have become alike switch a unit as one: then units, not values, are counted.
         luck = _ERRORS * 0.5 / math.sqrt(max(m.units, 1))
-        seen.append((abs(m.zeros - 0.5) - luck, m))
+        seen.append((abs(m.zeros - 0.5) / max(_REMARK, luck), m))
     if not seen:
         return Skipped(reason="no activation that is zero on one side follows a sum of weights")
     excess, worst = max(seen, key=lambda pair: pair[0])
     share = percent(1.0 - worst.zeros)
-    if excess < _REMARK:
+    if excess < 1.0:
         return Passed(
             reason=f"{len(seen)} activations; the farthest from half is on for {share} of its values"
         )
@@ -57,7 +57,7 @@ def _check(graph: Graph, _plan: Plan, trace: Trace) -> Outcome:
     return Finding(
         code=RULE.code,
         name="activations always on" if on else "activations nearly off",
-        severity=Severity.WARNING if excess >= _WARNING else Severity.INFO,
+        severity=Severity.WARNING if abs(worst.zeros - 0.5) >= _WARNING else Severity.INFO,
         summary=f"{called(worst.module, worst.op)} is on for {share} of its values, where random weights "
         "give "
         "half: " + ("it passes everything on and adds no nonlinearity" if on else "little passes"),

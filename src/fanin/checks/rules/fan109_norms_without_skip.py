@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 from fanin.checks.figures import decades, log_ratio, times
@@ -26,7 +27,7 @@ def _longest(graph: Graph, chain: tuple[Station, ...]) -> list[Station]:
     joins = {b.join for b in graph.branches}
     best: list[Station] = []
     run: list[Station] = []
-    for station, later in zip(chain, [*chain[1:], None], strict=True):
+    for station, later in itertools.zip_longest(chain, chain[1:]):
         end = later.node.id if later is not None else math.inf
         plain = station.node.id not in joins and any(station.node.id < n < end for n in norms)
         run = [*run, station] if plain and station.measure.gradient_power else []

@@ -16,6 +16,7 @@ __all__ = ["RULE"]
 _FACTOR = 1.05
 _LAYERS = 4
 _TOTAL = math.log(10.0)
+_WARNING = 2.0 * math.log(10.0)
 
 
 def _check(graph: Graph, _plan: Plan, trace: Trace) -> Outcome:
@@ -46,7 +47,7 @@ def _check(graph: Graph, _plan: Plan, trace: Trace) -> Outcome:
     return Finding(
         code=RULE.code,
         name="dropout adds power",
-        severity=Severity.INFO,
+        severity=Severity.WARNING if total >= _WARNING else Severity.INFO,
         summary=f"Dropout before {len(cuts)} weights multiplies the power by {mean:.3g} each in training "
         f"(1 / (1 - p)), {math.exp(total):.3g} in all, and not in use",
         cause="what dropout keeps is divided by 1 - p: that holds the mean and not the power",
@@ -62,7 +63,8 @@ RULE = Rule(
     code="FAN210",
     name="dropout gain",
     definition="power behind dropout over power before it, for dropout right before a weight of the path",
-    threshold="remarked from 4 layers without norm or skip connection that together make a decade: E (m h "
+    threshold="remarked from 4 layers without norm or skip connection that together make a decade, a "
+    "warning from two: E (m h "
     "/ (1 - p))^2 "
     "= E h^2 / (1 - p)",
     advice="Take sqrt(1 - p) into the gain",

@@ -67,6 +67,17 @@ RULE = Rule(
     "finite width "
     "explains; for plain gradient descent, since Adam rescales",
     advice="Even gains, or one learning rate a layer",
-    symptom_of=("FAN101", "FAN102", "FAN105", "FAN106", "FAN109", "FAN111", "FAN201", "FAN205", "FAN206"),
+    symptom_of=(
+        "FAN101",
+        "FAN102",
+        "FAN105",
+        "FAN106",
+        "FAN109",
+        "FAN111",
+        "FAN201",
+        "FAN205",
+        "FAN206",
+        "FAN112",
+    ),
     check=_check,
 )

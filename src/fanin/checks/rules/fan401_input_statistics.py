@@ -85,7 +85,7 @@ RULE = Rule(
     "features differ a "
     "hundredfold; a remark when the mean exceeds the standard deviation, or that is outside 0.3 to 3",
     advice="Standardise the inputs",
-    symptom_of=("FAN106", "FAN402"),
+    symptom_of=("FAN402",),
     references=("Y. LeCun et al., Efficient BackProp, 1998, section 4.3",),
     check=_check,
 )

@@ -51,6 +51,6 @@ RULE = Rule(
     definition="samples that equal an earlier one in every input, bit for bit",
     threshold="a warning when all are equal, a remark for any, and for a batch of one",
     advice="A batch of real samples, 64 or more",
-    symptom_of=("FAN106",),
+    symptom_of=(),
     check=_check,
 )

@@ -46,6 +46,6 @@ RULE = Rule(
     "their sign",
     threshold="any of 16 observations or more. A remark: a batch is a part of the data",
     advice="Leave out what says nothing",
-    symptom_of=("FAN106", "FAN402"),
+    symptom_of=("FAN402",),
     check=_check,
 )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from fanin.cli import output as show
-from fanin.cli.options import form, model_options
+from fanin.cli.options import model_options
 
 __all__ = ["check"]
 
@@ -17,7 +18,14 @@ _LEVELS = ("info", "warning", "failure")
 
 @click.command(short_help="Say what is wrong with a model at step zero, why, and how to cure it.")
 @model_options
-@form
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "sarif"]),
+    default="text",
+    show_default=True,
+    help="What to write to stdout.",
+)
 @click.option(
     "--html", type=click.Path(path_type=Path, dir_okay=False), help="Write the report as one HTML page."
 )
@@ -26,6 +34,26 @@ _LEVELS = ("info", "warning", "failure")
     help="Exit with 1 when there is a finding of this severity or worse.",
 )  # fmt: skip
 @click.option("--init", "initialise", is_flag=True, help="Check the model as fanin would initialise it.")
+@click.option(
+    "--tier",
+    type=click.Choice(["fast", "standard", "deep"]),
+    default="standard",
+    show_default=True,
+    help="How much it may cost: one pass forward and one back; the loss's pass back besides; or curvature, "
+    "Jacobian, tangent kernel and the other mode, too.",
+)
+@click.option("--lr", type=click.FloatRange(min=0.0, min_open=True), help="Learning rate of the first step.")
+@click.option("--fix", is_flag=True, help="Try fanin's plan, and say which findings it cures.")
+@click.option(
+    "--select", multiple=True, metavar="CODE", help="Report these only: FAN102, or FAN2 for all of them."
+)
+@click.option("--ignore", multiple=True, metavar="CODE", help="Leave these out.")
+@click.option(
+    "--baseline",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Findings that this file lists are accepted; new ones count.",
+)
+@click.option("--update-baseline", is_flag=True, help="Write what was found to --baseline, and end with 0.")
 def check(
     target: str,
     inputs: tuple[str, ...],
@@ -37,14 +65,25 @@ def check(
     form: str,
     html: Path | None,
     fail_on: str,
-    initialise: bool,  # noqa: FBT001 - a command's options are its parameters
+    tier: str,
+    lr: float | None,
+    select: tuple[str, ...],
+    ignore: tuple[str, ...],
+    baseline: Path | None,
+    *,
+    initialise: bool,
+    fix: bool,
+    update_baseline: bool,
 ) -> int:
     """Run the model at TARGET once, forward and backward, and say what is wrong with its weights.
 
     The weights are those that the model's own code draws. --policy and --set say how fanin would
     initialise it, which --init then carries out before the check.
     """
+    from fanin.checks import baseline as known  # noqa: PLC0415
     from fanin.cli import session  # noqa: PLC0415 - loads torch, which --help must not
+    from fanin.reports.report import Report  # noqa: PLC0415
+    from fanin.reports.sarif import sarif  # noqa: PLC0415
     from fanin.reports.terminal import show as print_report  # noqa: PLC0415
     from fanin.torch import apply_  # noqa: PLC0415
     from fanin.torch import check as check_model  # noqa: PLC0415
@@ -53,6 +92,9 @@ def check(
         raise click.UsageError(
             "--policy, --set and --class-prior say how to initialise: use them with --init"
         )
+    if update_baseline and baseline is None:
+        raise click.UsageError("--update-baseline needs --baseline FILE")
+    accepted = known.read(baseline) if baseline is not None and not update_baseline else frozenset()
     if initialise:
         wanted = session.Wishes(policy=policy, seed=seed, rules=rules, priors=priors)
         made = session.planned(target, inputs, batch, wanted)
@@ -61,14 +103,29 @@ def check(
     else:
         model, data = session.prepared(target, inputs, batch, seed=seed)
     show.progress("measuring one pass, forward and backward")
-    report = check_model(model, *data.inputs, target=data.target)
+    report = check_model(
+        model, *data.inputs, target=data.target, seed=seed, tier=tier, lr=lr, fix=fix, select=_codes(select),
+        ignore=_codes(ignore),
+    )  # fmt: skip
     show.progress("")
+    told = replace(report.diagnosis, trace=replace(report.diagnosis.trace, source=data.source))
+    if update_baseline and baseline is not None:
+        show.note(f"wrote {show.said_size(known.write(baseline, told))}")
+        accepted = known.read(baseline)
+    report = Report(known.accept(told, accepted) if accepted else told)
     if html is not None:
         saved = report.save(html)
         show.note(f"wrote {show.said_size(saved)}")
     if form == "json":
         show.data(report.to_json().rstrip("\n"))
+    elif form == "sarif":
+        show.data(sarif(report.diagnosis).rstrip("\n"))
     else:
         print_report(report.diagnosis, sys.stdout)
     worst = max((_LEVELS.index(str(f.severity)) for f in report.findings), default=-1)
     return int(worst >= _LEVELS.index(fail_on))
+
+
+def _codes(texts: tuple[str, ...]) -> tuple[str, ...]:
+    """Codes that were given one by one, or with commas."""
+    return tuple(code.strip() for text in texts for code in text.split(",") if code.strip())
