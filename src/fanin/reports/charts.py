@@ -21,6 +21,7 @@ from fanin.records.graph import OpKind
 from fanin.records.study import Study
 from fanin.records.trace import Measurement
 from fanin.reports.figures import percent, science
+from fanin.reports.foreseen_chart import add_laws
 from fanin.reports.view import Weight, chain, layer_name, thinned, weights
 
 __all__ = ["as_data", "band", "curves", "plotly", "reach", "signal", "spread"]
@@ -155,7 +156,13 @@ def signal(diagnosis: Diagnosis, *, within: Iterable[float] = ()) -> Any | None:
     figure = go.Figure(layout=_layout(height=330 + 30 * len(strips) + (34 if strips else 0)))
     places = [place for place, *_ in rows]
     names = [_said(layer_name(part[0])) for _, part, _, _ in rows]
-    healthy = band(diagnosis)
+    edges = [
+        *add_laws(figure, places, diagnosis, [p for _, p, *_ in rows], (_FORWARD, _FORWARD_WASH, _SOFT)),
+        *add_laws(
+            figure, places, diagnosis, [p for _, p, *_ in rows], (_BACKWARD, _BACKWARD_WASH, _SOFT), back=True
+        ),
+    ]
+    healthy = None if edges else band(diagnosis)
     if healthy:
         figure.add_hrect(y0=healthy[0], y1=healthy[1], fillcolor=_BAND, line_width=0, layer="below")
     series = (
@@ -179,7 +186,7 @@ def signal(diagnosis: Diagnosis, *, within: Iterable[float] = ()) -> Any | None:
             "power %{customdata[1]}<extra></extra>",
         )  # fmt: skip
     top = 30 * len(strips) / (330 + 30 * len(strips)) + 0.1 if strips else 0.0
-    ends = _log_range([*forward, *backward, *(healthy or ()), *within])
+    ends = _log_range([*forward, *backward, *(healthy or ()), *within, *edges])
     figure.update_yaxes(
         type="log", exponentformat="power", domain=[top, 1.0], gridcolor=_RULE, zeroline=False,
         range=ends, dtick=max(1, math.ceil((ends[1] - ends[0]) / 7)),

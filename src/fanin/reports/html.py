@@ -16,7 +16,7 @@ from typing import Any
 from fanin.records.finding import Diagnosis
 from fanin.reports import charts
 from fanin.reports.markup import embedded, escaped, section
-from fanin.reports.sections import basis, checks, findings, layers, loss, plan, title, verdict_banner
+from fanin.reports.sections import basis, checks, findings, laws, layers, loss, plan, title, verdict_banner
 
 __all__ = ["chart", "document", "page", "signal_section"]
 
@@ -45,6 +45,7 @@ def page(diagnosis: Diagnosis) -> str:
             signal_section(diagnosis) if "signal" in figures else "",
             _spread(diagnosis) if "spread" in figures else "",
             loss(diagnosis),
+            laws(diagnosis),
             layers(diagnosis),
             plan(diagnosis),
             checks(diagnosis),
@@ -106,7 +107,8 @@ def chart(name: str, described: str) -> str:
 
 def signal_section(diagnosis: Diagnosis, name: str = "signal") -> str:
     """Show the chart of the signal, with what its band and strips mean."""
-    healthy = charts.band(diagnosis)
+    lawful = diagnosis.prediction is not None
+    healthy = None if lawful else charts.band(diagnosis)
     lead = (
         "Mean square of each layer's output going forward, and of the gradient coming back, on one "
         "logarithmic axis. Healthy lines stay level. The head is left out: its size is chosen for the loss."
@@ -114,6 +116,11 @@ def signal_section(diagnosis: Diagnosis, name: str = "signal") -> str:
     below = (
         "The grey band is where a network of this depth and these widths stays when its weights are drawn "
         "right: three standard deviations of its random draws. " if healthy else ""
+    )  # fmt: skip
+    below += (
+        "Dashed: what weights of these variances give by law; around it three standard deviations of the "
+        "luck that these widths leave. Dotted grey, where it differs: what the plan's weights would give. "
+        if lawful else ""
     )  # fmt: skip
     below += "The strips go from 0 (no colour) to 1 (full colour): " + "; ".join(_STRIPS) + "."
     drawing = chart(name, "forward and backward power by layer")

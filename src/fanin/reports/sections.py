@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from fanin.records.codec import digest
 from fanin.records.finding import Diagnosis, Finding, Severity
 from fanin.reports.figures import count, fold, plural, science
-from fanin.reports.markup import element, escaped, section, table
+from fanin.reports.foreseen import compared, foreseen_note
+from fanin.reports.markup import Cell, element, escaped, section, table
 from fanin.reports.tables import LAYERS, PLAN, layer_rows, plan_rows
 from fanin.reports.verdict import verdict, worst
 from fanin.reports.view import chain, fold_findings_where, ranked
@@ -16,6 +17,7 @@ __all__ = [
     "basis",
     "checks",
     "findings",
+    "laws",
     "layers",
     "loss",
     "plan",
@@ -134,6 +136,26 @@ def loss(diagnosis: Diagnosis) -> str:
         "A network that knows nothing yet should bet on nothing: its loss is that of the best constant guess."
     )
     return section("Loss and logits", lead, _facts(facts))
+
+
+def laws(diagnosis: Diagnosis) -> str:
+    """Figures as measured beside those that the laws foretell; "" without a prediction."""
+    rows = compared(diagnosis)
+    if not rows:
+        return ""
+    lead = (
+        "What the network should compute, from the variances of its weights and the moments of its inputs "
+        "alone. z counts standard deviations of the luck that a draw leaves."
+    )
+    cells = [
+        (
+            Cell(text=r.what), Cell(text=r.measured, css="n"), Cell(text=r.law, css="n"),
+            Cell(text="" if r.z is None else f"{r.z:+.1f}", css="n"), Cell(text=str(r.certainty)),
+        )
+        for r in rows
+    ]  # fmt: skip
+    made = table(("figure", "measured", "by law", "z", "law"), cells, sorts=False)
+    return section("Measured and foretold", lead, made, foreseen_note(diagnosis))
 
 
 def _facts(facts: Iterable[tuple[str, str]]) -> str:

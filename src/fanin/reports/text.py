@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from fanin.records.finding import Diagnosis, Finding, Severity
 from fanin.records.trace import Measurement
 from fanin.reports.figures import bars, fold, pattern, percent, plural, short, span
+from fanin.reports.foreseen import foreseen_lines
 from fanin.reports.lines import Line, Piece, table, to_ascii, wrapped
 from fanin.reports.verdict import verdict, worst
 from fanin.reports.view import Weight, fold_findings_where, grouped, layer_name, operation, ranked, weights
@@ -42,6 +43,7 @@ def lines(diagnosis: Diagnosis, *, width: int = 80) -> list[Line]:
         _layers(diagnosis, width),
         _weights(diagnosis, width),
         _loss(diagnosis),
+        foreseen_lines(diagnosis, width),
         _checks(diagnosis, width),
         _basis(diagnosis, width),
     ]

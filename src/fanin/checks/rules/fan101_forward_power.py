@@ -38,7 +38,7 @@ def judged(drift: Drift) -> Severity | None:
 def predicted(drift: Drift) -> tuple[tuple[str, float], ...]:
     """Evidence: what the laws say of a drift, for these weights and for the plan's."""
     found = (("decades by law", drift.law), ("decades by law with the plan", drift.planned))
-    return tuple((name, log / math.log(10.0)) for name, log in found if log is not None)
+    return tuple((name, round(log / math.log(10.0), 6)) for name, log in found if log is not None)
 
 
 def said(drift: Drift) -> str:
