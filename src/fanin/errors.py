@@ -7,6 +7,7 @@ what to do about it. `explain` puts them together, so that all messages read ali
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "TargetError",
     "UnknownNameError",
     "explain",
+    "finite",
     "nearest",
 ]
 
@@ -57,6 +59,16 @@ def explain(what: str, *, received: object = None, rule: str = "", remedy: str =
         parts.append(f"Received: {received}.")
     parts.extend(text.rstrip(".") + "." for text in (rule, remedy) if text)
     return " ".join(parts)
+
+
+def finite(value: object) -> bool:
+    """Whether a value is a finite real number; words, switches and complex numbers are none."""
+    if isinstance(value, str | bytes | bool | complex):
+        return False
+    try:
+        return math.isfinite(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return False
 
 
 def nearest(name: str, known: Iterable[str], *, kind: str) -> UnknownNameError:

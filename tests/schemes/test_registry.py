@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -155,3 +156,28 @@ def test_the_door_knows_what_it_has_not() -> None:
         fanin.tensorflow  # noqa: B018
     assert isinstance(fanin.Plan, type)
     assert fanin.__version__.count(".") == 2
+
+
+WORDS = {"activation", "mode", "distribution", "values", "part", "side", "window", "scaling"}
+"""Parameters that are no numbers; their errors name what is known."""
+NUMBERS = [
+    (name, parameter, value)
+    for name, one in registry.entries().items()
+    for parameter in one.signature.parameters
+    if parameter not in WORDS
+    for value in ("0.5", b"1", math.nan, 1j, [1.0], True)
+    # A switch is what this one takes.
+    if (parameter, value) != ("periodic", True)
+]
+
+
+@pytest.mark.parametrize(("name", "parameter", "value"), NUMBERS)
+def test_what_is_no_number_is_refused_by_every_scheme(name: str, parameter: str, value: object) -> None:
+    given = dict(registry.entry(name).examples[0])
+    if parameter in {"low", "high"}:
+        given = {"low": -1.0, "high": 1.0}
+    if name == "sparse":
+        given = {"connections": 3} if parameter == "std" else {}
+    with pytest.raises(InputError) as caught:
+        registry.get(name, **(given | {parameter: value}))
+    assert "Received" in str(caught.value)

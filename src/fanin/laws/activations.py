@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import inspect
-import math
 from collections.abc import Mapping
 from functools import partial
-from numbers import Real
 
-from fanin.errors import InputError, explain, nearest
+from fanin.errors import InputError, explain, finite, nearest
 from fanin.laws.activation_table import ACTIVATIONS, Activation
 
 __all__ = ["ACTIVATIONS", "ALIASES", "Activation", "activation"]
@@ -73,8 +71,7 @@ def activation(name: str, parameter: float | None = None) -> Activation:
             )
         )
     positive = key in {"celu", "softshrink", "hardshrink", "squareplus", "sin"}
-    number = isinstance(parameter, Real) and not isinstance(parameter, bool)
-    if not number or not math.isfinite(parameter) or (positive and parameter <= 0):
+    if not finite(parameter) or (positive and parameter <= 0):
         raise InputError(
             explain(
                 f"The parameter of {key} is out of range",

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from fanin.errors import InputError, explain
+from fanin.errors import InputError, explain, finite
 from fanin.laws.fans import Fans, fans
 from fanin.records.axes import Axes, Role, as_axes
 
@@ -132,7 +132,7 @@ def lora_scaling(rank: int, alpha: float, *, stabilized: bool = True) -> float:
     ----------
     D. Kalajdzievski, A Rank Stabilization Scaling Factor for Fine-Tuning with LoRA, 2023, theorem 3.2.
     """
-    if not (math.isfinite(alpha) and alpha > 0):
+    if not (finite(alpha) and alpha > 0):
         raise InputError(explain("alpha is not positive and finite", received=f"alpha={alpha}"))
     return alpha / (math.sqrt(_checked_rank(rank)) if stabilized else _checked_rank(rank))
 

@@ -121,6 +121,8 @@ def gain(name_or_f: str | Callable[..., object], slope: float | None = None) -> 
     S. S. Schoenholz et al., Deep Information Propagation, 2017, equation 5 (chi).
     """
     if isinstance(name_or_f, str):
+        if slope is not None:
+            activation(name_or_f, slope)  # refuses what is no number, before it is looked up
         return _named(name_or_f, slope)
     if slope is not None:
         raise InputError(

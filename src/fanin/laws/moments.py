@@ -14,7 +14,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from fanin.errors import InputError, explain
+from fanin.errors import InputError, explain, finite
 from fanin.records.draw import (
     Constant,
     DeltaOrthogonal,
@@ -162,6 +162,7 @@ def truncated_normal(
     (0.022737, 0.02)
     """
     _check(mean, std)
+    _check_bounds(lower, upper)
     cut = cut_moments(float(lower), float(upper))
     parent_std = std / cut.std
     return TruncatedNormal(
@@ -203,6 +204,7 @@ def truncated_from_parent(mean: float, std: float, low: float, high: float) -> T
     0.87963
     """
     _check(mean, std)
+    _check_bounds(low, high)
     lower, upper = (low - mean) / std, (high - mean) / std
     cut = cut_moments(lower, upper)
     return TruncatedNormal(
@@ -337,10 +339,21 @@ def _far(draw: TruncatedNormal, z: float) -> float:
     return share if draw.lower > 0 else 1.0 - share
 
 
+def _check_bounds(*bounds: float) -> None:
+    if not all(finite(bound) or bound in (-math.inf, math.inf) for bound in bounds):
+        raise InputError(
+            explain(
+                "Bounds hold no interval",
+                received=" and ".join(map(repr, bounds)),
+                rule="lower < upper; each is a number, or infinite",
+            )
+        )
+
+
 def _check(mean: float, std: float) -> None:
-    if not math.isfinite(mean):
+    if not finite(mean):
         raise InputError(explain("The mean is not finite", received=f"mean={mean}"))
-    if not (math.isfinite(std) and std > 0):
+    if not (finite(std) and std > 0):
         raise InputError(
             explain(
                 "The standard deviation is not positive and finite",

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-from fanin.errors import InputError, explain, nearest
+from fanin.errors import InputError, explain, finite, nearest
 from fanin.laws import moments
 from fanin.laws.fans import fans
 from fanin.records.axes import Axes
@@ -59,7 +59,7 @@ class FanScaled:
     references: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.variance) and self.variance > 0):
+        if not (finite(self.variance) and self.variance > 0):
             raise InputError(
                 explain(
                     f"{self.name} needs a variance that is positive and finite",
@@ -153,7 +153,7 @@ class Entry:
 
 def checked_gain(name: str, gain: float) -> float:
     """A gain as a float, or an error that names the scheme."""
-    if not (math.isfinite(gain) and gain > 0):
+    if not (finite(gain) and gain > 0):
         raise InputError(
             explain(
                 f"{name} needs a gain that is positive and finite",

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
-
-from fanin.errors import InputError, explain
+from fanin.errors import InputError, explain, finite
 from fanin.records.draw import Constant
 from fanin.schemes.base import Entry, Fixed
 
@@ -70,7 +68,7 @@ def ones() -> Fixed:
 
 
 def _constant(name: str, value: float) -> Fixed:
-    if not math.isfinite(value):
+    if not finite(value):
         raise InputError(explain("A constant must be finite", received=f"value={value}"))
     return Fixed(name=name, spec=Constant(value=float(value)))
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
-
-from fanin.errors import InputError, explain
+from fanin.errors import InputError, explain, finite
 from fanin.records.draw import Normal
 from fanin.schemes.base import Entry, FanScaled, Fixed
 
@@ -42,7 +40,7 @@ def small_normal(std: float = 0.01) -> Fixed:
     A. Krizhevsky, I. Sutskever, G. E. Hinton, ImageNet Classification with Deep Convolutional Neural
     Networks, 2012, section 5.
     """
-    if not (math.isfinite(std) and std > 0):
+    if not (finite(std) and std > 0):
         raise InputError(
             explain("small_normal needs a std that is positive and finite", received=f"std={std}")
         )

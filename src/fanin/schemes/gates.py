@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
-
-from fanin.errors import InputError, explain
+from fanin.errors import InputError, explain, finite
 from fanin.schemes.base import Entry
 from fanin.schemes.by_formula import FormulaScheme
 
@@ -43,7 +41,7 @@ def lstm_forget_bias(value: float = 1.0) -> FormulaScheme:
     R. Jozefowicz, W. Zaremba, I. Sutskever, An Empirical Exploration of Recurrent Network Architectures,
     2015, section 2.2.
     """
-    if not math.isfinite(value):
+    if not finite(value):
         raise InputError(explain("The forget gate's bias is not finite", received=f"value={value}"))
     return FormulaScheme(
         name="lstm_forget_bias",
@@ -84,7 +82,7 @@ def chrono(longest: float) -> FormulaScheme:
     ----------
     C. Tallec, Y. Ollivier, Can recurrent neural networks warp time?, 2018, section 2, equation 16.
     """
-    if not (math.isfinite(longest) and longest > 2):
+    if not (finite(longest) and longest > 2):
         raise InputError(
             explain(
                 "chrono needs a time of more than two steps",

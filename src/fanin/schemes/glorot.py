@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
-
-from fanin.errors import InputError, explain
+from fanin.errors import InputError, explain, finite
 from fanin.schemes.base import Entry, FanScaled
 
 __all__ = ["SCHEMES", "glorot_normal", "glorot_truncated_normal", "glorot_uniform"]
@@ -111,7 +109,7 @@ def glorot_truncated_normal(gain: float = 1.0) -> FanScaled:
 
 
 def _glorot(name: str, gain: float, distribution: str, equation: str) -> FanScaled:
-    if not (math.isfinite(gain) and gain > 0):
+    if not (finite(gain) and gain > 0):
         raise InputError(explain(f"{name} needs a gain that is positive and finite", received=f"gain={gain}"))
     return FanScaled(
         name=name,

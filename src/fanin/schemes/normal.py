@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
-
-from fanin.errors import InputError, explain
+from fanin.errors import InputError, explain, finite
 from fanin.records.draw import Normal
 from fanin.schemes.base import Entry, Fixed
 
@@ -36,7 +34,7 @@ def normal(mean: float = 0.0, *, std: float) -> Fixed:
     >>> normal(std=0.02)
     <normal: w ~ N(0, 0.02²)>
     """
-    if not (math.isfinite(mean) and math.isfinite(std) and std > 0):
+    if not (finite(mean) and finite(std) and std > 0):
         raise InputError(
             explain(
                 "A normal needs a finite mean and a standard deviation that is positive and finite",

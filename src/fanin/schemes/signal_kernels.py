@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fanin.errors import nearest
+from fanin.errors import InputError, explain, nearest
 from fanin.schemes.base import Entry
 from fanin.schemes.by_formula import FormulaScheme
 
@@ -88,8 +88,12 @@ def stft(
         (window, _WINDOWS, "window"),
         (scaling, _SCALINGS, "scaling"),
     ):
-        if word not in known:
+        if str(word) not in known:
             raise nearest(str(word), known, kind=kind)
+    if not isinstance(periodic, bool):
+        raise InputError(
+            explain("The window is periodic or not", received=f"periodic={periodic!r}", rule="True or False")
+        )
     numbers = (_SIDES[side], _WINDOWS[window], float(periodic), _SCALINGS[scaling])
     wave = "cos" if side == "real" else "-sin"
     return FormulaScheme(

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from fanin.errors import InputError, explain
+from fanin.errors import InputError, explain, finite
 from fanin.laws.sides import sides
 from fanin.records.axes import Axes
 from fanin.records.draw import Sparse
@@ -110,7 +110,8 @@ def sparse(
                 remedy="Say sparse(15) or sparse(sparsity=0.9)",
             )
         )
-    if connections is not None and (isinstance(connections, bool) or connections < 1):
+    whole = connections is None or (finite(connections) and connections == int(connections))
+    if connections is not None and (not whole or connections < 1):
         raise InputError(
             explain(
                 "A unit needs a connection",
@@ -118,11 +119,11 @@ def sparse(
                 rule="A whole number of at least 1",
             )
         )
-    if sparsity is not None and not 0.0 <= sparsity < 1.0:
+    if sparsity is not None and not (finite(sparsity) and 0.0 <= sparsity < 1.0):
         raise InputError(
             explain("The sparsity is no share", received=f"sparsity={sparsity}", rule="0 <= sparsity < 1")
         )
-    if not (math.isfinite(std) and std > 0):
+    if not (finite(std) and std > 0):
         raise InputError(
             explain("sparse needs a standard deviation that is positive and finite", received=f"std={std}")
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from fanin.errors import InputError, explain, nearest
+from fanin.errors import InputError, explain, finite, nearest
 from fanin.schemes.base import Entry
 from fanin.schemes.by_formula import FormulaScheme
 
@@ -137,7 +137,7 @@ def mamba_dt_bias(shortest: float = 0.001, longest: float = 0.1) -> FormulaSchem
     ----------
     A. Gu, T. Dao, Mamba: Linear-Time Sequence Modeling with Selective State Spaces, 2023, section 3.6.
     """
-    if not (math.isfinite(longest) and 0 < shortest < longest):
+    if not (finite(longest) and finite(shortest) and 0 < shortest < longest):
         raise InputError(
             explain(
                 "The step sizes hold no interval",

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
-
-from fanin.errors import InputError, explain
+from fanin.errors import InputError, explain, finite
 from fanin.laws import moments
 from fanin.records.draw import Uniform
 from fanin.schemes.base import Entry, Fixed
@@ -53,7 +51,7 @@ def uniform(
                 remedy="Say uniform(-0.05, 0.05) or uniform(std=0.02)",
             )
         )
-    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+    if not (finite(low) and finite(high) and low < high):
         raise InputError(
             explain(
                 "The bounds of a uniform hold no interval",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -130,8 +131,8 @@ def _sizes(text: str) -> tuple[int, ...]:
 
 
 def _value(text: str) -> Any:
-    """A literal, or a word such as ``fan_out`` as it is."""
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return text
+    """A literal, a number such as ``inf``, or a word such as ``fan_out`` as it is."""
+    for read in (ast.literal_eval, float):
+        with contextlib.suppress(ValueError, SyntaxError):
+            return read(text)
+    return text

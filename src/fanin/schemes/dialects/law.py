@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from fanin.errors import InputError, explain, nearest
+from fanin.errors import InputError, explain, finite, nearest
 from fanin.laws import moments
 from fanin.records.axes import Axes, as_axes
 from fanin.records.draw import Draw, Normal, TruncatedNormal, Uniform
@@ -39,7 +39,7 @@ class Scaled:
     distribution: str
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.variance) and self.variance > 0):
+        if not (finite(self.variance) and self.variance > 0):
             raise InputError(
                 explain(
                     "The variance of a law is positive and finite",
@@ -165,7 +165,7 @@ def gaussian(mean: float, std: float) -> Same:
 
 def between(low: float, high: float) -> Same:
     """Uniform between two bounds."""
-    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+    if not (finite(low) and finite(high) and low < high):
         raise InputError(
             explain(
                 "The bounds of a uniform hold no interval",
@@ -183,7 +183,7 @@ def cut(mean: float, std: float, lower: float = -2.0, upper: float = 2.0) -> Tru
 
 
 def _positive(std: float) -> None:
-    if not (math.isfinite(std) and std > 0):
+    if not (finite(std) and std > 0):
         raise InputError(
             explain(
                 "The standard deviation is not positive and finite", received=f"std={std}", rule="std > 0"
