@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -98,3 +99,56 @@ def test_a_model_that_fails_speaks_for_itself(
     assert ended.err.startswith("error: ")
     assert ended.err.count("\n") == 1
     assert all(part in ended.err for part in parts), ended.err
+
+
+def test_sarif_goes_to_stdout(fanin: Callable[..., Any]) -> None:
+    ended = fanin(*SICK, "--format", "sarif")
+    assert ended.code == 1
+    log = json.loads(ended.out)
+    assert log["version"] == "2.1.0"
+    assert [r["ruleId"] for r in log["runs"][0]["results"]] == ["FAN102"]
+
+
+def test_a_baseline_accepts_what_it_knows(fanin: Callable[..., Any], tmp_path: Path) -> None:
+    made = fanin(*SICK, "--baseline", "known.json", "--update-baseline")
+    assert made.code == 0
+    assert made.err.startswith("wrote known.json (")
+    again = fanin(*SICK, "--baseline", "known.json")
+    assert again.code == 0
+    assert "accepted" in again.out
+    # Another network has other places: its finding is new.
+    assert fanin("check", "nets.py:deep", "-i", "32x64", "--baseline", "none.json").code == 2
+    text = (tmp_path / "known.json").read_text(encoding="utf-8")
+    (tmp_path / "known.json").write_text(text.replace("FAN102", "FAN101"), encoding="utf-8")
+    assert fanin(*SICK, "--baseline", "known.json").code == 1
+    assert fanin(*SICK, "--update-baseline").code == 2
+
+
+def test_codes_are_chosen(fanin: Callable[..., Any]) -> None:
+    assert fanin(*SICK, "--ignore", "FAN102").code == 0
+    assert fanin(*SICK, "--select", "FAN2,FAN3").code == 0
+    wrong = fanin(*SICK, "--select", "FAN9")
+    assert wrong.code == 2
+    assert "finding code" in wrong.err
+
+
+def test_the_cure_is_tried_and_told(fanin: Callable[..., Any]) -> None:
+    ended = fanin(*SICK, "--fix")
+    assert ended.code == 1
+    assert "FAN102: gone when the plan was tried" in ended.out
+
+
+@pytest.mark.parametrize("tier", ["fast", "deep"])
+def test_the_tier_and_its_cost_are_told(fanin: Callable[..., Any], tier: str) -> None:
+    ended = fanin(*SICK, "--tier", tier, "--lr", "0.1")
+    assert f"{tier} tier, " in " ".join(ended.out.split())
+
+
+def test_made_up_inputs_are_said_to_be_made_up(fanin: Callable[..., Any]) -> None:
+    assert "made up: 32x64" in " ".join(fanin(*SICK).out.split())
+
+
+def test_a_pipe_gets_80_plain_columns(fanin: Callable[..., Any]) -> None:
+    out = fanin(*SICK).out
+    assert max(map(len, out.splitlines())) <= 80
+    assert "\x1b" not in out
