@@ -61,7 +61,7 @@ def frames(out: NDArray[Any], source: Source, number: int, role: str = "weight")
     """Write Haar matrices with orthonormal rows, (matrices, s, l), counted from `number`."""
     count, short, long = out.shape
     if out.dtype.kind == "c":
-        unitary_from(out, _complex_rows(out, source, number, role))
+        unitary_from(out, _complex_rows(out, source, number, role), threads=source.threads)
         return
 
     def rows(first: int, last: int) -> NDArray[Any]:

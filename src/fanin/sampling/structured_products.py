@@ -35,9 +35,20 @@ def reflect(out: NDArray[Any], normals: NDArray[Any], threads: int | None = None
 
 
 def product(left: NDArray[Any], right: NDArray[Any], threads: int | None = None) -> NDArray[Any]:
-    """The product of two matrices of one type, (m, k) and (k, n); complex ones are NumPy's."""
+    """The product of two matrices of one type, (m, k) and (k, n).
+
+    A complex one is the real product of ``[a_re a_im ...]`` and ``[[b_re b_im ...], [-b_im b_re ...], ...]``:
+    real and imaginary parts in turn, each one chain.
+    """
+    if left.dtype.kind == "c":
+        turned = np.empty((right.shape[0], 2, right.shape[1]), right.dtype)
+        turned[:, 0], turned[:, 1].real, turned[:, 1].imag = right, -right.imag, right.real
+        rows = turned.reshape(2 * right.shape[0], right.shape[1]).view(left.real.dtype)
+        parts = product(np.ascontiguousarray(left).view(left.real.dtype), rows, threads)
+        both: NDArray[Any] = parts.view(left.dtype)
+        return both
     kernel, path = chosen()
-    if kernel is None or np.iscomplexobj(left):
+    if kernel is None:
         result: NDArray[Any] = left @ right
         return result
     out = np.empty((left.shape[0], right.shape[1]), left.dtype)
