@@ -93,12 +93,12 @@ void check_item(const Py_buffer& view, const Recipe& recipe) {
         throw std::invalid_argument("the output's items have another size than the dtype's");
 }
 
-void run(const Py_buffer& view, const Recipe& recipe, std::uint64_t begin, const std::vector<fanin::Dimension>& shape,
+void run(void* out, const Recipe& recipe, std::uint64_t begin, const std::vector<fanin::Dimension>& shape,
          const fanin::Key& key, unsigned threads, const fanin::Path& path) {
     bool finished;
     {
         const nb::gil_scoped_release unlocked;
-        finished = fanin::fill_region(path, view.buf, recipe.dtype, begin, shape, key, recipe.numbers, threads, Signals());
+        finished = fanin::fill_region(path, out, recipe.dtype, begin, shape, key, recipe.numbers, threads, Signals());
     }
     // The handler of a signal has set the exception.
     if (!finished) throw nb::python_error();
@@ -120,7 +120,7 @@ void fill(nb::handle out, const Recipe& recipe, const KeyWords& key, std::uint64
         shape[k] = {extent, steps ? static_cast<std::uint64_t>((*steps)[k]) : inner, view.strides[k]};
         inner *= extent;
     }
-    run(view, recipe, begin, shape, key_of(key), threads, path_named(path));
+    run(view.buf, recipe, begin, shape, key_of(key), threads, path_named(path));
 }
 
 std::string_view utf8(nb::handle text) {
@@ -132,26 +132,37 @@ std::string_view utf8(nb::handle text) {
 
 // The short way for the commonest case, a whole array of one run of memory and a name of one text: key and
 // all. False where it is anything else, or a path is forced, with nothing written.
-bool draw(nb::handle out, const Recipe& recipe, std::uint64_t seed, nb::handle name, unsigned threads) {
+bool drawn(void* out, std::size_t count, const Recipe& recipe, std::uint64_t seed, nb::handle name, unsigned threads) {
     // os.environ keeps the process's environment up to date.
     const char* const forced = std::getenv("FANIN_KERNEL");
     if ((forced != nullptr && *forced != 0) || !PyUnicode_CheckExact(name.ptr())) return false;
     const std::string_view text = utf8(name);
-    const Memory memory(out);
-    const Py_buffer& view = *memory;
-    if (text.empty() || !PyBuffer_IsContiguous(&view, 'C')) return false;
-    check_item(view, recipe);
-    const std::size_t count = static_cast<std::size_t>(view.len / view.itemsize);
+    if (text.empty()) return false;
     const fanin::Key key = fanin::stream_key(seed, &text, 1, "weight");
     const fanin::Path& path = **fanin::available_paths();
+    const std::size_t size = fanin::item_size(recipe.dtype);
     // Too little to be worth a change of hands.
     constexpr std::size_t small = 4096;
-    if (count <= small && reinterpret_cast<std::uintptr_t>(view.buf) % fanin::item_size(recipe.dtype) == 0) {
-        fanin::fill_run(path, view.buf, recipe.dtype, 0, count, key, recipe.numbers);
+    if (count <= small && reinterpret_cast<std::uintptr_t>(out) % size == 0) {
+        fanin::fill_run(path, out, recipe.dtype, 0, count, key, recipe.numbers);
     } else {
-        run(view, recipe, 0, {{count, 1, view.itemsize}}, key, threads, path);
+        run(out, recipe, 0, {{count, 1, static_cast<std::ptrdiff_t>(size)}}, key, threads, path);
     }
     return true;
+}
+
+bool draw(nb::handle out, const Recipe& recipe, std::uint64_t seed, nb::handle name, unsigned threads) {
+    const Memory memory(out);
+    const Py_buffer& view = *memory;
+    if (!PyBuffer_IsContiguous(&view, 'C')) return false;
+    check_item(view, recipe);
+    return drawn(view.buf, static_cast<std::size_t>(view.len / view.itemsize), recipe, seed, name, threads);
+}
+
+// The same for memory by its address, which the caller vouches for and holds.
+bool draw_memory(std::uintptr_t address, std::size_t count, const Recipe& recipe, std::uint64_t seed, nb::handle name,
+                 unsigned threads) {
+    return drawn(reinterpret_cast<void*>(address), count, recipe, seed, name, threads);
 }
 
 // Names, recipes (one each, or one for all) and whole arrays or memory of many tensors, as tasks. Whatever
@@ -344,6 +355,7 @@ NB_MODULE(_kernel, module) {
              "start"_a, "width"_a, "near"_a = 0.0, "ratio"_a = 0.0, "complement"_a = 0.0, "mirrored"_a = false);
     module.def("fill", &fill, "out"_a, "recipe"_a, "key"_a, "begin"_a, "steps"_a.none(), "threads"_a, "path"_a);
     module.def("draw", &draw, "out"_a, "recipe"_a, "seed"_a, "name"_a, "threads"_a);
+    module.def("draw_memory", &draw_memory, "address"_a, "count"_a, "recipe"_a, "seed"_a, "name"_a, "threads"_a);
     module.def("fill_arrays", &fill_arrays, "outs"_a, "recipes"_a, "names"_a, "seed"_a, "threads"_a, "path"_a);
     module.def("fill_memory", &fill_memory, "addresses"_a, "counts"_a, "recipes"_a, "names"_a, "seed"_a, "threads"_a,
                "path"_a);

@@ -21,7 +21,18 @@ from fanin.sampling.recipe import FarTail, Recipe, recipe
 from fanin.sampling.reference import elements
 from fanin.sampling.streams import StreamKey
 
-__all__ = ["VARIABLE", "backend", "chosen", "draw_whole", "fill_flat", "fill_region", "workers"]
+__all__ = [
+    "VARIABLE",
+    "backend",
+    "chosen",
+    "draw_at",
+    "draw_many",
+    "draw_whole",
+    "fill_flat",
+    "fill_region",
+    "lowered_each",
+    "workers",
+]
 
 VARIABLE = "FANIN_KERNEL"
 """Environment variable that forces a path: off, portable, avx2, avx512 or neon (unset or auto: the best)."""
@@ -35,6 +46,7 @@ _RECIPES = 4096
 """Lowered recipes that are kept: more than a model has different draws."""
 
 _NAMES = {np.dtype(name): name for name in ("float32", "float64", "float16", *COMPLEX)}
+_STORED = {name: np.dtype(storage_of(name)) for name in DTYPES}
 _NEAR = FarTail(near=0.0, ratio=0.0, complement=0.0, mirrored=False)
 """What the kernel takes for a draw that is no far tail."""
 _ELEMENTWISE = (Normal, Uniform, TruncatedNormal)
@@ -86,6 +98,25 @@ def draw_whole(
         return bool(_kernel().draw(out, lowered, seed, name, count))  # type: ignore[union-attr]
     except (ValueError, BufferError):
         return False
+
+
+def draw_at(address: int, size: int, draw: Draw, dtype: str, seed: object, name: object) -> bool:
+    """`draw_whole` for one run of memory by its address, which the caller vouches for and holds.
+
+    Parameters
+    ----------
+    address, size
+        Of the first element, and how many there are.
+    dtype
+        One of `DTYPES`.
+    """
+    if type(seed) is not int or not 0 <= seed < _SEED_END or type(draw) not in _ELEMENTWISE:
+        return False
+    lowered = _lowered_draw(draw, dtype, _STORED[dtype])
+    if lowered is None:
+        return False
+    count = 1 if size < 2 * _PER_THREAD else workers(None, size)
+    return bool(_kernel().draw_memory(address, size, lowered, seed, name, count))  # type: ignore[union-attr]
 
 
 def lowered_each(

@@ -34,10 +34,13 @@ def draw_(
     tensor: torch.Tensor, draw: Draw, generator: torch.Generator | None, seed: int | None, name: str
 ) -> torch.Tensor:
     """Fill a tensor with a draw, whose seed is given or drawn; on the meta device nothing is drawn."""
-    check_writable(tensor, name)
-    if memoryless(tensor):
-        return tensor
-    return fill_(tensor, draw, seed=draw_seed(seed, generator), name=name)
+    if seed is None or generator is not None:
+        # A call that is refused takes no number from a generator.
+        check_writable(tensor, name)
+        if memoryless(tensor):
+            return tensor
+        seed = draw_seed(seed, generator)
+    return fill_(tensor, draw, seed=seed, name=name)
 
 
 @compilable

@@ -11,7 +11,9 @@ from torch._subclasses.fake_tensor import FakeTensor
 from fanin.errors import InputError, explain
 from fanin.records.axes import Axes, as_axes
 from fanin.records.draw import Constant, Draw, Normal, TruncatedNormal, Uniform
+from fanin.sampling.backends import draw_at
 from fanin.sampling.engine import SERVED, fill, generate
+from fanin.sampling.layout import in_order
 from fanin.sampling.parts import parts
 from fanin.sampling.recipe import recipe
 from fanin.sampling.streams import stream_key
@@ -19,7 +21,7 @@ from fanin.schemes.fit import check_rounding
 from fanin.torch import twin
 from fanin.torch.names import PLAIN
 
-__all__ = ["check_writable", "dtype_name", "fill_", "memoryless", "staged", "stored"]
+__all__ = ["check_writable", "dtype_name", "fill_", "memoryless", "quick_", "staged", "stored"]
 
 _PATTERNS = {
     torch.bfloat16: torch.uint16,
@@ -27,6 +29,8 @@ _PATTERNS = {
     torch.float8_e5m2: torch.uint8,
 }
 """Types that NumPy does not know: the engine writes their bit patterns."""
+_FINE = {torch.float32: "float32", torch.float64: "float64"}
+"""Types that are too coarse for no draw."""
 
 
 def dtype_name(tensor: torch.Tensor) -> str:
@@ -100,6 +104,34 @@ def staged(
     return torch.from_numpy(bits).view(dtype)
 
 
+def quick_(tensor: torch.Tensor, draw: Draw, seed: int, name: str) -> bool:
+    """Draw into the commonest tensors, plain memory of the CPU in row-major order, in one call.
+
+    False where anything asks for `fill_`, which looks at everything; the tensor is then untouched.
+    """
+    dtype = _FINE.get(tensor.dtype)
+    if (
+        dtype is None
+        or type(tensor) not in PLAIN
+        or not tensor.is_cpu
+        or tensor.layout is not torch.strided
+        or not tensor.is_contiguous()
+        or tensor.is_neg()
+        or tensor.is_inference()
+    ):
+        return False
+    try:
+        address = tensor.data_ptr()
+    except RuntimeError:
+        # A stand-in of torch.func, whose memory is another tensor's.
+        return False
+    if address == 0 or not draw_at(address, tensor.numel(), draw, dtype, seed, name):
+        return False
+    # The kernel wrote behind autograd's back: a graph that saved this tensor has to notice.
+    torch.autograd.graph.increment_version(tensor)
+    return True
+
+
 def fill_(
     tensor: torch.Tensor, draw: Draw, *, seed: int, name: str, axes: Axes | None = None
 ) -> torch.Tensor:
@@ -114,6 +146,8 @@ def fill_(
     PrecisionWarning
         A 16-bit or 8-bit dtype too coarse for the draw; one in which every weight would be 0 is refused.
     """
+    if (axes is None or in_order(axes, tuple(tensor.shape))) and quick_(tensor, draw, seed, name):
+        return tensor
     check_writable(tensor, name)
     if memoryless(tensor) or tensor.numel() == 0:
         return tensor
