@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import csv
+import hashlib
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 import scipy.stats
 from numpy.typing import NDArray
 
+from fanin import _kernel
 from fanin.errors import InputError
 from fanin.records.axes import Axes, Role
 from fanin.records.draw import DeltaOrthogonal, Normal, Orthogonal, OrthogonalConvolution
+from fanin.sampling.backends import VARIABLE
 from fanin.sampling.engine import fill, fill_slice, generate
 from fanin.sampling.structured import TOLERANCE
 from fanin.sampling.structured_haar import haar
 from fanin.sampling.structured_unitary import unitary
 
+VECTORS = Path(__file__).resolve().parents[2] / "vectors"
 FALSE_ALARM = 1e-9
 Z = float(scipy.stats.norm.isf(FALSE_ALARM / 2))
 ALLOWED = {"complex64": TOLERANCE["float32"], "complex128": TOLERANCE["float64"]}
@@ -236,3 +242,37 @@ def test_bad_gains_are_refused() -> None:
     with pytest.raises(InputError, match="do not fit complex64"):
         fill(out, Orthogonal(gain=1e39, std=1.0), seed=0, name="w")
     assert (out == 7.0).all()
+
+
+@pytest.mark.parametrize("path", _kernel.paths())
+def test_golden_matrices(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # vectors/make_unitary.py makes them from the text of the specification, without the kernel.
+    monkeypatch.setenv(VARIABLE, path)
+    with (VECTORS / "unitary.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) >= 10
+    for row in rows:
+        draw = Orthogonal(gain=1.0, std=0.1)
+        shape = int(row["rows"]), int(row["columns"])
+        made = generate(draw, shape, seed=int(row["seed"]), name=row["name"], dtype=row["dtype"])
+        assert hashlib.sha256(made.tobytes()).hexdigest() == row["sha256"], row
+
+
+def test_threads_and_stacks_change_no_bit() -> None:
+    draw = Orthogonal(gain=1.0, std=0.1)
+    one, two = (np.zeros((150, 220), np.complex64) for _ in range(2))
+    fill(one, draw, seed=1, name="w", threads=1)
+    fill(two, draw, seed=1, name="w", threads=2)
+    assert one.tobytes() == two.tobytes()
+    x = normals(3, 20, 30).astype(np.complex64)
+    assert (unitary(x) == np.stack([unitary(one) for one in x])).all()
+
+
+def test_without_the_kernel_the_values_are_near(monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = Orthogonal(gain=1.0, std=0.1)
+    for dtype, allowed in ALLOWED.items():
+        with_kernel = generate(draw, (120, 150), seed=1, name="w", dtype=dtype)
+        monkeypatch.setenv(VARIABLE, "off")
+        without = generate(draw, (120, 150), seed=1, name="w", dtype=dtype)
+        monkeypatch.delenv(VARIABLE)
+        assert np.abs(with_kernel - without).max() < allowed

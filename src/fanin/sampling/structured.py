@@ -1,7 +1,7 @@
 """Draws whose elements depend on each other or on their place: one door for all of them.
 
-Real ones are equal to the last bit wherever the kernel is; matrix products of complex ones come from
-the machine's BLAS, so those values agree to a stated tolerance (see `TOLERANCE`).
+Orthogonal and unitary ones are equal to the last bit wherever the kernel is; a build without it takes
+matrix products of the machine's BLAS, so those values agree to a stated tolerance (see `TOLERANCE`).
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def fill_structured(
     axes
         Roles of the stored dimensions; None means ``out in receptive ...``.
     dtype, threads
-        As in `fanin.sampling.engine.fill`; threads change no value (of complex draws BLAS has its own).
+        As in `fanin.sampling.engine.fill`; threads change no value.
 
     Raises
     ------
