@@ -14,6 +14,7 @@ from fanin.errors import ModelError
 from fanin.plans import planner
 from fanin.records.graph import Graph
 from fanin.records.plan import Plan
+from fanin.torch.parametrised import adjusted, check_plain
 from fanin.torch.read import read
 
 __all__ = ["Planned", "Wishes", "planned", "prepared"]
@@ -68,7 +69,8 @@ def _planned(target: str, inputs: Sequence[str], batch: str | None, wanted: Wish
     prior = priors.read(wanted.priors)
     model, made = prepared(target, inputs, batch, seed=wanted.seed, meta=meta)
     progress("planning")
+    check_plain(model)
     graph = read(model, *made.inputs)
-    plan = planner.plan(graph, policy=wanted.policy, seed=wanted.seed, class_prior=prior)
+    plan = adjusted(model, planner.plan(graph, policy=wanted.policy, seed=wanted.seed, class_prior=prior))
     progress("")
     return Planned(model, made, graph, rules.apply(plan, wanted.rules))

@@ -41,6 +41,8 @@ from fanin.torch.init import (
     zeros_,
 )
 from fanin.torch.materialise import materialise as _materialise
+from fanin.torch.parametrised import adjusted as _adjusted
+from fanin.torch.parametrised import check_plain as _check_plain
 from fanin.torch.read import read as _read
 from fanin.torch.write import write as _write
 
@@ -116,7 +118,10 @@ def plan(
     >>> [entry.name for entry in made.entries]
     ['weight', 'bias']
     """
-    return planner.plan(_read(model, *inputs), policy=policy, seed=seed, class_prior=class_prior)
+    if isinstance(model, nn.Module):
+        _check_plain(model)
+    graph = _read(model, *inputs)
+    return _adjusted(model, planner.plan(graph, policy=policy, seed=seed, class_prior=class_prior))
 
 
 def init_(

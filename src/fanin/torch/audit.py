@@ -16,6 +16,7 @@ from fanin.plans.rule import Policy
 from fanin.records.audit import Audit
 from fanin.records.plan import Entry, Plan
 from fanin.torch.names import NamedTensor, named_tensors
+from fanin.torch.parametrised import adjusted
 from fanin.torch.read import read
 from fanin.torch.store import memoryless
 from fanin.torch.write import fitting
@@ -119,7 +120,7 @@ def _declared(model: nn.Module, inputs: tuple[object, ...], against: str | Polic
     graph = read(model, *inputs)
     # What was loaded is what is to be looked at; a plan for drawing would leave it alone.
     open_ = tuple(replace(parameter, loaded=False) for parameter in graph.parameters)
-    return planner.plan(replace(graph, parameters=open_), policy=against, seed=seed)
+    return adjusted(model, planner.plan(replace(graph, parameters=open_), policy=against, seed=seed))
 
 
 def _name(model: nn.Module, declared: Plan) -> str:

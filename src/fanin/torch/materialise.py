@@ -13,6 +13,7 @@ from fanin.records.plan import Plan
 from fanin.torch.commit import Job, commit, held_signals
 from fanin.torch.names import PLAIN, NamedTensor, named_modules, named_tensors, storage_key
 from fanin.torch.owners import known_attribute, known_values
+from fanin.torch.parametrised import computed, following
 from fanin.torch.write import checked
 
 __all__ = ["materialise"]
@@ -73,29 +74,44 @@ def materialise(
                 )
             )
     fresh = _allocated(model, device)
-    drawn = {job.entry.name for job in jobs}
+    derived = following(model, plan)
+    drawn = {job.entry.name for job in jobs} | (derived.keys() & absent.keys())
     kept = {name: one for name, one in absent.items() if name not in drawn}
     given = _given(values or {}, kept)
     rest = {name: one for name, one in kept.items() if name not in given and one.tensor.numel()}
     known = known_values(model, rest, device=device, seed=plan.seed) | given
     _all_known([name for name in rest if name not in known])
     attributes = _attributes(model, fresh, device, plan.seed)
+    known |= {name: value for name, value in derived.items() if name in absent}
     for name, value in known.items():
         with torch.no_grad():
             fresh[id(absent[name].tensor)].copy_(value)
+    there = [(found[name].tensor, value) for name, value in derived.items() if name not in absent]
     # New memory first: if that fails, nothing of the model has changed.
     commit(
         [Job(entry=job.entry, tensor=fresh[id(job.tensor)]) for job in jobs if job.tensor.is_meta], plan.seed
     )
     with held_signals():
-        commit([job for job in jobs if not job.tensor.is_meta], plan.seed)
+        commit(
+            [job for job in jobs if not job.tensor.is_meta],
+            plan.seed,
+            also=[(tensor, value.to(tensor)) for tensor, value in there],
+        )
         _swap(model, fresh)
         for owner, attribute, value in attributes:
             vars(owner)[attribute] = value
-        for module in model.modules():
-            if isinstance(module, nn.RNNBase):
-                # It holds weak references to its weights.
-                module._init_flat_weights()
+        _refreshed(model)
+
+
+def _refreshed(model: nn.Module) -> None:
+    """Let modules find their new tensors where they look for them."""
+    for module in model.modules():
+        if isinstance(module, nn.RNNBase):
+            # It holds weak references to its weights.
+            module._init_flat_weights()
+        with torch.no_grad():
+            for attribute, compute in computed(module).items():
+                vars(module)[attribute] = compute()
 
 
 def _real(device: torch.device | str) -> torch.device:
@@ -195,6 +211,8 @@ def _attributes(
     for path, module in named_modules(model):
         for attribute, value in vars(module).items():
             if attribute in ("_parameters", "_buffers", "_modules") or not _holds_meta(value):
+                continue
+            if attribute in computed(module):
                 continue
             new = _mapped(value, fresh)
             if _holds_meta(new):

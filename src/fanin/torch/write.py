@@ -15,6 +15,7 @@ from fanin.sampling.streams import STREAM_VERSION
 from fanin.schemes.fit import check_rounding, coarseness
 from fanin.torch.commit import Job, commit
 from fanin.torch.names import NamedTensor, named_tensors
+from fanin.torch.parametrised import following
 from fanin.torch.store import check_writable, dtype_name, memoryless
 
 __all__ = ["checked", "fitting", "write"]
@@ -70,7 +71,10 @@ def write(model: nn.Module, plan: Plan) -> None:
     >>> layer.weight.tolist()
     [[0.5, 0.5]]
     """
-    commit(checked(model, plan), plan.seed)
+    jobs = checked(model, plan)
+    found = {entry.name: entry.tensor for entry in named_tensors(model)}
+    also = [(found[name], value) for name, value in following(model, plan).items()]
+    commit(jobs, plan.seed, also=[(tensor, value.to(tensor)) for tensor, value in also])
 
 
 def checked(model: nn.Module, plan: Plan, *, memory: bool = True) -> list[Job]:
