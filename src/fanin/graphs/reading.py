@@ -9,6 +9,7 @@ from fanin.graphs.ancestry import Ancestry
 from fanin.graphs.drafts import Draft, Drafts, draft
 from fanin.graphs.joins import find_joins
 from fanin.graphs.path import main_path
+from fanin.graphs.places import find_branch_scales, find_decays, find_routers, find_scores
 from fanin.graphs.recurrence import find_recurrences
 from fanin.graphs.regions import part_of
 from fanin.graphs.steps import Form, Read, Run
@@ -63,6 +64,10 @@ def analyse(run: Run) -> Reading:
     branches = find_joins(drafts, ancestry, recurrent)
     find_heads(drafts, _near_linear(activations), frozenset(branch.join for branch in branches))
     find_blocks(drafts)
+    find_branch_scales(drafts, ancestry, branches)
+    find_decays(drafts)
+    find_routers(drafts)
+    find_scores(drafts)
     return Reading(drafts, activations, branches)
 
 
@@ -151,4 +156,7 @@ def _use(use: DraftUse) -> Use:
         branch=use.branch,
         offset=use.offset,
         blocks=use.blocks,
+        router=use.router,
+        scores=use.scores,
+        spread=use.spread,
     )

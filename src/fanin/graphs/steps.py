@@ -144,6 +144,7 @@ class Run:
 
     `offset` gives the constant that a derived parameter has when the parameter itself is zero (1 for
     ``1 + w``), by step and operand; None where it is not the parameter plus a constant (``exp(w)``).
+    `spread` gives the root mean square of a derived weight that forgets the scale of its parameter.
     """
 
     steps: tuple[Step, ...]
@@ -153,3 +154,4 @@ class Run:
     offset: Callable[[int, int], float | None]
     identify: Callable[[Sequence[float]], str | None]
     buffers: frozenset[str] = field(default_factory=frozenset)
+    spread: Callable[[int, int], float | None] = field(default=lambda _step, _operand: None)

@@ -39,6 +39,9 @@ class DraftUse:
     head: bool = False
     branch: int | None = None
     blocks: tuple[int, ...] = ()
+    router: bool = False
+    scores: float = 1.0
+    spread: float | None = None
 
 
 def use_of(step: Step, read: Read, source: Source, run: Run) -> DraftUse:
@@ -77,11 +80,13 @@ def use_of(step: Step, read: Read, source: Source, run: Run) -> DraftUse:
         made.kind = UseKind.WEIGHT
         made.axes = contraction_axes(source, read.labels)
         made.rows = _rows(source, made.axes)
+        made.spread = _spread(step, read, source, run)
     elif step.form == Form.CONVOLUTION and read.part == Part.WEIGHT:
         made.kind = UseKind.WEIGHT
         made.axes = convolution_axes(
             source, read.labels, groups=step.groups, stride=step.stride, transposed=step.transposed
         )
+        made.spread = _spread(step, read, source, run)
     elif step.form == Form.LOOKUP and read.part in {Part.TABLE, Part.ANY}:
         made.kind = UseKind.EMBEDDING
         made.axes = table_axes(source.shape)
@@ -97,6 +102,12 @@ def use_of(step: Step, read: Read, source: Source, run: Run) -> DraftUse:
         # A threshold, a bound, an exponent: it enters the function that is applied to each element.
         made.kind = UseKind.ACTIVATION_PARAMETER
     return made
+
+
+def _spread(step: Step, read: Read, source: Source, run: Run) -> float | None:
+    # The vectors of a spectral norm are fitted to the weight while it runs: a trial knows other ones.
+    fitted = any(other.name in run.buffers for other in read.sources)
+    return run.spread(step.id, read.operand) if source.derived and not fitted else None
 
 
 def _shift(made: DraftUse, offset: float | None) -> None:

@@ -95,6 +95,7 @@ def _bias(case: Case) -> Claim | None:
 
 _CONSTRUCTED = {
     UseKind.SCALE: "a scale or gate: its constructor's value is the law",
+    UseKind.DECAY: "a rate of forgetting, under an exponential: its constructor's value is the law",
     UseKind.ACTIVATION_PARAMETER: "a parameter of an activation: its constructor's value is the law",
 }
 
@@ -103,6 +104,8 @@ def _constructed(case: Case) -> Claim | None:
     reason = _CONSTRUCTED.get(case.role.kind)
     if reason is None:
         return None
+    if case.role.kind == UseKind.SCALE and case.role.branch is not None:
+        reason = "the scale of a residual branch: its constructor's value is the law"
     return Claim(
         scheme="keep", status=Status.KEPT, reason=reason, evidence=(f"{case.role.kind} of {case.place}",)
     )

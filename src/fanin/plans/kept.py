@@ -20,9 +20,13 @@ def _kept(reason: str, *evidence: str) -> Claim:
 def _owned(case: Case) -> Claim | None:
     if not case.parameter.buffer:
         return None
-    if case.parameter.name.rpartition(".")[2] in _STATISTICS:
+    counted = case.parameter.name.rpartition(".")[2] in _STATISTICS
+    if counted or case.parameter.role.startswith("statistics"):
         return _kept("running statistics of a norm", "registered as a buffer")
-    return _kept("a buffer of its owner", "registered as a buffer")
+    role = case.parameter.role
+    return _kept(
+        f"a buffer of its owner: {role}" if role else "a buffer of its owner", "registered as a buffer"
+    )
 
 
 def _loaded(case: Case) -> Claim | None:

@@ -33,7 +33,8 @@ def _claim_by(rules: tuple[Rule, ...]) -> Callable[[Case], Claim | None]:
         if asked is None or asked.draw is None:
             return None
         row = math.prod(weight.parameter.shape) / math.prod(case.parameter.shape)
-        value = asked.draw.std * math.sqrt(row)
+        # A tried weight says what its numbers are when the magnitude is 1; a row of length 1 otherwise.
+        value = asked.draw.std / (weight.role.spread or 1.0 / math.sqrt(row))
         return Claim(
             scheme="constant",
             draw=Constant(value=value),

@@ -34,7 +34,11 @@ _GLOROT = (
     "2010, equations 8 and 9"
 )
 _HE = "K. He et al., Delving Deep into Rectifiers, 2015, equations 10 and 15"
+_T5 = "C. Raffel et al., Exploring the Limits of Transfer Learning with T5, 2020 (its code scales queries)"
 _SIREN = "V. Sitzmann et al., Implicit Neural Representations with Periodic Activations, 2020, section 3.2"
+
+_LOUD = math.sqrt(2.0)
+"""A share in the power of scores from which on it is taken away: both shares double the power."""
 
 
 def _power_text(power: Power) -> str:
@@ -156,10 +160,30 @@ def _head(case: Case) -> Claim | None:
 
 def _router(case: Case) -> Claim | None:
     role = case.role
-    if role.kind != UseKind.WEIGHT or not case.facts.followed_by(role.node, OpKind.SOFTMAX):
+    soft = case.facts.followed_by(role.node, OpKind.SOFTMAX)
+    if role.kind != UseKind.WEIGHT or not (soft or role.router):
         return None
-    reason = f"feeds a softmax, whose choice starts nearly even: std {LOGIT_STD:g}"
-    return _claim(case, LOGIT_STD, reason)
+    what = "a softmax" if soft else "the choice of those that work on"
+    claim = _claim(case, LOGIT_STD, f"feeds {what}, whose choice starts nearly even: std {LOGIT_STD:g}")
+    if claim is None or not role.router:
+        return claim
+    return claim.noting("a router: the largest of its outputs are chosen, and multiply what others make")
+
+
+def _scores(case: Case) -> Factor | None:
+    """What attention scores ask of the weights that make queries and keys."""
+    share = case.role.scores
+    if share <= _LOUD or case.role.blocks:
+        return None
+    power = share**2
+    return Factor(
+        value=1.0 / math.sqrt(share),
+        reason=f"makes queries or keys of unscaled scores, its share 1/{share:.3g} in their power",
+        evidence=(
+            f"of queries and keys of power 1 the scores would have power {power:.3g} before the softmax",
+        ),
+        references=(_T5,),
+    )
 
 
 def _projection(case: Case) -> Claim | None:
@@ -178,10 +202,12 @@ def _projection(case: Case) -> Claim | None:
 def _weight(case: Case) -> Claim | None:
     if case.role.kind != UseKind.WEIGHT:
         return None
-    active = _activation(case)
-    if active is None:
+    active, scores = _activation(case), _scores(case)
+    if active is None and scores is None:
         return _claim(case, 1.0, "linear: outputs have the power of the inputs")
-    return _claim(case, active.value, active.reason, active)
+    factors = [factor for factor in (active, scores) if factor is not None]
+    gain = math.prod(factor.value for factor in factors)
+    return _claim(case, gain, ", ".join(factor.reason for factor in factors), *factors)
 
 
 HEAD = Rule(name="head", claim=_head)

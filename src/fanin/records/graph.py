@@ -46,6 +46,7 @@ class UseKind(StrEnum):
     NORM_SHIFT = "norm shift"
     SCALE = "scale"
     SHIFT = "shift"
+    DECAY = "decay"
     ACTIVATION_PARAMETER = "activation parameter"
     RECURRENT_INPUT = "recurrent input weight"
     RECURRENT_STATE = "recurrent state weight"
@@ -137,11 +138,20 @@ class Use:
     head
         Whether only the model's output follows.
     branch
-        Index into `Graph.branches` if this is the branch's final projection.
+        Index into `Graph.branches` if this is the branch's final projection, or a learned scale between
+        that and the join (LayerScale, SkipInit).
     offset
         For norm scales: the constant added to the parameter before it multiplies (1 for ``1 + w``).
     blocks
         Sizes along the out dimension when the output is split into parts with different uses.
+    router
+        Whether the largest outputs are chosen and steer others: the weight of a router of experts.
+    scores
+        For weights that make queries or keys: their share in the power of the attention scores, when
+        they make outputs of power 1. 1 where the forward pass divides by the root of the width.
+    spread
+        Root mean square of the weight that the node reads, where that does not depend on the parameter's
+        scale (weight normalisation, standardised weights) and all other parameters in it are 1.
     """
 
     node: int
@@ -155,6 +165,9 @@ class Use:
     branch: int | None = None
     offset: float = 0.0
     blocks: tuple[int, ...] = ()
+    router: bool = False
+    scores: float = 1.0
+    spread: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,6 +176,9 @@ class Parameter:
 
     `name` is the first registered name without wrapper prefixes; `aliases` are the other names
     of the same storage (tied weights). `padding` is the row that an embedding keeps at zero.
+    `parametrisation` names what the framework computes the used tensor with from this one (weight norm,
+    spectral norm). `role` is what a buffer is for: "statistics" of a norm, a "counter", an "index", a
+    "mask", or a "table" of numbers; with ", not saved" where a checkpoint leaves it out.
     """
 
     name: str
@@ -174,6 +190,8 @@ class Parameter:
     loaded: bool = False
     owner: str = ""
     padding: int | None = None
+    parametrisation: str = ""
+    role: str = ""
     uses: tuple[Use, ...] = ()
 
 

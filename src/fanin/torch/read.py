@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping
 
 import torch
 from torch import nn
+from torch.nn.utils.parametrize import ParametrizationList
 
 from fanin.errors import ModelError, explain
 from fanin.graphs.reading import analyse
-from fanin.graphs.steps import Run
+from fanin.graphs.steps import Part, Run
 from fanin.laws.gains import identify
 from fanin.records.graph import Graph, Parameter, Use
 from fanin.torch.convert import converted
@@ -106,10 +107,19 @@ def graph_of(recording: Recording, model: nn.Module, *, why: str = "") -> Graph:
             offset=replay.offset,
             identify=identify,
             buffers=frozenset(entry.name for entry in recording.tensors if entry.buffer),
+            spread=replay.spread,
         )
     )
+    statistics = {
+        source.name
+        for step in steps
+        for read in step.reads
+        if read.part == Part.STATISTIC
+        for source in read.sources
+    }
     parameters = tuple(
-        _parameter(entry, tuple(reading.uses.get(entry.name, ()))) for entry in recording.tensors
+        _parameter(entry, tuple(reading.uses.get(entry.name, ())), statistics=entry.name in statistics)
+        for entry in recording.tensors
     )
     idle = _idle(parameters)
     notes = (f"took no part in this run: {', '.join(idle[:8])}{', ...' * (len(idle) > 8)}",) if idle else ()
@@ -147,7 +157,7 @@ def _idle(parameters: Iterable[Parameter]) -> list[str]:
     return [p.name for p in parameters if not p.buffer and not p.uses]
 
 
-def _parameter(entry: NamedTensor, uses: tuple[Use, ...]) -> Parameter:
+def _parameter(entry: NamedTensor, uses: tuple[Use, ...], *, statistics: bool) -> Parameter:
     padding = getattr(entry.owner, "padding_idx", None)
     table = isinstance(padding, int) and entry.attribute == "weight" and entry.tensor.ndim == 2
     return Parameter(
@@ -161,8 +171,32 @@ def _parameter(entry: NamedTensor, uses: tuple[Use, ...]) -> Parameter:
         loaded=bool(getattr(entry.tensor, "_is_hf_initialized", False)),
         owner=entry.path,
         padding=padding if table else None,
+        parametrisation=_parametrisation(entry),
+        role=_role(entry, statistics=statistics) if entry.buffer else "",
         uses=uses,
     )
+
+
+def _parametrisation(entry: NamedTensor) -> str:
+    """What computes the tensor that is used from the one that is kept."""
+    if isinstance(entry.owner, ParametrizationList):
+        return ", ".join(type(part).__name__.lstrip("_") for part in entry.owner)
+    # The older kind of torch.nn.utils: a hook that makes `weight` from `weight_g` and `weight_v`.
+    hooks = [hook for hook in entry.owner._forward_pre_hooks.values() if hasattr(hook, "name")]
+    return next((type(h).__name__ for h in hooks if entry.attribute.startswith(f"{h.name}_")), "")
+
+
+def _role(entry: NamedTensor, *, statistics: bool) -> str:
+    """What a buffer is for."""
+    tensor = entry.tensor
+    if tensor.dtype is torch.bool:
+        role = "mask"
+    elif not (tensor.dtype.is_floating_point or tensor.dtype.is_complex):
+        role = "index" if tensor.ndim else "counter"
+    else:
+        role = "statistics" if statistics else "table"
+    saved = entry.attribute not in entry.owner._non_persistent_buffers_set
+    return role if saved else f"{role}, not saved"
 
 
 def _reason(error: ModelError) -> str:

@@ -76,6 +76,36 @@ class Replay:
             found.append(first)
         return found[0] if abs(found[1] - found[0] - 1.0) < _INVARIANT else None
 
+    def spread(self, id: int, position: int) -> float | None:
+        """Root mean square of a derived weight, if that does not depend on the scale of its parameter."""
+        operand = self._ops[id].operands[position]
+        if operand.op is None or prod(operand.shape) > _LARGEST:
+            return None
+        main = {source.name for source in operand.sources if source.main and len(source.shape) > 1}
+        try:
+            first, second = (self._scaled(operand, main, factor) for factor in (1.0, _FACTOR))
+        except Exception:  # noqa: BLE001 - as above
+            return None
+        same = first > 0.0 and isfinite(second) and abs(second / first - 1.0) < _INVARIANT
+        return first if same else None
+
+    def _scaled(self, operand: Operand, main: set[str], factor: float) -> float:
+        """Root mean square of a derived operand, for random numbers in the main parameters."""
+        generator = torch.Generator().manual_seed(0)
+
+        drawn: dict[str, torch.Tensor] = {}
+
+        def numbers(o: Operand) -> torch.Tensor:
+            name = o.sources[0].name
+            if name not in main:
+                return torch.ones(o.shape, dtype=torch.float64)
+            if name not in drawn:  # the same at every reading
+                drawn[name] = factor * torch.randn(o.shape, generator=generator, dtype=torch.float64)
+            return drawn[name]
+
+        out = _Evaluation(self._ops, -1, self._nodes, numbers, flat=False).operand(operand)
+        return float(out.double().square().mean().sqrt())
+
     def _derived(self, operand: Operand, value: float) -> torch.Tensor:
         """A derived operand, where all numbers of the parameters behind it are the same."""
         filled = _Evaluation(

@@ -182,7 +182,11 @@ def test_depth_is_counted_in_each_family() -> None:
     assert entry(made, "decoder.block.1.layer.0.SelfAttention.o.weight")[1] == pytest.approx(
         1 / math.sqrt(3 * LAYERS)
     )
-    assert entry(made, "encoder.block.1.layer.0.SelfAttention.q.weight") == ("weight", 1.0)
+    # No division by the root of the width in the forward pass: scores of power d_kv, half for each side.
+    for side in "qk":
+        found = entry(made, f"encoder.block.1.layer.0.SelfAttention.{side}.weight")
+        assert found == ("weight", pytest.approx(12**-0.25))
+    assert entry(made, "encoder.block.1.layer.0.SelfAttention.v.weight") == ("weight", 1.0)
 
 
 def test_particulars_of_families() -> None:
