@@ -31,6 +31,7 @@ from fanin.records.draw import Draw, Normal, TruncatedNormal, Uniform
 from fanin.sampling.backends import VARIABLE
 from fanin.sampling.cast import format_of
 from fanin.sampling.engine import fill
+from fanin.sampling.many import fill_many
 
 UNIFORM = Uniform(low=-0.02, high=0.02)
 NORMAL = Normal(std=0.02)
@@ -154,7 +155,7 @@ class Bench:
         )
         self.rows.append(row)
         print(
-            f"{label:<26} {threads} thr  {theirs:<34} {row.ns_theirs:8.3f} {row.ns_ours:8.3f}"
+            f"{label:<35} {threads} thr  {theirs:<34} {row.ns_theirs:8.3f} {row.ns_ours:8.3f}"
             f" {row.ratio:7.2f}x  (least {least:g}, aim {aim:g}) {row.verdict}",
             flush=True,
         )
@@ -258,9 +259,13 @@ class Bench:
             for array, name in zip(arrays, names, strict=True):
                 fill(array, NORMAL, seed=0, name=name)
 
-        pair = least(3 * self.runs, SMALL * TENSORS, 1, theirs, ours)
+        def together() -> None:
+            fill_many(arrays, NORMAL, seed=0, names=names, threads=1)
+
+        figures = least(3 * self.runs, SMALL * TENSORS, 1, theirs, ours, together)
         label = f"{TENSORS} tensors of {SMALL}"
-        self.add(label, 1, "torch normal_, one by one", (pair[0], pair[1]), 1, 3)
+        self.add(f"{label}, fill_many", 1, "torch normal_, one by one", (figures[0], figures[2]), 1, 3)
+        self.add(f"{label}, fill each", 1, "torch normal_, one by one", (figures[0], figures[1]), 1, 1)
 
     def memory(self) -> float | None:
         """Peak mebibytes beyond the output, where Linux can say."""
