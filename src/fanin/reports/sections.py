@@ -6,8 +6,9 @@ from collections.abc import Iterable
 
 from fanin.records.codec import digest
 from fanin.records.finding import Diagnosis, Finding, Severity
+from fanin.reports.cure import cure_told
 from fanin.reports.figures import count, fold, plural, science
-from fanin.reports.foreseen import compared, foreseen_note
+from fanin.reports.foreseen import compared, foreseen_note, said
 from fanin.reports.markup import Cell, element, escaped, section, table
 from fanin.reports.tables import LAYERS, PLAN, layer_rows, plan_rows
 from fanin.reports.verdict import verdict, worst
@@ -91,9 +92,11 @@ def tiles(diagnosis: Diagnosis) -> str:
 def findings(diagnosis: Diagnosis) -> str:
     """Every finding with its cause and its fix; "" when there is none."""
     found = ranked(diagnosis.findings)
-    if not found:
+    told = [(word, text) for word, text in cure_told(diagnosis)]
+    if not found and not told:
         return ""
-    return "<section><h2>Findings</h2>" + "\n".join(map(_finding, found)) + "</section>"
+    below = _facts(told) if told else ""
+    return "<section><h2>Findings</h2>" + "\n".join(map(_finding, found)) + below + "</section>"
 
 
 def _finding(finding: Finding) -> str:
@@ -150,7 +153,7 @@ def laws(diagnosis: Diagnosis) -> str:
     cells = [
         (
             Cell(text=r.what), Cell(text=r.measured, css="n"), Cell(text=r.law, css="n"),
-            Cell(text="" if r.z is None else f"{r.z:+.1f}", css="n"), Cell(text=str(r.certainty)),
+            Cell(text=said(r), css="n"), Cell(text=str(r.certainty)),
         )
         for r in rows
     ]  # fmt: skip
@@ -210,6 +213,8 @@ def basis(diagnosis: Diagnosis) -> str:
     facts = [
         ("batch", f"{plural(trace.batch, 'sample')}, {trace.source}"),
         ("mode", trace.mode),
+        ("tier", trace.tier),
+        *([("draws of the weights", str(trace.draws))] if trace.draws else []),
         ("read by", graph.engine),
         ("plan", f"policy {p.policy}, seed {p.seed}, stream {p.stream}, sha256 {digest(p)[:16]}"),
         *diagnosis.environment,
@@ -217,9 +222,15 @@ def basis(diagnosis: Diagnosis) -> str:
     ]
     # The framework may come with its version: "torch 2.13.0".
     module = f"fanin.{(graph.framework.split() or ['torch'])[0]}"
+    told = f", tier={trace.tier!r}" if trace.tier != "standard" else ""
+    target = ", target=target" if trace.loss is not None else ""
+    rate = f", lr={trace.lr:g}" if trace.lr is not None else ""
     code = (
-        f"import {module}\n\nreport = {module}.check(model, batch)   # this page\n"
-        f"{module}.init_(model, batch)            # carry the plan out"
+        f"import {module}\n\n"
+        f"report = {module}.check(model, batch{target}{told}{rate}, seed={p.seed})   # this page\n"
+        f"{module}.apply_(model, report.plan())   # carry the plan out\n\n"
+        f"# or in a shell:\n"
+        f"# fanin check FILE.py:MODEL --batch FILE.py:BATCH --tier {trace.tier} --seed {p.seed}"
     )
     shown = f"{_facts(facts)}<pre><code>{escaped(code)}</code></pre>"
     return section("Basis", "What this page rests on, and how to repeat it.", shown)

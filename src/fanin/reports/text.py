@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from fanin.records.finding import Diagnosis, Finding, Severity
 from fanin.records.trace import Measurement
+from fanin.reports.cure import cure_told
 from fanin.reports.figures import bars, fold, pattern, percent, plural, short, span
 from fanin.reports.foreseen import foreseen_lines
 from fanin.reports.lines import Line, Piece, table, to_ascii, wrapped
@@ -52,7 +53,8 @@ def lines(diagnosis: Diagnosis, *, width: int = 80) -> list[Line]:
 
 def head(diagnosis: Diagnosis, *, width: int = 80) -> list[Line]:
     """Lay out the verdict and the findings."""
-    return _apart([list(_verdict(diagnosis, width)), list(_findings(diagnosis, width))])
+    parts = [_verdict(diagnosis, width), _findings(diagnosis, width), _cure(diagnosis, width)]
+    return _apart([*map(list, parts)])
 
 
 def _apart(parts: Iterable[list[Line]]) -> list[Line]:
@@ -98,6 +100,13 @@ def _finding(finding: Finding, width: int) -> Iterator[Line]:
                     yield Piece(f"  {label:9}", style), Piece(body[11:])
                 else:
                     yield (Piece(body),)
+
+
+def _cure(diagnosis: Diagnosis, width: int) -> Iterator[Line]:
+    """What the plan did about the findings when it was tried, and which findings are known already."""
+    for word, text in cure_told(diagnosis):
+        for row, body in enumerate(wrapped(text, width, first=" " * 11, rest=" " * 11)):
+            yield (Piece(f"  {word:9}", "fix"), Piece(body[11:])) if row == 0 else (Piece(body),)
 
 
 def _between(values: Iterable[float | None], write: object = None) -> str:
@@ -229,6 +238,7 @@ def _basis(diagnosis: Diagnosis, width: int) -> Iterator[Line]:
     facts = [
         f"{plural(trace.batch, 'sample')} ({trace.source})",
         f"{trace.mode} mode",
+        *([f"{trace.draws} draws of the weights"] if trace.draws else []),
         f"run on {graph.engine}",
         f"planned by policy {plan.policy}, seed {plan.seed}",
         *(f"{name} {value}" for name, value in diagnosis.environment),

@@ -19,6 +19,7 @@ from fanin.torch.backward import Backward
 from fanin.torch.deep import Call, deepen
 from fanin.torch.ends import alike, output_node
 from fanin.torch.features import measure_inputs
+from fanin.torch.guards import memory_told, random_numbers, refuse_empty
 from fanin.torch.inputs import as_call
 from fanin.torch.read import graph_of
 from fanin.torch.record import Recording, record
@@ -116,8 +117,9 @@ def measure(
         stack.enter_context(keep_random_state())
         if isinstance(model, nn.Module):
             stack.enter_context(keep_state(model))
-        with clock.part("forward"):
+        with clock.part("forward"), memory_told():
             recording = record(model, args, kwargs, engine="real", observer=watcher)
+        refuse_empty(recording)
         output = recording.returned
         with clock.part("statistics"):
             main = main_output(output)
@@ -130,7 +132,7 @@ def measure(
                     rule="The model computes its output from its inputs with torch operators",
                 )
             )
-        with clock.part("backward"):
+        with clock.part("backward"), memory_told():
             made = loss_of(output, target, loss, _labels(kwargs))
             back = Backward(watcher, recording.tensors, graph, main, output)
             back.run(made, seed, apart=depth != "fast")
@@ -197,7 +199,7 @@ def _trace(
         measurements=tuple(sorted(measured, key=lambda m: m.node)),
         parameters=parameters,
         loss=None if loss is None else _loss(loss),
-        notes=tuple(back.notes),
+        notes=(*back.notes, *random_numbers(recording)),
         inputs=inputs,
         output=output_node(recording, graph, watcher.kept, main),
     )

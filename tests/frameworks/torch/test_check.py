@@ -132,8 +132,9 @@ def test_raw_pixels_show_in_the_first_loss(digits: tuple[torch.Tensor, torch.Ten
     model = mlp(3)
     fanin.torch.init_(model, x)
     report = check(model, 16 * x, target=y)
-    assert alarms(report) == ["FAN301"]
-    assert "Scale the inputs" in report.findings[0].fix
+    assert alarms(report) == ["FAN401"]
+    assert "high first loss (FAN301)" in report.findings[0].summary
+    assert "Subtract each feature's mean" in report.findings[0].fix
 
 
 def test_nan_in_the_batch_is_the_datas(digits: tuple[torch.Tensor, torch.Tensor]) -> None:

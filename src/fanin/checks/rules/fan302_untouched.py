@@ -12,13 +12,36 @@ from fanin.records.trace import Trace
 __all__ = ["RULE"]
 
 
+_NO_HISTORY = "the output has no history"
+"""What a probe notes when gradients were on and the output depends on no parameter."""
+
+
+def _cut_off(count: int) -> Finding:
+    return Finding(
+        code=RULE.code,
+        name="output without gradient",
+        severity=Severity.FAILURE,
+        summary=f"The output depends on none of {count} trainable parameters as far as gradients go: "
+        "nothing can be "
+        "learned",
+        cause="a detach(), no_grad() or conversion on the way to the output, or an output that was not "
+        "computed from "
+        "the weights",
+        fix="Return what the weights computed, with its history",
+        where=("the output",),
+        evidence=(("parameters", float(count)),),
+    )
+
+
 def _check(graph: Graph, _plan: Plan, trace: Trace) -> Outcome:
     measures = {p.name: p for p in trace.parameters}
     trainable = [p for p in graph.parameters if p.trainable and not p.buffer and p.name in measures]
     if not trainable:
         return Skipped(reason="no parameter is trainable")
     if all(measures[p.name].gradient_norm is None for p in trainable):
-        return Skipped(reason="no gradient was measured")
+        if not any(_NO_HISTORY in note for note in trace.notes):
+            return Skipped(reason="no gradient was measured")
+        return _cut_off(len(trainable))
     read = {name for node in graph.nodes for name in node.parameters}
     untouched = [p.name for p in trainable if measures[p.name].gradient_norm is None]
     if not untouched:
