@@ -63,8 +63,8 @@ def measure(policy: str, *, layers: int, width: int) -> tuple[float, float]:
     hook = model.norm.register_forward_hook(lambda _, inputs, __: ends.append(inputs[0]))
     model(x).square().mean().backward()
     hook.remove()
-    sizes = [layer.up.weight.grad.norm() for layer in model.layers]  # type: ignore[union-attr, operator]
-    share = float(sizes[0] / sizes[-1]) if float(sizes[-1]) else float("nan")
+    sizes = [layer.down.weight.grad.norm() for layer in model.layers]  # type: ignore[union-attr, operator]
+    share = float(sizes[0] / sizes[-1])
     return float(ends[0].detach().std()) / start, share
 
 
