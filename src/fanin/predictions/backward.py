@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from fanin.laws.band import Chance
 from fanin.predictions.context import Context
-from fanin.predictions.layers import taps
+from fanin.predictions.layers import sampled, taps
 from fanin.predictions.mixing import averaged, values_read
 from fanin.predictions.norms import removed
 from fanin.predictions.signal import Signal, joined
@@ -28,6 +28,7 @@ Floats = NDArray[np.float64]
 
 _SMALL = 1e-3
 _MEET = "gradients that meet again without weights between them are taken as independent"
+_BATCHED = "the gradient of a norm over a batch is taken at samples and places that differ by chance"
 _SHORT = "the gradient of attention scores is taken at even attention"
 _NO_WAY = "no law for the gradient of {op}"
 
@@ -42,6 +43,8 @@ class Gradient:
         G: summed over units and positions of a sample.
     near
         Correlation of the gradients of two positions at the same unit.
+    along
+        The same of the part that goes along the signal itself, which an activation's slope leaves.
     scatter
         Mean squared cosine of the gradients of two samples.
     profile
@@ -54,6 +57,7 @@ class Gradient:
 
     power: float
     near: float = 0.0
+    along: float = 0.0
     scatter: float = 0.0
     profile: Floats | None = None
     luck: Chance = field(default_factory=Chance)
@@ -113,6 +117,7 @@ def _summed(parts: list[Gradient]) -> Gradient:
     return Gradient(
         power=power,
         near=sum(s * p.near for s, p in zip(share, parts, strict=True)),
+        along=sum(s * p.along for s, p in zip(share, parts, strict=True)),
         scatter=sum(s * s * p.scatter for s, p in zip(share, parts, strict=True)),
         profile=profile,
         luck=Chance.blended((s, p.luck) for s, p in zip(share, parts, strict=True)),
@@ -224,6 +229,7 @@ def _weights(
                 g,
                 power=g.power * factor,
                 profile=profile,
+                along=0.0,
                 scatter=g.scatter + (1.0 - g.scatter) / units,
                 luck=g.luck.drawn(-node.id - 1, chance),
                 behind=node.id,
@@ -282,6 +288,7 @@ def _slope(context: Context, node: Node, activation: int, g: Gradient, before: S
         g,
         power=g.power * f.slope_power,
         near=g.near * near,
+        along=g.near * float(f.slopes[1]) / f.slope_power,
         scatter=g.scatter * far * far,
         luck=luck,
         certainty=certainty,
@@ -311,13 +318,16 @@ def _norm(context: Context, node: Node, g: Gradient, before: Signal) -> Gradient
         lost = min(1.0, (2.0 if out.own else 1.0) / max(out.observations, 1.0))
         if node.setting("over the batch"):
             places, samples = context.positions(node), float(max(context.batch, 1))
-            shared = (1.0 / places + g.near * (1.0 - 1.0 / places)) / samples
+            shared = (1.0 / places + (g.near + g.along) * (1.0 - 1.0 / places)) / samples
             lost = min(1.0, lost + shared - 1.0 / max(out.observations, 1.0))
-            alike = before.scatter * (before.power / out.divisor) ** 2
+            # Every unit sees the same samples: how alike these are is what its input scatters by.
+            spread = max(0.0, before.scatter - sampled(before, context.width(node)))
+            alike = spread * (before.power / out.divisor) ** 2
             factor *= 1.0 + 2.0 * (1.0 / max(out.observations, 1.0) + min(alike, 1.0))
     luck = g.luck if out.running else g.luck.plus(before.luck, -1.0)
-    certainty = context.signals[node.id].certainty
-    carried, reasons = joined([(g.certainty, g.reasons)], certainty)
+    batched = bool(node.setting("over the batch")) and not out.running
+    here = Certainty.APPROXIMATE if batched or out.running else Certainty.EXACT
+    carried, reasons = joined([(g.certainty, g.reasons)], here, _BATCHED if batched else "")
     return replace(g, power=g.power * factor * (1.0 - lost), luck=luck, certainty=carried, reasons=reasons)
 
 

@@ -15,12 +15,14 @@ from fanin.predictions.weights import Moments
 from fanin.records.graph import Node, OpKind, Parameter, Use, UseKind
 from fanin.records.prediction import Certainty
 
-__all__ = ["Taps", "contraction", "embedding", "luck_of", "spread_over", "taps"]
+__all__ = ["Taps", "contraction", "embedding", "luck_of", "sampled", "spread_over", "taps"]
 
 Floats = NDArray[np.float64]
 
 _WEIGHTS = (UseKind.WEIGHT, UseKind.RECURRENT_INPUT, UseKind.RECURRENT_STATE)
 _BIASES = (UseKind.BIAS, UseKind.RECURRENT_BIAS)
+_NOTICED = 1e-3
+"""Share of the power from which on the mean of the weights is worth a word."""
 _LARGEST_MAP = 1 << 17
 """Positions beyond which a map's borders are too small a part of it to be followed."""
 
@@ -133,17 +135,18 @@ def contraction(context: Context, node: Node) -> Signal | None:
     alike = before.far_correlation
     shared = common * pairs
     power = scale * before.power + shared + added
-    if common > 0.0 and shared > 1e-6 * power:
+    if common > 0.0 and shared > _NOTICED * power:
         certainty, reason = Certainty.APPROXIMATE, "weights with a mean of their own"
     mean = weight.mean * terms * valid * before.mean + offset
     carried, why = joined([(before.certainty, before.reasons)], certainty, reason)
+    own = sampled(before, context.width(node))
     gaussian = Signal(
         mean=mean,
         power=power,
         near=scale * before.near + common * _between(before, pairs, before.near_correlation) + added,
         far=scale * before.far + common * _between(before, pairs, alike) + added,
         pairs=shared + offset**2,
-        scatter=_scattered(before, scale * before.power / power if power > 0.0 else 0.0, context.width(node)),
+        scatter=_scattered(node, before, scale * before.power / power if power > 0.0 else 0.0) + own,
         profile=_levelled(profile, scale * before.power, added),
         width=context.width(node),
         source=node.id,
@@ -155,10 +158,17 @@ def contraction(context: Context, node: Node) -> Signal | None:
     return replace(gaussian, luck=luck)
 
 
-def _scattered(before: Signal, kept: float, width: float) -> float:
-    """Correlations as n units see them scatter by ``(1 - c^2)^2 / n`` besides."""
-    c = before.far_correlation
-    return before.scatter * kept * kept + (1.0 - c * c) ** 2 / max(width, 1.0)
+def sampled(signal: Signal, width: float) -> float:
+    """Scatter of correlations as n units see them: ``(1 - c^2)^2 / n``."""
+    c = signal.far_correlation
+    return (1.0 - c * c) ** 2 / max(width, 1.0)
+
+
+def _scattered(node: Node, before: Signal, kept: float) -> float:
+    """Scatter that a layer passes on; the places of a kernel average over theirs."""
+    taps_seen = max(1.0, math.prod(node.setting("kernel")))
+    near = before.near_correlation
+    return before.scatter * kept * kept * (1.0 / taps_seen + (1.0 - 1.0 / taps_seen) * near * near)
 
 
 def _between(before: Signal, pairs: float, correlation: float) -> float:

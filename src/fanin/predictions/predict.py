@@ -149,6 +149,8 @@ def _node(context: Context, node: Node, signal: Signal, gradient: Gradient | Non
         shares = dead(values, before, context.batch, places), saturated(values, before)
     return NodePrediction(
         node=node.id,
+        module=node.module,
+        op=node.op,
         mean=signal.mean,
         power=signal.power,
         cosine=_cosine(context, node, signal, places),

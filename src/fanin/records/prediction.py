@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 
+from fanin.records.table import Row, folded, render
+
 __all__ = ["Certainty", "InputStatistics", "LossPrediction", "NodePrediction", "Prediction"]
 
 
@@ -50,6 +52,8 @@ class NodePrediction:
 
     Parameters
     ----------
+    module, op
+        Where it runs, and what it computes.
     shift, spread
         Mean of ``ln power`` over draws of the weights less the logarithm of `power`, and its standard
         deviation: the luck of finite width.
@@ -64,6 +68,8 @@ class NodePrediction:
     """
 
     node: int
+    module: str = ""
+    op: str = ""
     mean: float
     power: float
     cosine: float | None = None
@@ -107,7 +113,7 @@ class LossPrediction:
     certainty: Certainty = Certainty.EXACT
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Prediction:
     """A whole model, predicted.
 
@@ -137,3 +143,39 @@ class Prediction:
     def at(self, node: int) -> NodePrediction | None:
         """The prediction for a node; None where there is none."""
         return next((p for p in self.nodes if p.node == node), None)
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def __str__(self) -> str:
+        """A table: power forward and backward with the luck of a draw, likeness, shares; then the loss."""
+        rows = [
+            Row(
+                key=p.module or p.op,
+                cells=(
+                    p.op.removeprefix("aten.").partition(".")[0].strip("_"),
+                    _ranged(p.power, p.spread),
+                    "" if p.gradient_power is None else _ranged(p.gradient_power, p.gradient_spread),
+                    "" if p.cosine is None else f"{p.cosine:.3g}",
+                    "" if p.dead is None else f"{p.dead:.0%}",
+                    "" if p.saturated is None else f"{p.saturated:.0%}",
+                    str(p.certainty),
+                ),
+            )
+            for p in self.nodes
+        ]
+        header = ("layer", "op", "forward", "backward", "cosine", "dead", "saturated", "law")
+        found = [f"by law, for {self.basis}, {self.batch} samples, {self.mode} mode", ""]
+        found.append(render(header, folded(rows)))
+        if self.loss is not None:
+            loss = self.loss
+            found += ["", f"first loss ({loss.name}) {loss.value:.4f}, logits of std {loss.logit_std:.3g}"]
+        reasons = dict.fromkeys(reason for p in self.nodes for reason in p.reasons)
+        found += ["", *(f"simplified: {reason}" for reason in reasons)] if reasons else []
+        return "\n".join([*found, *(f"note: {note}" for note in self.notes)])
+
+
+def _ranged(power: float, spread: float) -> str:
+    """A power, and the factor that one standard deviation of luck is."""
+    factor = math.exp(min(spread, 50.0))
+    return f"{power:.3g}" if factor < 1.005 else f"{power:.3g} x/{factor:.3g}"

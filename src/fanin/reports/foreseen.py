@@ -14,7 +14,7 @@ from fanin.reports.figures import percent, plural, short
 from fanin.reports.lines import Line, Piece, table, wrapped
 from fanin.reports.view import chain, layer_name
 
-__all__ = ["Compared", "Series", "compared", "foreseen_lines", "foreseen_note", "series"]
+__all__ = ["Compared", "Series", "compared", "foreseen_lines", "foreseen_note", "said", "series"]
 
 _SIGMAS = 3.0
 """Half width of a band, in standard deviations."""
@@ -147,6 +147,11 @@ def _z(measured: float, law: float, shift: float, spread: float) -> float | None
 
 def _plain(what: str, measured: str, law: str, certainty: Certainty) -> Compared:
     return Compared(what=what, measured=measured, law=law, z=None, certainty=certainty)
+
+
+def said(row: Compared) -> str:
+    """The distance in standard deviations; "" for an approximate law, whose own error comes on top."""
+    return "" if row.z is None or row.certainty != Certainty.EXACT else f"{row.z:+.1f}"
 
 
 def foreseen_lines(diagnosis: Diagnosis, width: int) -> Iterator[Line]:

@@ -43,6 +43,7 @@ from fanin.torch.init import (
 from fanin.torch.materialise import materialise as _materialise
 from fanin.torch.parametrised import adjusted as _adjusted
 from fanin.torch.parametrised import check_plain as _check_plain
+from fanin.torch.predict import predict
 from fanin.torch.read import read as _read
 from fanin.torch.write import write as _write
 
@@ -61,6 +62,7 @@ __all__ = [
     "ones_",
     "orthogonal_",
     "plan",
+    "predict",
     "sparse_",
     "trunc_normal_",
     "uniform_",

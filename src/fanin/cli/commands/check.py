@@ -5,11 +5,15 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from fanin.cli import output as show
 from fanin.cli.options import model_options
+
+if TYPE_CHECKING:
+    from fanin.cli.session import Planned
 
 __all__ = ["check"]
 
@@ -53,6 +57,12 @@ _LEVELS = ("info", "warning", "failure")
     type=click.Path(path_type=Path, dir_okay=False),
     help="Findings that this file lists are accepted; new ones count.",
 )
+@click.option(
+    "--predict-only",
+    is_flag=True,
+    help="Run nothing: print what the laws say of the plan's weights. A configuration is read on the meta "
+    "device, whatever its size.",
+)
 @click.option("--update-baseline", is_flag=True, help="Write what was found to --baseline, and end with 0.")
 def check(
     target: str,
@@ -74,6 +84,7 @@ def check(
     initialise: bool,
     fix: bool,
     update_baseline: bool,
+    predict_only: bool,
 ) -> int:
     """Run the model at TARGET once, forward and backward, and say what is wrong with its weights.
 
@@ -88,9 +99,12 @@ def check(
     from fanin.torch import apply_  # noqa: PLC0415
     from fanin.torch import check as check_model  # noqa: PLC0415
 
+    if predict_only:
+        wanted = session.Wishes(policy=policy, seed=seed, rules=rules, priors=priors)
+        return _foretold(session.planned(target, inputs, batch, wanted, memory=False), form)
     if (rules or priors or policy != "auto") and not initialise:
         raise click.UsageError(
-            "--policy, --set and --class-prior say how to initialise: use them with --init"
+            "--policy, --set and --class-prior say how to initialise: use them with --init or --predict-only"
         )
     if update_baseline and baseline is None:
         raise click.UsageError("--update-baseline needs --baseline FILE")
@@ -124,6 +138,18 @@ def check(
         print_report(report.diagnosis, sys.stdout)
     worst = max((_LEVELS.index(str(f.severity)) for f in report.findings), default=-1)
     return int(worst >= _LEVELS.index(fail_on))
+
+
+def _foretold(made: Planned, form: str) -> int:
+    """Print the prediction for a plan."""
+    from fanin.records import codec  # noqa: PLC0415
+    from fanin.torch.predict import predict  # noqa: PLC0415
+
+    if form == "sarif":
+        raise click.UsageError("a prediction has no findings: use --format text or json")
+    found = predict(made.model, *made.batch.inputs, plan=made.plan)
+    show.data(codec.to_json(found).rstrip("\n") if form == "json" else str(found))
+    return 0
 
 
 def _codes(texts: tuple[str, ...]) -> tuple[str, ...]:
