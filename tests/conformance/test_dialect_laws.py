@@ -11,13 +11,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import pytest
+import scipy.stats
 
 import fanin
 from fanin.records.draw import Constant, Draw, Identity, Normal, Orthogonal, Sparse, TruncatedNormal, Uniform
 from fanin.schemes.dialects.dialect import dialects
 
-CUT = 0.87962566103423978
-"""Standard deviation of a standard normal cut at ±2, as Keras and JAX write it."""
+CUT = float(scipy.stats.truncnorm(-2.0, 2.0).std())
+"""Standard deviation of a standard normal cut at ±2; Keras and JAX write the number."""
 
 
 @dataclass(frozen=True)

@@ -25,10 +25,10 @@ from fanin.sampling.streams import StreamKey, stream_key
 from fanin.sampling.twin import Numbers, Program, block_words, numbers, program, transform
 from fanin.sampling.twin_words import place
 from fanin.schemes.base import Scheme
-from fanin.schemes.fit import check_rounding
+from fanin.schemes.fit import check_memory, check_rounding
 from fanin.schemes.sample import draw_of, sizes_of
 
-__all__ = ["elementwise", "sample", "sampled"]
+__all__ = ["dtype_word", "elementwise", "sample", "sampled", "traced"]
 
 _OPS = JaxOps()
 _ONE_WORD = 1 << 32
@@ -102,6 +102,8 @@ def sample(
         return jnp.zeros(sizes, kind, device=sharding)
     draw = draw_of(scheme, sizes, roles, kind)
     check_rounding(draw, kind)
+    if sharding is None and not traced():
+        check_memory(sizes, jnp.dtype(kind).itemsize)
     return sampled(draw, sizes, seed=seed, name=name, axes=roles, dtype=kind, sharding=sharding)
 
 
@@ -150,8 +152,30 @@ def _programs(made: Sequence[Recipe], dtype: str) -> tuple[Program, ...]:
     return tuple(program(one, COMPLEX.get(dtype, dtype)) for one in made)
 
 
+def dtype_word(dtype: Any) -> str:
+    """Name of a dtype.
+
+    Raises
+    ------
+    InputError
+        What is no dtype.
+    """
+    try:
+        return str(jnp.dtype(dtype).name)
+    except TypeError:
+        raise InputError(
+            explain("This is no dtype", received=repr(dtype), rule="It is one of " + ", ".join(SERVED))
+        ) from None
+
+
+def traced(*values: Any) -> bool:
+    """Whether this is being compiled, mapped or only shaped: then no memory is asked for yet."""
+    # A new array is traced too where a trace is in force that none of the values belongs to.
+    return any(isinstance(value, jax.core.Tracer) for value in (*values, jnp.zeros(())))
+
+
 def _dtype(dtype: Any) -> str:
-    name = str(jnp.dtype(dtype).name)
+    name = dtype_word(dtype)
     if name not in SERVED or jax.dtypes.canonicalize_dtype(name) != name:
         raise InputError(
             explain(

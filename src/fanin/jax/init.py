@@ -15,14 +15,14 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from fanin.errors import InputError, explain
 from fanin.jax.drawing import constant, drawn, laid_out
-from fanin.jax.engine import sampled
+from fanin.jax.engine import dtype_word, sampled, traced
 from fanin.jax.keys import stream_words
 from fanin.records.axes import Axes, as_axes
 from fanin.records.draw import Constant, Draw
 from fanin.records.positions import Positions, axes_at
 from fanin.schemes import registry
 from fanin.schemes.base import Entry, Scheme
-from fanin.schemes.fit import check_rounding
+from fanin.schemes.fit import check_memory, check_rounding
 from fanin.schemes.sample import draw_of, sizes_of
 
 __all__ = ["Initializer", "factory", "initializer"]
@@ -101,9 +101,12 @@ class Initializer:
         roles = self.roles(sizes)
         if math.prod(sizes) == 0:
             return jnp.zeros(sizes, kind)
-        draw = draw_of(self.scheme, sizes, roles, jnp.dtype(kind).name)
+        word = dtype_word(kind)
+        draw = draw_of(self.scheme, sizes, roles, word)
         # What a format does to a draw is known from both alone: under jit it is said once, at tracing.
-        check_rounding(draw, jnp.dtype(kind).name)
+        check_rounding(draw, word)
+        if sharding is None and not traced(key):
+            check_memory(sizes, jnp.dtype(kind).itemsize)
         if isinstance(draw, Constant):
             # Asks no key, as in JAX.
             return constant(draw, sizes, kind)

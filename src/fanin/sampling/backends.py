@@ -83,7 +83,7 @@ def draw_whole(
     False where anything asks for the long way, which checks each argument and says what is wrong; the
     output is then untouched.
     """
-    if type(seed) is not int or not 0 <= seed < _SEED_END or type(draw) not in _ELEMENTWISE:
+    if type(seed) is not int or not 0 <= seed < _SEED_END or type(draw) not in _ELEMENTWISE or name is None:
         return False
     lowered = _lowered_draw(draw, dtype, out.dtype)
     if lowered is None:

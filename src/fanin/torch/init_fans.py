@@ -8,6 +8,7 @@ import warnings
 import torch
 
 from fanin.errors import InputError, explain, nearest
+from fanin.torch.arguments import check_tensor, number
 from fanin.torch.init_plain import normal_, uniform_
 from fanin.torch.operator import compilable
 
@@ -70,6 +71,7 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
 
 def check_matrix(tensor: torch.Tensor) -> None:
     """Refuse a tensor whose shape has no fans."""
+    check_tensor(tensor)
     if tensor.ndim < 2:
         raise InputError(
             explain(
@@ -90,7 +92,7 @@ def _fans(tensor: torch.Tensor) -> tuple[int, int]:
 
 def _glorot(tensor: torch.Tensor, gain: float) -> float:
     fan_in, fan_out = _fans(tensor)
-    return gain * math.sqrt(2.0 / max(1, fan_in + fan_out))
+    return number("gain", gain) * math.sqrt(2.0 / max(1, fan_in + fan_out))
 
 
 @compilable
@@ -162,6 +164,8 @@ def xavier_normal_(
 
 
 def _kaiming(tensor: torch.Tensor, a: float, mode: str, nonlinearity: str) -> float | None:
+    check_tensor(tensor)
+    number("a", a)
     if 0 in tensor.shape:
         # PyTorch's words: code that filters this warning by its message goes on working.
         warnings.warn("Initializing zero-element tensors is a no-op", stacklevel=4)

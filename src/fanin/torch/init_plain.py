@@ -7,6 +7,8 @@ import torch
 from fanin.errors import InputError, explain
 from fanin.laws import moments
 from fanin.records.draw import Constant, Draw, Normal, Uniform
+from fanin.sampling.recipe import recipe
+from fanin.torch.arguments import check_tensor, number
 from fanin.torch.operator import compilable
 from fanin.torch.store import check_writable, fill_, memoryless
 
@@ -34,11 +36,14 @@ def draw_(
     tensor: torch.Tensor, draw: Draw, generator: torch.Generator | None, seed: int | None, name: str
 ) -> torch.Tensor:
     """Fill a tensor with a draw, whose seed is given or drawn; on the meta device nothing is drawn."""
+    check_tensor(tensor)
     if seed is None or generator is not None:
         # A call that is refused takes no number from a generator.
         check_writable(tensor, name)
         if memoryless(tensor):
             return tensor
+        if isinstance(draw, Uniform | Normal):
+            recipe(draw, "float64")
         seed = draw_seed(seed, generator)
     return fill_(tensor, draw, seed=seed, name=name)
 
@@ -82,7 +87,8 @@ def uniform_(
     >>> bool((w.abs() < 1).all())
     True
     """
-    draw = Constant(value=float(a)) if a == b else Uniform(low=float(a), high=float(b))
+    low, high = number("a", a), number("b", b)
+    draw = Constant(value=low) if low == high else Uniform(low=low, high=high)
     return draw_(tensor, draw, generator, seed, name)
 
 
@@ -122,7 +128,8 @@ def normal_(
     >>> bool(normal_(torch.empty(5), std=0.02, seed=0).abs().max() < 0.13)
     True
     """
-    draw = Constant(value=float(mean)) if std == 0 else Normal(mean=float(mean), std=float(std))
+    centre, spread = number("mean", mean), number("std", std)
+    draw = Constant(value=centre) if spread == 0 else Normal(mean=centre, std=spread)
     return draw_(tensor, draw, generator, seed, name)
 
 
@@ -170,5 +177,6 @@ def trunc_normal_(
     >>> bool(trunc_normal_(torch.empty(5), a=4, b=9, seed=0).min() >= 4)
     True
     """
-    draw = moments.truncated_from_parent(float(mean), float(std), float(a), float(b))
+    low, high = number("a", a, infinite=True), number("b", b, infinite=True)
+    draw = moments.truncated_from_parent(number("mean", mean), number("std", std), low, high)
     return draw_(tensor, draw, generator, seed, name)

@@ -9,6 +9,7 @@ import torch
 from fanin.errors import InputError, explain
 from fanin.records.axes import Axes, Role
 from fanin.records.draw import Constant, Draw, Orthogonal, Sparse
+from fanin.torch.arguments import check_tensor, number
 from fanin.torch.init_fans import check_matrix
 from fanin.torch.init_plain import draw_, draw_seed
 from fanin.torch.operator import compilable
@@ -131,6 +132,7 @@ def dirac_(tensor: torch.Tensor, groups: int = 1) -> torch.Tensor:
 
 
 def _dimensions(tensor: torch.Tensor, allowed: tuple[int, ...], rule: str) -> None:
+    check_tensor(tensor)
     if tensor.ndim not in allowed:
         raise InputError(
             explain(
@@ -185,7 +187,8 @@ def orthogonal_(
     if tensor.numel() == 0:
         return tensor
     rows, columns = tensor.shape[0], math.prod(tensor.shape[1:])
-    draw = Orthogonal(gain=float(gain), std=abs(gain) / math.sqrt(max(rows, columns)))
+    factor = number("gain", gain)
+    draw = Orthogonal(gain=factor, std=abs(factor) / math.sqrt(max(rows, columns)))
     return draw_(tensor, draw, generator, seed, name)
 
 
@@ -235,7 +238,8 @@ def sparse_(
     J. Martens, Deep learning via Hessian-free optimization, 2010, section 5.
     """
     _dimensions(tensor, (2,), "Sparse initialisation is of matrices")
-    if not 0 <= sparsity <= 1:
+    number("std", std)
+    if not 0 <= number("sparsity", sparsity) <= 1:
         raise InputError(explain("The sparsity is no share", received=sparsity, rule="0 <= sparsity <= 1"))
     check_writable(tensor, name)
     if memoryless(tensor) or tensor.numel() == 0:
