@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,23 +14,25 @@ __all__ = ["attention_share", "random_cross_entropy"]
 
 _POINTS, _WEIGHTS = np.polynomial.legendre.leggauss(10)
 _REACH = 8.5
+_ROWS = 200
+"""Rows of a causal mask that are computed; between them the share is interpolated."""
 _LARGE = 30.0
 """Spread of logits from which on the second largest no longer counts: an error below one in a hundred."""
 
 
 def attention_share(keys: int, *, score_variance: float = 0.0, causal: bool = False) -> float:
-    """Expected sum of squared weights of a softmax over T places: ``(1 + (e^v - 1)(1 - 1/T)) / T``.
+    """Expected sum of squared weights of a softmax over T places with independent Gaussian scores.
 
-    It is 1 / T for equal weights (v = 0) and 1 when one place takes all. A mean over T independent
-    values with these weights keeps this share of their power.
+    1 / T for equal weights and 1 when one place takes all: a mean of T independent values with these weights
+    keep this share of their power. With ``S = sum exp(s_i)``, ``E sum exp(2 s_i) / S^2`` is
+    ``T integral over u of e^(2u) E[e^(2s) exp(-e^u e^s)] E[exp(-e^u e^s)]^(T - 1)``.
 
     Parameters
     ----------
     keys
         Number T of places.
     score_variance
-        Variance v of the scores within a row, which are taken as independent Gaussians; the law is of
-        first order in ``e^v / T`` and is cut off at 1.
+        Variance of the scores within a row.
     causal
         Whether place t sees the first t places only: then the mean over t.
 
@@ -50,10 +53,30 @@ def attention_share(keys: int, *, score_variance: float = 0.0, causal: bool = Fa
                 rule="keys >= 1, score_variance >= 0",
             )
         )
+    return _share(keys, float(f"{score_variance:.6g}"), causal)
+
+
+@lru_cache(maxsize=256)
+def _share(keys: int, variance: float, causal: bool) -> float:  # noqa: FBT001 - behind a keyword
     places = np.arange(1, keys + 1, dtype=np.float64) if causal else np.array([float(keys)])
-    uneven = math.expm1(min(score_variance, 50.0))
-    share = np.minimum(1.0, (1.0 + uneven * (1.0 - 1.0 / places)) / places)
-    return float(share.mean())
+    if variance == 0.0:
+        return float((1.0 / places).mean())
+    s = math.sqrt(variance)
+    if s > _LARGE:
+        return 1.0
+    z, mass = _rule(-_REACH, _REACH, 0.5)
+    mass = mass * np.exp(-0.5 * z * z) / math.sqrt(2.0 * math.pi)
+    # e^u S is of the order of 1: S lies between one smallest and all largest scores.
+    u, weight = _rule(-math.log(keys) - _REACH * s - 12.0, _REACH * s + 4.0, 0.5)
+    scaled = np.exp(u[:, None] + s * z)
+    left = np.exp(-scaled)
+    squares = weight * ((scaled**2 * left) @ mass)
+    rest = np.log(np.maximum(left @ mass, 1e-300))
+    if len(places) > _ROWS:
+        places = np.unique(np.geomspace(1, keys, _ROWS).round())
+        found = np.array([t * float(squares @ np.exp((t - 1.0) * rest)) for t in places])
+        return float(np.interp(np.arange(1, keys + 1), places, found).mean())
+    return float(np.mean([t * float(squares @ np.exp((t - 1.0) * rest)) for t in places]))
 
 
 def random_cross_entropy(classes: int, logit_std: float) -> float:

@@ -68,8 +68,8 @@ def predict(
     --------
     >>> model = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10))
     >>> found = predict(model, torch.randn(32, 64))
-    >>> round(found.nodes[-1].power / found.nodes[1].power, 2)
-    0.12
+    >>> round(found.nodes[1].power / found.nodes[0].power, 6)  # He's law doubles it, ReLU halves it again
+    2.0
     """
     graph = read(model, *inputs)
     tensors = [t for t in named_tensors(model) if t.tensor.is_floating_point()]
