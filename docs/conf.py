@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(Path(__file__).parent / "ext"))
+os.environ.setdefault("KERAS_BACKEND", "numpy")
 
 namespace: dict[str, str] = {}
 exec((ROOT / "src" / "fanin" / "_version.py").read_text(encoding="utf-8"), namespace)  # noqa: S102

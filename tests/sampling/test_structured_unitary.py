@@ -114,12 +114,12 @@ def check_haar(w: NDArray[np.complex128], x: NDArray[np.complex128]) -> None:
 
 @pytest.mark.parametrize("shape", [(4, 4), (3, 6)])
 def test_it_is_the_positive_factor_of_a_gaussian_matrix(shape: tuple[int, int]) -> None:
-    x = normals(30_000, *shape, seed=3)
+    x = normals(10_000, *shape, seed=3)
     check_haar(unitary(x), x)
 
 
 def test_a_wrong_phase_would_be_seen() -> None:
-    x = normals(30_000, 4, 4, seed=3)
+    x = normals(10_000, 4, 4, seed=3)
     w = unitary(x)
     for row in (0, 3):
         turned = w.copy()
@@ -166,19 +166,19 @@ def check_phases(w: NDArray[np.complex128]) -> None:
 
 @pytest.mark.parametrize("n", [2, 5])
 def test_eigenphases(n: int) -> None:
-    check_phases(unitary(normals(40_000, n, n, seed=2)))
+    check_phases(unitary(normals(10_000, n, n, seed=2)))
 
 
 def test_eigenphases_can_fail() -> None:
     with pytest.raises(AssertionError):  # LAPACK's Q as it comes
-        check_phases(np.linalg.qr(normals(40_000, 3, 3, seed=2))[0])
-    phases = np.exp(2j * math.pi * np.random.default_rng(0).random((40_000, 2)))
+        check_phases(np.linalg.qr(normals(10_000, 3, 3, seed=2))[0])
+    phases = np.exp(2j * math.pi * np.random.default_rng(0).random((10_000, 2)))
     with pytest.raises(AssertionError):  # independent phases do not repel
         check_phases(phases[..., None] * np.eye(2))
 
 
 def test_entries_are_beta() -> None:
-    w = unitary(normals(40_000, 3, 4, seed=6))
+    w = unitary(normals(10_000, 3, 4, seed=6))
     for i, j in ((0, 0), (2, 3), (1, 2)):
         assert scipy.stats.kstest(np.abs(w[:, i, j]) ** 2, "beta", args=(1, 3)).pvalue > FALSE_ALARM
 
