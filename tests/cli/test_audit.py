@@ -91,3 +91,35 @@ def test_weights_of_another_model(fanin: Callable[..., Any]) -> None:
     ended = fanin(*LIVE, "--weights", "m.safetensors")
     assert ended.code == 2
     assert "do not fit the model at '0.weight'" in ended.err
+
+
+def test_gpt2s_lost_residual_scaling_is_found_by_one_command(
+    fanin: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """transformers 5.0 to 5.14 compared a whole path with the last part of one: nothing was scaled."""
+    from torch import nn
+    from transformers.models.gpt2 import modeling_gpt2 as gpt2
+    from transformers.pytorch_utils import Conv1D
+
+    sizes = '"n_layer": 3, "n_embd": 64, "n_head": 4, "vocab_size": 200, "n_positions": 32'
+    ends = '"bos_token_id": 0, "eos_token_id": 0'
+    (tmp_path / "config.json").write_text(
+        f'{{"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"], {sizes}, {ends}}}', encoding="utf-8"
+    )
+    command = ("audit", "hf:config.json", "--against", "gpt2")
+    right = fanin(*command)
+    assert right.code == 0, right.out
+    assert "GPT2LMHeadModel follows policy gpt2" in right.out
+    own = gpt2.GPT2PreTrainedModel._init_weights
+
+    def as_it_was(self: Any, module: nn.Module) -> None:
+        own(self, module)
+        for part in module.modules():
+            if isinstance(part, Conv1D):
+                nn.init.normal_(part.weight, std=self.config.initializer_range)
+
+    monkeypatch.setattr(gpt2.GPT2PreTrainedModel, "_init_weights", as_it_was)
+    lost = fanin(*command)
+    assert lost.code == 1
+    assert "6 of 40 tensors are not as declared (6 std)" in " ".join(lost.out.split())
+    assert "the factor 1/√6 for the end of a residual branch is not applied" in " ".join(lost.out.split())
