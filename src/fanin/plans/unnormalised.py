@@ -11,6 +11,7 @@ trains at 0.3, 0.3 and 0.1, and its best accuracy is as good or better. So ``aut
 
 from __future__ import annotations
 
+from fanin.plans.adapters import frozen_beside
 from fanin.plans.depth import End, ends, stream_power
 from fanin.plans.ending import weight_obstacle
 from fanin.plans.facts import Facts
@@ -41,6 +42,8 @@ def plain(facts: Facts, place: int) -> bool:
     """
     branch = facts.graph.branches[place]
     if branch.normalised or branch.depth < 2 or len(facts.streams[place]) < 2:
+        return False
+    if frozen_beside(facts, branch):  # an adapter: what it is added to is a weight's output, no stream
         return False
     kinds = {facts.nodes[node].kind for node, on in facts.inside.items() if on == place}
     if not kinds <= _PLAIN:

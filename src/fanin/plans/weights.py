@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+from fanin.plans.adapters import ADAPTER
 from fanin.plans.depth import Factor, depth
 from fanin.plans.embeddings import LOGIT_STD
 from fanin.plans.facts import Power
@@ -215,4 +216,4 @@ ROUTER = Rule(name="softmax weight", claim=_router)
 PROJECTION = Rule(name="residual projection", claim=_projection)
 WEIGHT = Rule(name="weight", claim=_weight)
 
-WEIGHTS = (HEAD, ROUTER, PROJECTION, WEIGHT)
+WEIGHTS = (ADAPTER, HEAD, ROUTER, PROJECTION, WEIGHT)
