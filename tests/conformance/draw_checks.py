@@ -22,7 +22,16 @@ from fanin.records.draw import (
     Uniform,
 )
 
-__all__ = ["FALSE_ALARM", "Z", "check_bounds", "check_family", "check_mean", "check_variance", "half_ulps"]
+__all__ = [
+    "FALSE_ALARM",
+    "Z",
+    "check_bounds",
+    "check_family",
+    "check_mean",
+    "check_spectrum",
+    "check_variance",
+    "half_ulps",
+]
 
 EXACT = (Orthogonal, DeltaOrthogonal, OrthogonalConvolution, Identity)
 """Draws whose mean square is a fact, not an expectation."""
@@ -149,3 +158,30 @@ def check_family(values: np.ndarray, draw: Draw) -> None:
     p = float(scipy.stats.kstest(values.ravel(), peer.cdf, method="asymp").pvalue)
     if p < FALSE_ALARM:
         raise AssertionError(f"the samples are of another family, p = {p:.3g} ({draw})")
+
+
+def check_spectrum(matrix: np.ndarray, draw: Draw) -> None:
+    """Smallest and largest singular value of a matrix of independent entries, or of an orthogonal one.
+
+    Marchenko and Pastur: they fill ``std (sqrt(N) ± sqrt(n))``. Outwards the tail is
+    ``P(s > edge + t std) < exp(-t^2 / 2)`` for normal entries (Davidson and Szarek 2001, theorem II.13), and
+    lighter for bounded ones of the same variance; inwards Tracy and Widom's, ``exp(-x^3 / 24)`` at their scale.
+    """
+    values = np.linalg.svd(matrix.astype(np.float64), compute_uv=False)
+    if isinstance(draw, Orthogonal):
+        if np.abs(values / draw.gain - 1.0).max() > 1e-4:
+            raise AssertionError(
+                f"singular values {values[-1]:.4f} to {values[0]:.4f}, not {draw.gain} ({draw})"
+            )
+        return
+    longer, shorter = max(matrix.shape), min(matrix.shape)
+    root, side = math.sqrt(longer), math.sqrt(shorter)
+    out = math.sqrt(2.0 * math.log(1.0 / FALSE_ALARM))
+    scale = 0.5 * (24.0 * math.log(1.0 / FALSE_ALARM)) ** (1.0 / 3.0)
+    at_high = scale * (1.0 / side + 1.0 / root) ** (1.0 / 3.0)
+    at_low = scale * (1.0 / side - 1.0 / root) ** (1.0 / 3.0) + out / root
+    low, high = float(values[-1]) / draw.std, float(values[0]) / draw.std
+    if not root - side - out < low < root - side + at_low:
+        raise AssertionError(f"smallest singular value is {low:.4g} std, edge {root - side:.4g} ({draw})")
+    if not root + side - at_high < high < root + side + out:
+        raise AssertionError(f"largest singular value is {high:.4g} std, edge {root + side:.4g} ({draw})")

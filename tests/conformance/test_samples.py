@@ -163,6 +163,21 @@ def test_a_layer_carries_the_variance_forward_and_backward(name: str, arguments:
         assert abs(share - 1) < stats.Z * error
 
 
+@pytest.mark.parametrize(("name", "arguments"), RANDOM)
+def test_matrices_have_the_spectrum(name: str, arguments: dict[str, Any]) -> None:
+    draw = registry.get(name, **arguments).draw((512, 384))
+    if isinstance(draw, Uniform | Normal | TruncatedNormal):
+        stats.check_spectrum(sample(name, arguments), draw)
+        return
+    # What couples its entries: blocks of an orthogonal matrix each have it, and the others their own tests.
+    blocks = getattr(draw, "blocks", 1)
+    if name == "orthogonal":
+        for block in np.split(sample(name, arguments), blocks):
+            stats.check_spectrum(block, draw)
+    else:
+        assert name in {"delta_orthogonal", "orthogonal_convolution", "sparse", "siren_first"} or not draw.std
+
+
 @pytest.mark.parametrize("name", ["relu", "leaky_relu", "gelu", "silu", "tanh", "selu", "sigmoid", "mish"])
 @pytest.mark.parametrize("family", ["he_normal", "he_uniform", "he_truncated_normal"])
 def test_he_keeps_the_signal_of_its_activation(family: str, name: str) -> None:
@@ -262,6 +277,20 @@ class TestTheChecksCanFail:
     def test_an_identity_with_another_value(self) -> None:
         with pytest.raises(AssertionError, match="other than"):
             stats.check_family(np.eye(3) * 2.0, fanin.identity().draw((3, 3)))
+
+    def test_rows_that_depend_on_each_other(self) -> None:
+        weight = self.good()
+        stats.check_spectrum(weight, self.draw)
+        weight[1::2] = weight[::2]
+        stats.check_variance(weight.astype(np.float64), self.draw, np.zeros(1))
+        with pytest.raises(AssertionError, match="singular value is"):
+            stats.check_spectrum(weight, self.draw)
+
+    def test_columns_that_share_a_part(self) -> None:
+        weight = self.good()
+        common = 0.1 * np.random.default_rng(0).standard_normal((512, 1)) * self.draw.std
+        with pytest.raises(AssertionError, match="largest singular value"):
+            stats.check_spectrum(weight + 2.5 * common, self.draw)
 
     def test_a_constant_that_varies(self) -> None:
         with pytest.raises(AssertionError, match="values differ"):

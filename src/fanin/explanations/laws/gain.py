@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fanin.explanations.topic import Topic
 from fanin.laws.activations import activation
+from fanin.laws.dropout import dropout_gain
 from fanin.laws.gains import conventional_gain, gain, gain_from_values, glu_gain
 from fanin.laws.quadrature import NODES
 from fanin.records.explanation import Chart, Curve, Explanation, Number, Step, Table
@@ -59,6 +60,19 @@ def _build(topic: Topic, depth: int) -> Explanation:
                 numbers=(Number(name="forward gain, SwiGLU", value=gate.forward),),
             ),
             Step(
+                title="Dropout",
+                text="What survives dropout of p is divided by 1 - p: the mean stays, the power "
+                "grows by 1 / (1 - p), "
+                "and both gains shrink by sqrt(1 - p). In evaluation nothing is dropped.",
+                numbers=(
+                    Number(
+                        name="forward gain, ReLU, p = 0.1",
+                        value=dropout_gain(relu, 0.1).forward,
+                        formula="sqrt(2 × 0.9)",
+                    ),
+                ),
+            ),
+            Step(
                 title="SELU is made for gain 1",
                 text="Its two constants solve E f = 0 and E f² = 1. PyTorch lists 3/4 for it, which was "
                 "found by "
@@ -69,7 +83,7 @@ def _build(topic: Topic, depth: int) -> Explanation:
         tables=(_conventions(),),
         charts=(_chart(),),
         references=("He et al. 2015, equations 10, 14 and 15", "Schoenholz et al. 2017, equation 5",
-                    "Klambauer et al. 2017, section 2"),
+                    "Klambauer et al. 2017, section 2", "Hendrycks and Gimpel 2016, section 2"),
     )  # fmt: skip
 
 
