@@ -165,7 +165,7 @@ def check_spectrum(matrix: np.ndarray, draw: Draw) -> None:
 
     Marchenko and Pastur: they fill ``std (sqrt(N) ± sqrt(n))``. Outwards the tail is
     ``P(s > edge + t std) < exp(-t^2 / 2)`` for normal entries (Davidson and Szarek 2001, theorem II.13), and
-    lighter for bounded ones of the same variance; inwards Tracy and Widom's, ``exp(-x^3 / 24)`` at their scale.
+    lighter for bounded ones of one variance; inwards Tracy and Widom's, ``exp(-x^3 / 24)`` at their scale.
     """
     values = np.linalg.svd(matrix.astype(np.float64), compute_uv=False)
     if isinstance(draw, Orthogonal):

@@ -41,7 +41,7 @@ def test_a_layer_behind_dropout_keeps_its_power() -> None:
     z = torch.randn(samples, width, generator=generator)
     torch.manual_seed(1)
     out = torch.nn.functional.dropout(torch.relu(z), rate, training=True) @ weight.T
-    # The fourth moment of inputs: E f^4 / (E f^2)^2 = 6 of ReLU, over 1 - p; their mean reaches a unit at once.
+    # Of the inputs E f^4 / (E f^2)^2 = 6 of ReLU, over 1 - p; their mean reaches a unit at once.
     spread = 4 / (samples * width) + (6 / (1 - rate)) / (samples * width) * 2 + 4 / width / width
     mean = found.mean**2 / found.second_moment
     half = Z * (math.sqrt(spread + 2 / (samples * width)) + mean * math.sqrt(2 / width))
