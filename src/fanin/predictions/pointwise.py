@@ -95,8 +95,8 @@ def add(context: Context, node: Node, reads: list[Reading]) -> Signal:
     totals = {"power": 0.0, "near": 0.0, "far": 0.0}
     for key, which in (("power", "same"), ("near", "near"), ("far", "far")):
         for i, (a, s) in enumerate(zip(reads, signs, strict=True)):
-            for b, t in zip(reads[i:], signs[i:], strict=True):
-                twice = 1.0 if a is b else 2.0
+            for j, (b, t) in enumerate(zip(reads[i:], signs[i:], strict=True)):
+                twice = 2.0 if j else 1.0
                 totals[key] += twice * s * t * joint(context, a, b, which)  # type: ignore[arg-type]
     mean = sum(s * p.mean for s, p in zip(signs, parts, strict=True))
     pairs = mean**2 + sum(s * s * (p.pairs - p.mean**2) for s, p in zip(signs, parts, strict=True))
