@@ -13,7 +13,7 @@ from training import accuracy, digits, full, initialised, show
 
 from fanin.experiments.data import Data
 
-POLICIES = ("hf-0.02", "timm-vit", "glorot", "auto")
+POLICIES = ("hf-0.02", "glorot", "auto")
 
 
 class Layer(nn.Module):

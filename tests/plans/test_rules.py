@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 
 from fanin.errors import InputError, UnknownNameError
@@ -116,12 +117,34 @@ def test_a_tied_embedding_is_ruled_by_the_head(builder: Any) -> None:
     assert made["pos"].draw == made["tok"].draw
 
 
-def test_positions_beside_features_are_small(builder: Any) -> None:
-    assert tables(builder, by_input=False)["pos"].draw == Normal(std=0.02)
+def test_positions_beside_features_are_as_sinusoids(builder: Any) -> None:
+    entry = tables(builder, by_input=False)["pos"]
+    assert entry.draw == Normal(std=math.sqrt(0.5))
+    places = np.arange(10**6)
+    sinusoids = np.stack([np.sin(places * 0.01), np.cos(places * 0.01)])
+    assert entry.draw.std == pytest.approx(sinusoids.std(), rel=1e-3)
 
 
 def test_a_table_that_is_added_whole_is_positions(builder: Any) -> None:
-    assert entry_of(builder, (1, 9, 16), use(UseKind.SHIFT)).draw == Normal(std=0.02)
+    assert entry_of(builder, (1, 9, 16), use(UseKind.SHIFT)).draw == Normal(std=math.sqrt(0.5))
+
+
+@pytest.mark.parametrize("way", ["softmax", "mask", "token"])
+def test_what_is_added_to_scores_or_stands_alone_starts_small(builder: Any, way: str) -> None:
+    features = builder.weight(builder.node("input"), "w", (8, 8))
+    table = builder.node("embedding", parameters=("table",))
+    builder.param("table", (9, 4), Use(node=table, kind=UseKind.EMBEDDING))
+    if way == "softmax":
+        builder.node("softmax", builder.node("add", builder.node("product", features), table))
+    elif way == "mask":
+        keys, values = builder.node("pointwise", features), builder.node("pointwise", features)
+        builder.node("attention", features, keys, values, builder.node("pointwise", table))
+    else:
+        joined = builder.node("concat", features, parameters=("cls",))
+        builder.param("cls", (1, 1, 8), Use(node=joined, kind=UseKind.SHIFT))
+    entry = plan(builder.build())["cls" if way == "token" else "table"]
+    assert entry.draw == Normal(std=0.02)
+    assert ("token" if way == "token" else "scores") in entry.reason
 
 
 def test_recurrent_weights_gate_by_gate(builder: Any) -> None:

@@ -29,6 +29,8 @@ _STREAM = frozenset(
 """Operations between two branches of one residual stream."""
 _FACTORS = frozenset({OpKind.POINTWISE, OpKind.DROPOUT})
 """Operations that multiply by a constant at the most."""
+_QUERY_KEY_VALUE = 3
+"""The first inputs of a fused attention; what comes after is added to its scores."""
 _WEIGHTED = frozenset({OpKind.CONTRACTION, OpKind.CONVOLUTION})
 _BREAKS = frozenset(
     {
@@ -105,7 +107,7 @@ class Facts:
         return {
             branch.join: place
             for place, branch in enumerate(self.graph.branches)
-            if not self._scores(branch.join)
+            if not self.scores(branch.join)
         }
 
     @cached_property
@@ -125,10 +127,13 @@ class Facts:
                     waiting.extend(i for i in self.nodes[node].inputs if i not in found)
         return found
 
-    def _scores(self, node: int) -> bool:
+    def scores(self, node: int) -> bool:
+        """Whether only a softmax, or a fused attention's mask, reads what a node makes."""
         readers = self.readers.get(node, ())
         return bool(readers) and all(
-            reader.kind == OpKind.SOFTMAX or (reader.kind in _STREAM and self._scores(reader.id))
+            reader.kind == OpKind.SOFTMAX
+            or (reader.kind == OpKind.ATTENTION and node not in reader.inputs[:_QUERY_KEY_VALUE])
+            or (reader.kind in _STREAM and self.scores(reader.id))
             for reader in readers
         )
 
