@@ -192,3 +192,18 @@ def test_parametrisations_have_their_names(wrap: object, name: str) -> None:
     assert named
     assert set(named.values()) == {name}
     assert not any(n.startswith("2.") for n in named)
+
+
+def test_a_mask_of_the_lowest_numbers_is_no_overflow() -> None:
+    class Masked(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.qkv, self.head = nn.Linear(8, 24), nn.Linear(8, 2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            q, k, v = self.qkv(x).chunk(3, -1)
+            hidden = torch.full((5, 5), torch.finfo(x.dtype).min).triu(1)
+            scores = q @ k.transpose(1, 2) / math.sqrt(8) + hidden
+            return self.head(scores.softmax(-1) @ v)
+
+    assert "FAN112" not in {f.code for f in ft.check(Masked(), torch.randn(4, 5, 8)).findings}
