@@ -1,11 +1,11 @@
 """How often a check is wrong: healthy networks that it warns about, sick ones that it misses.
 
-    PYTHONPATH=src python benchmarks/check_calibration.py [--healthy 80] [--sick 20] [--results FILE] [--only NAME]
+    PYTHONPATH=src python benchmarks/check_calibration.py [--healthy 80] [--sick 20] [--results FILE]
 
-Every network is made from its seed (0, 1, 2 ...) by `check_networks.py`. Results are appended to a file, a line a
-network, so a run that was stopped goes on where it was. The table goes to stdout. A sick network counts as found
-when the finding of its fault is there, once, as a warning or worse (as a remark where the fault is one), with a
-word of its cause, and no other warning beside it.
+Every network is made from its seed (0, 1, 2 ...) by `check_healthy.py` and `check_sick.py`. Results are
+appended to a file, a line a network, so a run that was stopped goes on where it was. The table goes to stdout.
+A sick network counts as found when the finding of its fault is there, once, as a warning or worse (as a remark
+where the fault is one), with a word of its cause, and no other warning beside it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ from typing import Any
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch
-from check_networks import HEALTHY, SICK, Case, Fault
+from check_blocks import Case, Fault
+from check_healthy import HEALTHY
+from check_sick import SICK
 
 import fanin.torch
 from fanin.records.finding import Finding, Severity
@@ -44,7 +46,9 @@ def judge(fault: Fault | None, found: tuple[Finding, ...]) -> tuple[bool, str]:
     said = ", ".join(f"{f.code} {f.severity}: {f.cause[:60]}" for f in found)
     if fault is None:
         return not grave, said
-    right = [f for f in found if f.code in fault.codes and (fault.remark or f in grave) and fault.cause in f.cause]
+    right = [
+        f for f in found if f.code in fault.codes and (fault.remark or f in grave) and fault.cause in f.cause
+    ]
     others = [f for f in grave if f not in right]
     return len(right) == 1 and not others, said
 
@@ -61,7 +65,9 @@ def run(told: argparse.Namespace) -> dict[tuple[str, str], list[dict[str, Any]]]
     """Check every network that has no result yet."""
     path = Path(told.results)
     path.parent.mkdir(parents=True, exist_ok=True)
-    done = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+    done = (
+        [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+    )
     known = {(r["set"], r["name"], r["seed"]) for r in done}
     todo = [("healthy", name, make, None) for name, make in HEALTHY.items()]
     todo += [("sick", name, fault.make, fault) for name, fault in SICK.items()]  # type: ignore[misc]
@@ -75,7 +81,14 @@ def run(told: argparse.Namespace) -> dict[tuple[str, str], list[dict[str, Any]]]
                 start = time.process_time()
                 right, said = judge(fault, findings(make(seed)))
                 took = time.process_time() - start
-                row = {"set": group, "name": name, "seed": seed, "right": right, "said": said, "seconds": round(took, 2)}
+                row = {
+                    "set": group,
+                    "name": name,
+                    "seed": seed,
+                    "right": right,
+                    "said": said,
+                    "seconds": round(took, 2),
+                }
                 out.write(json.dumps(row) + "\n")
                 out.flush()
                 done.append(row)

@@ -1,0 +1,170 @@
+"""The page of the documentation that the sweep over models of transformers writes."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Any
+
+__all__ = ["figure", "page"]
+
+HEAD = """---
+orphan: true
+---
+
+# Models of transformers
+
+Written by `benchmarks/transformers_sweep.py`; run it to write this page anew.
+
+{planned} of {all} model types of transformers {transformers} are planned, initialized and
+measured, with small random configurations of their own classes, in training mode, on one core; the
+others are listed at the end with the reason. PyTorch {torch}; {machine}; {minutes:.0f} minutes.
+Each model is read from one run on fake tensors; where control flow depends on its own values, on real
+ones, and the page says so.
+
+- **tensors**: parameters and buffers that a rule *claims* (a draw or a constant), that are *kept*
+  (buffers; what a constructor's value is the law for), that this batch does *not* make the model *read*,
+  and that are *unrecognised* (no rule knows them).
+- **forward**: power of the last layer's output over that of the first one's, before the head.
+  **backward**: power of the gradient at the first layer over that at the last. Near 1 is healthy; a
+  residual stream grows forward, and gradients of batch norms grow backward.
+- **verdict**: codes of the warnings and failures of `fanin.torch.check`, – for none.
+- "own" is the model's own initialization, "fanin" what the plan gives it.
+
+| | |
+|---|---:|
+| planned without an error | {planned} of {all_run} |
+| on fake tensors | {fake} |
+| on real ones, with a stated reason | {real} |
+| tensors claimed / kept / not read by this batch / unrecognised | {claimed} / {kept} / {unread} / {odd} |
+| seconds to plan: median / 95 % / most | {median:.2f} / {most:.2f} / {worst:.2f} |
+| models with a warning or a failure besides unread parameters, own → fanin | {sick_before} → {sick_after} |
+| models whose forward power strays beyond 0.1 to 10, own → fanin | {stray_before} → {stray_after} |
+| models whose backward power strays beyond 0.01 to 100, own → fanin | {back_before} → {back_after} |
+"""
+
+
+def page(rows: Sequence[dict[str, Any]], spent: float) -> str:
+    """The page of the documentation."""
+    good = [row for row in rows if "after" in row]
+    failed = [row for row in rows if "failed" in row]
+    plans = sorted(row["plan"] for row in good)
+
+    def total(status: str) -> int:
+        return sum(row["status"].get(status, 0) for row in good)
+
+    def sick(when: str) -> int:
+        return sum(any(f[0] != UNREAD for f in row[when]["findings"]) for row in good)
+
+    def stray(when: str, way: str, band: float) -> int:
+        known = [row[when].get(way) for row in good]
+        return sum(not 1 / band < value < band for value in known if value is not None)
+
+    odd = sum(len(row["unrecognised"]) for row in good)
+    text = HEAD.format(
+        planned=len(good),
+        all=len(rows),
+        all_run=len(good) + len(failed),
+        transformers=version("transformers"),
+        torch=version("torch"),
+        machine=platform.machine(),
+        minutes=spent / 60,
+        fake=sum(row["engine"].startswith("fake") for row in good),
+        real=sum(not row["engine"].startswith("fake") for row in good),
+        claimed=total("claimed"),
+        kept=total("kept"),
+        unread=total("unrecognised") - odd,
+        odd=odd,
+        median=plans[len(plans) // 2],
+        most=plans[int(0.95 * (len(plans) - 1))],
+        worst=plans[-1],
+        sick_before=sick("before"),
+        sick_after=sick("after"),
+        stray_before=stray("before", "forward", 10.0),
+        stray_after=stray("after", "forward", 10.0),
+        back_before=stray("before", "backward", 100.0),
+        back_after=stray("after", "backward", 100.0),
+    )
+    for group in sorted({row["group"] for row in good}):
+        text += f"\n## {group[0].upper()}{group[1:]}\n\n{_table([r for r in good if r['group'] == group])}"
+    return text + _remarks(good, failed) + _others(rows)
+
+
+UNREAD = "FAN302"
+"""The finding that says that parameters take no part: a property of the batch, told in a list of its own."""
+
+
+COLUMNS = (
+    "| type | parameters, M | claimed | kept | not read | unrecognised | run | plan, s | branches "
+    "| forward, own | fanin | backward, own | fanin | verdict, own | fanin |"
+)
+
+
+def _table(rows: Sequence[dict[str, Any]]) -> str:
+    lines = [
+        COLUMNS,
+        "|---|---:|---:|---:|---:|---:|---|---:|---:|---:|---:|---:|---:|---|---|",
+    ]
+    for row in sorted(rows, key=lambda row: row["kind"]):
+        status = row["status"]
+        cells = [
+            row["kind"],
+            f"{row['size'] / 1e6:.2f}",
+            str(status.get("claimed", 0)),
+            str(status.get("kept", 0)),
+            str(len(row["unread"]) or ""),
+            str(len(row["unrecognised"]) or ""),
+            row["engine"].split()[0] + (" (eval)" if "(eval mode" in row["engine"] else ""),
+            f"{row['plan']:.2f}",
+            str(row["branches"]),
+            *(figure(row[when].get(way)) for way in ("forward", "backward") for when in ("before", "after")),
+            *(
+                " ".join(f[0] for f in row[when]["findings"] if f[0] != UNREAD) or "–"
+                for when in ("before", "after")
+            ),
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _remarks(good: Sequence[dict[str, Any]], failed: Sequence[dict[str, Any]]) -> str:
+    """Every row that is not plain, with its reason."""
+    text = ""
+    odd = [(row["kind"], name, seen) for row in good for name, seen in row["unrecognised"]]
+    if odd:
+        text += "\n## Unrecognised tensors\n\n"
+        text += "".join(f"- {kind}: `{name}`, {seen}\n" for kind, name, seen in odd)
+    sick = [(row["kind"], f) for row in good for f in row["after"]["findings"] if f[0] != UNREAD]
+    if sick:
+        text += "\n## Findings after initialization\n\n"
+        text += "".join(f"- {kind}, {f[0]} ({f[1]}, {f[2]}): {f[3]}.\n" for kind, f in sick)
+    other = [(row["kind"], row["engine"]) for row in good if row["engine"] != "fake tensors"]
+    if other:
+        text += "\n## Runs that fake tensors could not carry\n\n"
+        text += "".join(f"- {kind}: {engine}\n" for kind, engine in other)
+    parts = [(row["kind"], row["unread"]) for row in good if row["unread"]]
+    if parts:
+        text += "\n## Parameters that the batch does not reach\n\n"
+        for kind, names in parts:
+            text += f"- {kind}: {len(names)}, `{names[0]}`{', …' if len(names) > 1 else ''}\n"
+    if failed:
+        text += "\n## Failed\n\n"
+        text += "".join(f"- {row['kind']}: {row['failed'][:300]}\n" for row in failed)
+    return text
+
+
+def _others(rows: Sequence[dict[str, Any]]) -> str:
+    """Types that say nothing of fanin: they do not run by themselves as built here."""
+    found = [row for row in rows if "not built" in row]
+    text = f"\n## Not run\n\n{len(found)} types do not run by themselves as this script builds them:\n\n"
+    return text + "".join(f"- {row['kind']}: {_plain(row['not built'])}\n" for row in found)
+
+
+def _plain(reason: str) -> str:
+    return " ".join(reason.replace("`", "'").replace("<", "(").replace(">", ")").split())[:110]
+
+
+def figure(value: float | None) -> str:
+    """A number for a cell."""
+    return "–" if value is None else f"{value:.2g}"
