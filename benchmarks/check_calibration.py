@@ -3,9 +3,9 @@
     PYTHONPATH=src python benchmarks/check_calibration.py [--healthy 80] [--sick 20] [--results FILE]
 
 Every network is made from its seed (0, 1, 2 ...) by `check_healthy.py` and `check_sick.py`. Results are
-appended to a file, a line a network, so a run that was stopped goes on where it was. The table goes to stdout.
-A sick network counts as found when the finding of its fault is there, once, as a warning or worse (as a remark
-where the fault is one), with a word of its cause, and no other warning beside it.
+appended to a file, a line a network, so a run that was stopped goes on where it was. The table goes to
+stdout. A sick network counts as found when the finding of its fault is there, once, as a warning or worse
+(as a remark where the fault is one), with a word of its cause, and no other warning beside it.
 """
 
 from __future__ import annotations

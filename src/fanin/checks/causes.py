@@ -226,7 +226,7 @@ def _place(graph: Graph, drift: Drift, chain: tuple[Station, ...], steps: Sequen
     ranked = sorted(range(len(steps)), key=lambda i: -abs(steps[i]) if steps[i] * drift.log > 0 else 0.0)
     most = ranked[0]
     share = steps[most] / drift.log if math.isfinite(drift.log) and drift.log else 1.0
-    pair = f"{chain[most].label} and {chain[most + 1].label}"
+    pair = f"{chain[most].called} and {chain[most + 1].called}"
     inner = [
         node.op
         for node in graph.nodes

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from fanin.checks.figures import log_ratio
+from fanin.checks.places import called
 from fanin.errors import InputError
 from fanin.laws.band import LINEAR, layer_variance, log_power_band
 from fanin.predictions.forecast import Forecast
@@ -45,6 +46,11 @@ class Station:
     def label(self) -> str:
         """Module path for messages."""
         return self.node.module or self.node.op
+
+    @property
+    def called(self) -> str:
+        """The same as it stands in a sentence."""
+        return called(self.node.module, self.node.op)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -138,13 +138,14 @@ def _tried(model: nn.Module, plan: Plan) -> Iterator[None]:
 
 
 def _compared(before: Diagnosis, after: Diagnosis) -> Cure:
-    was = {f.code: f.severity for f in before.findings}
+    # What the deep tier measures is not measured again.
+    was = {f.code for f in before.findings if not f.code.startswith("FAN5") and f.code != "FAN305"}
     now = {f.code for f in after.findings}
     grave = {f.code for f in after.findings if f.severity != Severity.INFO}
     return Cure(
-        cured=tuple(code for code in was if code not in now),
-        left=tuple(code for code in was if code in now),
-        new=tuple(sorted(grave - set(was))),
+        cured=tuple(sorted(was - now)),
+        left=tuple(sorted(was & now)),
+        new=tuple(sorted(grave - {f.code for f in before.findings})),
     )
 
 

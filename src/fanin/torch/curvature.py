@@ -12,7 +12,7 @@ from torch.utils._pytree import tree_map
 
 from fanin.errors import InputError, explain
 
-__all__ = ["half_batch_noise", "sharpness"]
+__all__ = ["Runs", "half_batch_noise", "sharpness"]
 
 _STEPS = 20
 _TOLERANCE = 0.02

@@ -79,7 +79,7 @@ def _check(graph: Graph, plan: Plan, trace: Trace, forecast: Forecast | None = N
         )
     steps = [log_ratio(b.measure.power, a.measure.power) for a, b in itertools.pairwise(run)]
     falls = drift.log < 0
-    ends = f"from {drift.first.label} to {drift.last.label}"
+    ends = f"from {drift.first.called} to {drift.last.called}"
     rate = f"by {times(drift.factor)} a layer over {drift.layers} layers: " if drift.factor else ""
     summary = (
         f"The signal's power {'falls' if falls else 'grows'} {rate}{decades(drift.log)} {ends}"
@@ -124,12 +124,12 @@ def _off_the_law(drift: Drift, run: tuple[Station, ...]) -> Finding:
         forward_drift((a, b)).log - (forward_drift((a, b)).law or 0.0) for a, b in itertools.pairwise(run)
     ]
     place = max(range(len(steps)), key=lambda i: abs(steps[i]))
-    between = f"{run[place].label} and {run[place + 1].label}"
+    between = f"{run[place].called} and {run[place + 1].called}"
     return Finding(
         code=RULE.code,
         name="signal off its law",
         severity=Severity.INFO,
-        summary=f"From {drift.first.label} to {drift.last.label} the signal's power changes by the factor "
+        summary=f"From {drift.first.called} to {drift.last.called} the signal's power changes by the factor "
         f"{times(math.exp(drift.log))}, where its weights' variances and finite width give "
         f"{times(math.exp((drift.law or 0.0) + drift.expected))} within a factor "
         f"{times(math.exp(LUCK_OF_LAWS * drift.sd))}",

@@ -50,7 +50,7 @@ def _check(graph: Graph, plan: Plan, trace: Trace, forecast: Forecast | None = N
         )
     gradients = _gradients(chain)
     if gradients[-1] == 0.0:
-        return Skipped(reason=f"no gradient reaches {chain[-1].label}, the last layer before the head")
+        return Skipped(reason=f"no gradient reaches {chain[-1].called}, the last layer before the head")
     if not all(map(math.isfinite, gradients)):
         return Skipped(reason="the gradient is not finite")
     strict = _smallest(chain)
@@ -108,7 +108,7 @@ def _finding(
     rate = f"by {times(shown.factor)} a layer over {shown.layers} layers: " if shown.factor else ""
     summary = (
         f"The gradient's power {'falls' if falls else 'grows'} {rate}{decades(shown.log)} "
-        f"from {shown.last.label} back to {shown.first.label}"
+        f"from {shown.last.called} back to {shown.first.called}"
     )
     if abs(forward.log) < 0.25 * abs(shown.log):
         held = "; bias draws hold it up" if falls and _biased(graph, trace) else ""

@@ -40,7 +40,7 @@ def _check(graph: Graph, _plan: Plan, trace: Trace, forecast: Forecast | None = 
     expected = last.law.cosine if known and last.law is not None else None
     if end <= _ALIKE:
         law = "" if expected is None else f"; the laws say {expected:.3f}"
-        return Passed(reason=f"mean cosine between samples {end:.3f} at {last.label}{law}")
+        return Passed(reason=f"mean cosine between samples {end:.3f} at {last.called}{law}")
     evidence: tuple[tuple[str, float], ...] = (
         ("cosine at the first layer", start),
         ("cosine at the last layer", end),
@@ -57,8 +57,8 @@ def _check(graph: Graph, _plan: Plan, trace: Trace, forecast: Forecast | None = 
         code=RULE.code,
         name="collapsed inputs" if collapsed else "inputs grow alike",
         severity=Severity.WARNING if collapsed or strange else Severity.INFO,
-        summary=f"The mean cosine between samples rises from {start:.3f} at {first.label} to {end:.6g} at "
-        f"{last.label}: what tells inputs apart is {100 * left:.2g} % of the signal",
+        summary=f"The mean cosine between samples rises from {start:.3f} at {first.called} to {end:.6g} at "
+        f"{last.called}: what tells inputs apart is {100 * left:.2g} % of the signal",
         cause=f"depth: every activation that is no odd function, and every bias, makes two inputs more "
         f"alike, here over {len(chain)} layers"
         + (

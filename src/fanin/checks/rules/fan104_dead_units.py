@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 
 from fanin.checks.figures import percent
+from fanin.checks.places import called
 from fanin.checks.rule import Outcome, Passed, Rule, Skipped
 from fanin.laws.quadrature import NODES
 from fanin.laws.recursion import dead_share
@@ -98,9 +99,9 @@ def _check(graph: Graph, _plan: Plan, trace: Trace, forecast: Forecast | None = 
         code=RULE.code,
         name="dead units",
         severity=severity,
-        summary=f"At {place} {percent(dead)} of {m.units} units fire on none of {m.samples} samples; "
+        summary=f"At {called(place)} {percent(dead)} of {m.units} units fire on none of {m.samples} samples; "
         f"{percent(expected)} would be expected",
-        cause=f"what enters {place} lies below zero{shift}: biases or inputs that shift it, not depth",
+        cause=f"what enters it lies below zero{shift}: biases or inputs that shift it, not depth",
         fix="Set the biases before these activations to zero and centre the inputs",
         where=where,
         evidence=(

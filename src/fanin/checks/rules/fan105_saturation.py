@@ -6,6 +6,7 @@ import math
 
 from fanin.checks.causes import init_verb, weights_cause
 from fanin.checks.figures import percent
+from fanin.checks.places import called
 from fanin.checks.rule import Outcome, Passed, Rule, Skipped
 from fanin.checks.weights import weighed
 from fanin.laws.bounds import bounds
@@ -50,16 +51,19 @@ def _check(graph: Graph, plan: Plan, trace: Trace, forecast: Forecast | None = N
         text = f"the inputs have a root mean square of {math.sqrt(given.power):.3g}"
         fix, where = "Scale the inputs to mean 0 and standard deviation 1", (place,)
     else:
-        text = f"what enters {place} is too large{rms}, though its weights have the plan's scale"
-        fix, where = f"Look at what feeds {place}; {init_verb(graph)} draws the weights anew", (place,)
+        text = f"what enters {called(place)} is too large{rms}, though its weights have the plan's scale"
+        fix, where = (
+            f"Look at what feeds {called(place)}; {init_verb(graph)} draws the weights anew",
+            (place,),
+        )
     return Finding(
         code=RULE.code,
         name="saturated units",
         severity=Severity.FAILURE
         if share >= max(_FAILURE, limit * _FAILURE / _WARNING)
         else Severity.WARNING,
-        summary=f"At {place} {percent(share)} of the values sit where the slope is below 6 % of its largest "
-        f"({len(faults)} of {len(seen)} bounded activations are concerned); "
+        summary=f"At {called(place)} {percent(share)} of the values sit where the slope is below 6 % of its "
+        f"largest ({len(faults)} of {len(seen)} bounded activations are concerned); "
         f"inputs come in{rms or ' too large'}",
         cause=text,
         fix=fix,

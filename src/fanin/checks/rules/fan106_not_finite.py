@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from fanin.checks.causes import init_verb, named
+from fanin.checks.places import called
 from fanin.checks.rule import Outcome, Passed, Rule, Skipped
 from fanin.records.finding import Finding, Severity
 from fanin.records.graph import Graph, OpKind
@@ -42,10 +43,10 @@ def _check(graph: Graph, _plan: Plan, trace: Trace) -> Outcome:
         )
         grown = f"; the largest root mean square before it is {math.sqrt(largest):.3g}" if largest else ""
         return _found(
-            f"The output of {place} ({first.op}) is the first that is not finite{grown}",
+            f"The output of {called(place)} ({first.op}) is the first that is not finite{grown}",
             "an overflow of the number format, if the values before it are large; else the operation itself "
             "(a division by zero, a logarithm of zero, a row that is masked as a whole)",
-            f"Look at {place}; every input of it is finite",
+            f"Look at {called(place)}; every input of it is finite",
             (place,),
         )
     if trace.loss is not None and not math.isfinite(trace.loss.value):

@@ -21,6 +21,7 @@ _REMARK = 1.0
 _WARNING = 3.0
 _LOW = 0.9
 _MULTIPLE = 4.0
+_LUCK = 4.0
 
 
 def _check(graph: Graph, plan: Plan, trace: Trace, forecast: Forecast | None = None) -> Outcome:
@@ -35,8 +36,16 @@ def _check(graph: Graph, plan: Plan, trace: Trace, forecast: Forecast | None = N
     if loss.classes is not None:
         return _classes(graph, plan, trace, loss, loss.classes, loss.expected, law)
     if loss.expected > 0 and loss.value > _MULTIPLE * loss.expected:
-        return _finding(graph, plan, trace, loss, loss.expected, Severity.WARNING, law)
+        severity = Severity.INFO if _lucky(loss, loss.expected, law) else Severity.WARNING
+        return _finding(graph, plan, trace, loss, loss.expected, severity, law)
     return Passed(reason=f"{loss.name} {loss.value:.4g}; the best constant guess has {loss.expected:.4g}")
+
+
+def _lucky(loss: LossMeasurement, expected: float, law: LossPrediction | None) -> bool:
+    """Whether the weights' variances give a loss that is no fault, and this draw is within its luck."""
+    if law is None or not law.spread > 0.0 or law.value - expected > _WARNING:
+        return False
+    return loss.value - law.value < _LUCK * law.spread
 
 
 def _classes(
@@ -52,7 +61,8 @@ def _classes(
     spread = f", logits with std {loss.logit_std:.3g}" if loss.logit_std is not None else ""
     foreseen = "" if law is None else f"; the laws say {law.value:.4g}, logits with std {law.logit_std:.3g}"
     if excess > _REMARK:
-        severity = Severity.WARNING if excess > _WARNING else Severity.INFO
+        grave = excess > _WARNING and not _lucky(loss, expected, law)
+        severity = Severity.WARNING if grave else Severity.INFO
         return _finding(graph, plan, trace, loss, expected, severity, law)
     if loss.value < _LOW * expected and expected - loss.value > 0.2:
         return Finding(
@@ -132,7 +142,8 @@ RULE = Rule(
     definition="loss of the batch against that of the best constant guess: ln C for C classes, the target's "
     "variance for squares; random logits of std s add s^2/2 (1 - 1/C)",
     threshold="for classes a remark from 1 nat above (s = 1.4: a head with the gain of ReLU), a warning from "
-    "3 (s = 2.5); for squares a warning from 4 times. Never a failure: it costs steps, seldom the run",
+    "3 (s = 2.5); for squares a warning from 4 times, beyond 4 standard deviations of the luck that "
+    "finite width leaves. Never a failure: it costs steps, seldom the run",
     advice="Scale the inputs; give the head a std that leaves logits with s <= 0.5, or zeros",
     symptom_of=(
         "FAN101",
