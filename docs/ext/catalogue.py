@@ -8,6 +8,7 @@ from sphinx.util.docutils import SphinxDirective
 
 from fanin.checks import registry as checks
 from fanin.plans.policies import catalogue as policies
+from fanin.plans.rule import Modifier, Policy
 from fanin.schemes import registry as schemes
 
 if TYPE_CHECKING:
@@ -30,8 +31,13 @@ def scheme_pages() -> str:
 
 
 def policy_pages() -> str:
-    """Each policy and its line."""
-    return "\n".join(f"``{name}``\n   {escape(policy.summary)}\n" for name, policy in policies().items())
+    """Each policy and its line, then each modifier."""
+    parts = []
+    for kind, title in ((Policy, "Policies:"), (Modifier, "Modifiers, behind a plus sign:")):
+        parts.append(f"{title}\n")
+        named = sorted((name, found) for name, found in policies().items() if isinstance(found, kind))
+        parts += [f"``{name}``\n   {escape(found.summary)}\n" for name, found in named]
+    return "\n".join(parts)
 
 
 def check_pages() -> str:

@@ -34,9 +34,9 @@ def text(graph: Graph, plan: Plan, *, fold: bool = True, width: int | None = Non
     >>> from fanin.torch.read import read
     >>> model, batch = torch.nn.Linear(4, 2), torch.zeros(1, 4)
     >>> print(text(read(model, batch), fanin.torch.plan(model, batch)))
-    box  what           reads  where  output  parameters
-    1    input                        1×4
-    2    linear (head)  1             1×2     weight 2×4 N(0, 0.25²); bias 2 0
+    box  what           reads  output  parameters
+    1    input                 1×4
+    2    linear (head)  1      1×2     weight 2×4 N(0, 0.25²); bias 2 0
     Linear: 2 tensors (2 claimed); policy auto, seed 0, stream 1
     """
     drawn = picture(graph, plan, fold=fold)
