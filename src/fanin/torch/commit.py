@@ -19,8 +19,10 @@ from numpy.typing import NDArray
 from fanin.records.draw import Constant, Structured
 from fanin.records.pieces import Piece, pieces
 from fanin.records.plan import Entry
-from fanin.sampling.engine import fill
+from fanin.sampling.cast import COMPLEX
+from fanin.sampling.many import fill_many
 from fanin.sampling.outputs import checked_output
+from fanin.sampling.parts import parts
 from fanin.sampling.recipe import constant, recipe
 from fanin.sampling.streams import stream_key
 from fanin.torch.store import dtype_name, stored
@@ -76,8 +78,7 @@ def commit(jobs: Sequence[Job], seed: int, *, also: Sequence[tuple[torch.Tensor,
     ]
     with held_signals(), torch.no_grad():
         exchange([*staged, *also])
-        for one in direct:
-            _draw(one, seed)
+        _draw(direct, seed)
         for one in direct:
             # NumPy wrote behind autograd's back: a graph that saved this tensor has to notice.
             torch.autograd.graph.increment_version(one.tensor)
@@ -86,7 +87,7 @@ def commit(jobs: Sequence[Job], seed: int, *, also: Sequence[tuple[torch.Tensor,
 def staged_entry(entry: Entry, dtype: torch.dtype, seed: int) -> torch.Tensor:
     """A line's values in a new CPU tensor of the given dtype."""
     values = torch.empty(entry.shape, dtype=dtype)
-    _draw(_Direct(tensor=values, memory=stored(values), pieces=pieces(entry), zeroed=entry.zeroed), seed)
+    _draw([_Direct(tensor=values, memory=stored(values), pieces=pieces(entry), zeroed=entry.zeroed)], seed)
     return values
 
 
@@ -101,29 +102,37 @@ def _direct(job: Job, seed: int) -> _Direct:
     memory, dtype = stored(job.tensor), dtype_name(job.tensor)
     for piece in found:
         # What cannot be drawn is refused here, before anything is written.
-        checked_output(memory[(*piece.index, ...)], dtype)
+        checked_output(_place(memory, piece), dtype)
         stream_key(seed, piece.name)
         if isinstance(piece.draw, Constant):
             constant(piece.draw, dtype)
         else:
-            recipe(piece.draw, dtype)
+            for part in parts(piece.draw):
+                recipe(part, COMPLEX.get(dtype, dtype))
     return _Direct(tensor=job.tensor, memory=memory, pieces=found, zeroed=job.entry.zeroed)
 
 
-def _draw(one: _Direct, seed: int) -> None:
-    dtype = dtype_name(one.tensor)
-    for piece in one.pieces:
-        # (An ellipsis besides, or the one number of a scalar would be a copy of it.)
-        fill(
-            one.memory[(*piece.index, ...)],
-            piece.draw,
-            seed=seed,
-            name=piece.name,
-            axes=piece.axes,
-            dtype=dtype,
-        )
-    if one.zeroed is not None:
-        one.memory[one.zeroed] = 0
+def _place(memory: NDArray[Any], piece: Piece) -> NDArray[Any]:
+    # An ellipsis besides, or the one number of a scalar would be a copy of it.
+    index: Any = (*piece.index, ...)
+    found: NDArray[Any] = memory[index]
+    return found
+
+
+def _draw(direct: Sequence[_Direct], seed: int) -> None:
+    """Draw every piece of all tensors, in one call of the kernel as far as memory is in one run."""
+    found = [(one, piece, dtype_name(one.tensor)) for one in direct for piece in one.pieces]
+    fill_many(
+        [_place(one.memory, piece) for one, piece, _ in found],
+        [piece.draw for _, piece, _ in found],
+        seed=seed,
+        names=[piece.name for _, piece, _ in found],
+        axes=[piece.axes for _, piece, _ in found],
+        dtypes=[dtype for _, _, dtype in found],
+    )
+    for one in direct:
+        if one.zeroed is not None:
+            one.memory[one.zeroed] = 0
 
 
 @contextlib.contextmanager

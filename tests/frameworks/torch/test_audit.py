@@ -97,6 +97,26 @@ def test_other_dtypes(dtype: torch.dtype) -> None:
     assert fanin.torch.audit(model, against=plan)["0.weight"].faults == ("std",)
 
 
+def test_scalars_and_empty_tensors() -> None:
+    class Gated(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear, self.gate = nn.Linear(8, 8), nn.Parameter(torch.tensor(0.5))
+            self.none = nn.Parameter(torch.zeros(0, 8))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x + self.gate * self.linear(x)
+
+    model = Gated()
+    plan = fanin.torch.plan(model, torch.zeros(2, 8)).override({"gate": fanin.constant(value=0.25)})
+    fanin.torch.apply_(model, plan)
+    found = fanin.torch.audit(model, against=plan)
+    assert found.agrees, str(found)
+    with torch.no_grad():
+        model.gate.fill_(0.5)
+    assert fanin.torch.audit(model, against=plan)["gate"].faults == ("value",)
+
+
 def test_the_model_is_not_changed() -> None:
     model = gpt2()
     before = copy.deepcopy(model.state_dict())
