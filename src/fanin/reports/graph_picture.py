@@ -185,9 +185,9 @@ def _box(
 ) -> Box:
     activation = graph.activations[node.activation].name if node.activation is not None else ""
     buffers = {p.name for p in graph.parameters if p.buffer}
-    labels = tuple(
-        _label(entries[name]) for name in node.parameters if name in entries and name not in buffers
-    )
+    held = [entries[name] for name in node.parameters if name in entries and name not in buffers]
+    # Weights before their biases.
+    labels = tuple(_label(entry) for entry in sorted(held, key=lambda entry: -len(entry.shape)))
     title = (
         activation or _WORDS.get(node.kind, node.kind.value) or node.op.removeprefix("aten.").split(".")[0]
     )
