@@ -111,6 +111,7 @@ def no_kernel(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         filled.append(logical.numel())
         original(logical, *rest)
 
+    monkeypatch.setattr(store, "quick_", lambda *_: False)
     monkeypatch.setattr(store, "_by_kernel", lambda _: False)
     monkeypatch.setattr(twin, "draw_into", noted)
     monkeypatch.setattr(twin, "_CHUNK", 1000)

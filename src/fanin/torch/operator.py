@@ -43,7 +43,7 @@ def compilable(function: Callable[P, torch.Tensor]) -> Callable[P, torch.Tensor]
         if not isinstance(tensor, torch.Tensor) or words is None:
             return outside(*args, **given)
         if not tensor.is_meta:
-            # Not under no_grad: when the operator refuses, a compiled graph would not switch gradients on again.
+            # Not under no_grad: when the operator refuses, a compiled graph leaves gradients off.
             target = tensor.detach() if tensor.requires_grad else tensor
             _traced(target, function.__name__, words, reals, wholes)
         filled: torch.Tensor = tensor
