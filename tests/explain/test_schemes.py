@@ -165,3 +165,15 @@ def test_names_are_known_and_unknown_ones_suggest() -> None:
         explain("he_normal", layer="linear", axes="out in")
     with pytest.raises(InputError, match="no such number"):
         explain("he_normal").number("fan_sideways")
+
+
+@pytest.mark.parametrize("name", ["he_normal", "glorot_uniform", "he_truncated_normal"])
+def test_complex_parts_have_half_the_variance(name: str) -> None:
+    told = fanin.explain(name, shape=(64, 48), dtype="complex64")
+    weight = fanin.sample(name, (64, 48), seed=0, name="w", dtype="complex64")
+    for part in (weight.real, weight.imag):
+        error = 6.2 * math.sqrt(2 / part.size)
+        assert abs(float(np.mean(np.square(part))) / told.number("std of each part") ** 2 - 1) < error
+    assert 2 * told.number("std of each part") ** 2 == pytest.approx(told.number("std") ** 2)
+    with pytest.raises(InputError, match="Unknown dtype"):
+        fanin.explain(name, dtype="complex32")

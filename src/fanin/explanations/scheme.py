@@ -11,7 +11,7 @@ from fanin.errors import InputError, explain
 from fanin.explanations import families
 from fanin.explanations.derivation import distribution_step, factors, fan_steps
 from fanin.explanations.peers import peers_table
-from fanin.explanations.spread import largest, lost, rounding_note
+from fanin.explanations.spread import COMPLEX, largest, lost, rounding_note
 from fanin.laws import moments
 from fanin.laws.fans import Fans, fans
 from fanin.laws.gains import Gain
@@ -28,6 +28,7 @@ from fanin.records.draw import (
     Uniform,
 )
 from fanin.records.explanation import Explanation, Number, Step
+from fanin.sampling.parts import parts
 from fanin.schemes import registry
 from fanin.schemes.base import Entry, FanScaled, Fixed, Scheme
 
@@ -136,7 +137,13 @@ def _numbers(
     found += [Number(name="mean", value=draw.mean), Number(name="std", value=draw.std, note=str(draw))]
     if isinstance(draw, Uniform | Normal | TruncatedNormal):
         found += _ends(draw, count)
-        if dtype is not None:
+        if dtype in COMPLEX:
+            part = parts(draw)[1]
+            found.append(
+                Number(name="std of each part", value=part.std, formula="std / sqrt(2)", note=f"{part}, each")
+            )
+            draw, dtype = part, COMPLEX[dtype]
+        if dtype is not None and isinstance(draw, Uniform | Normal | TruncatedNormal):
             unit, gone = lost(draw, dtype)
             found += [
                 Number(name="rounding", value=unit, note=f"largest relative error in {dtype}"),

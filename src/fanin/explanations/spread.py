@@ -13,7 +13,7 @@ from fanin.laws import moments
 from fanin.records.draw import Draw, Normal, TruncatedNormal, Uniform
 from fanin.schemes.fit import coarseness
 
-__all__ = ["FORMATS", "Format", "density", "entropy", "largest", "lost", "rounding_note"]
+__all__ = ["COMPLEX", "FORMATS", "Format", "density", "entropy", "largest", "lost", "rounding_note"]
 
 Smooth = Uniform | Normal | TruncatedNormal
 
@@ -46,13 +46,15 @@ FORMATS = {
 }
 """IEEE 754 formats and those of OCP's 8-bit floating-point specification."""
 
+COMPLEX = {"complex64": "float32", "complex128": "float64"}
+"""Formats of complex numbers, and that of their two parts."""
 _SHORT = {"fp64": "float64", "fp32": "float32", "fp16": "float16", "half": "float16", "bf16": "bfloat16"}
 
 
 def _format(dtype: str) -> Format:
-    name = _SHORT.get(dtype, dtype)
+    name = COMPLEX.get(dtype, _SHORT.get(dtype, dtype))
     if name not in FORMATS:
-        raise nearest(dtype, [*FORMATS, *_SHORT], kind="dtype")
+        raise nearest(dtype, [*FORMATS, *_SHORT, *COMPLEX], kind="dtype")
     return FORMATS[name]
 
 
