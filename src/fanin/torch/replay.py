@@ -140,13 +140,14 @@ class Replay:
 
         try:
             y = f(x)
-            if y.numel() < x.numel() // 2:
-                return "pool"
-            if not bool(torch.isfinite(y).all()) or float(y.std()) == 0.0:
-                return ""
+            smaller = y.numel() < x.numel() // 2
+            if not bool(torch.isfinite(y).all()) or y.numel() < 2 or float(y.std()) == 0.0:
+                return "pool" if smaller else ""
             size = float(y.square().mean().sqrt())
             if float((f(_FACTOR * x) - y).abs().max()) <= _INVARIANT * size:
-                return "norm"
+                return "norm"  # of a sum over streams too, which is smaller than what it reads
+            if smaller:
+                return "pool"
             shifted = float((f(x + _FACTOR) - y).abs().max()) <= _INVARIANT
         except Exception:  # noqa: BLE001 - as above
             return None

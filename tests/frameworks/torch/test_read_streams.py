@@ -284,3 +284,15 @@ def test_both_engines_give_one_graph() -> None:
         real.branches,
         real.path,
     )
+
+
+def test_a_norm_of_a_sum_over_streams_is_a_norm_and_a_mean_is_none() -> None:
+    def forward(m: From, x: torch.Tensor) -> torch.Tensor:
+        x = m.layer(x).unflatten(-1, (4, 8)).sum(-2)
+        x = x * torch.rsqrt(x.square().mean(-1, keepdim=True) + 1e-6)
+        return m.head(x * m.scale).mean(1)
+
+    parts = {"layer": nn.Linear(8, 32), "head": nn.Linear(8, 2), "scale": nn.Parameter(torch.ones(8))}
+    graph = read(From(forward, **parts), SEQUENCE)
+    assert use(graph, "scale").kind == UseKind.NORM_SCALE
+    assert [node.kind for node in graph.nodes][-3:] == [OpKind.NORM, OpKind.CONTRACTION, OpKind.POOL]
