@@ -233,3 +233,14 @@ def test_normal_and_truncated_are_two_words() -> None:
     """
     assert isinstance(fanin.jax.he_normal().scheme.draw((8, 8)), Normal)
     assert isinstance(fanin.jax.he_truncated_normal().scheme.draw((8, 8)), TruncatedNormal)
+
+
+def test_delta_orthogonal_kernels_have_the_dtype_of_the_call() -> None:
+    """`delta_orthogonal` makes its inner matrix in the factory's dtype, whatever the call asks for.
+
+    The dtype is that of the call: in bfloat16 the float32 numbers, rounded once.
+    """
+    init = fanin.jax.delta_orthogonal(seed=0, name="w")
+    wide, narrow = init(None, (3, 3, 8, 16)), init(None, (3, 3, 8, 16), "bfloat16")
+    assert str(narrow.dtype) == "bfloat16"
+    np.testing.assert_array_equal(np.asarray(narrow), np.asarray(wide).astype(narrow.dtype))

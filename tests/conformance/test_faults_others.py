@@ -310,3 +310,15 @@ def test_named_uniforms_are_symmetric() -> None:
     """
     with pytest.raises(InputError, match=r"Say uniform\(-0.05, 0.05\) or uniform\(std=0.02\)"):
         fanin.uniform()
+
+
+def test_orthogonal_kernels_are_outputs_by_the_rest_in_every_layout() -> None:
+    """Orthogonal flattens all but the first dimension in PyTorch and Chainer, all but the last elsewhere.
+
+    Roles say which dimension is the outputs', and the same connection has the same number in each layout.
+    """
+    first = fanin.sample("orthogonal", (24, 16, 3, 3), seed=1, name="w")
+    last = fanin.sample("orthogonal", (3, 3, 16, 24), seed=1, name="w", axes="receptive receptive in out")
+    np.testing.assert_array_equal(first.transpose(2, 3, 1, 0), last)
+    rows = first.reshape(24, -1).astype(float)
+    np.testing.assert_allclose(rows @ rows.T, np.eye(24), atol=1e-5)

@@ -331,3 +331,26 @@ def test_only_the_named_function_is_truncated() -> None:
     for family in ("he", "glorot", "lecun"):
         assert isinstance(getattr(fanin, f"{family}_normal")().draw((8, 8)), Normal)
         assert isinstance(getattr(fanin, f"{family}_truncated_normal")().draw((8, 8)), TruncatedNormal)
+
+
+def test_an_embedding_fits_what_reads_it() -> None:
+    """`Embedding` is N(0, 1) whatever follows: tied to a head its logits have a std of sqrt(dim).
+
+    A plan reads what the table is for: power 1 for a layer that follows, the head's std where it is tied.
+    """
+    free = torch.nn.Sequential(torch.nn.Embedding(100, 64), torch.nn.Linear(64, 5))
+    assert fanin.torch.plan(free, torch.zeros(1, 3, dtype=torch.long))["0.weight"].draw.std == 1.0  # type: ignore[union-attr]
+
+    class Tied(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table = torch.nn.Embedding(100, 64)
+            self.head = torch.nn.Linear(64, 100, bias=False)
+            self.head.weight = self.table.weight
+
+        def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+            return self.head(torch.nn.functional.layer_norm(self.table(tokens), (64,)))  # type: ignore[no-any-return]
+
+    draw = fanin.torch.plan(Tied(), torch.zeros(1, 3, dtype=torch.long))["table.weight"].draw
+    assert draw is not None
+    assert draw.std * math.sqrt(64) <= 1.0
