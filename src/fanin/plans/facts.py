@@ -127,6 +127,14 @@ class Facts:
                     waiting.extend(i for i in self.nodes[node].inputs if i not in found)
         return found
 
+    @cached_property
+    def kinds_on(self) -> Mapping[int, frozenset[OpKind]]:
+        """For each branch by its place: the kinds of operations on it."""
+        found: dict[int, set[OpKind]] = {}
+        for node, place in self.inside.items():
+            found.setdefault(place, set()).add(self.nodes[node].kind)
+        return {place: frozenset(kinds) for place, kinds in found.items()}
+
     def scores(self, node: int) -> bool:
         """Whether only a softmax, or a fused attention's mask, reads what a node makes."""
         readers = self.readers.get(node, ())

@@ -45,8 +45,7 @@ def plain(facts: Facts, place: int) -> bool:
         return False
     if frozen_beside(facts, branch):  # an adapter: what it is added to is a weight's output, no stream
         return False
-    kinds = {facts.nodes[node].kind for node, on in facts.inside.items() if on == place}
-    if not kinds <= _PLAIN:
+    if not facts.kinds_on.get(place, frozenset()) <= _PLAIN:
         return False
     finals = _finals(facts, branch, place)
     return bool(finals) and all(
