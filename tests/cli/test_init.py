@@ -100,3 +100,33 @@ def test_json(fanin: Callable[..., Any]) -> None:
     ended = fanin("init", "nets.py:small", "-i", "16x4", "-o", "m.safetensors", "--format", "json")
     assert json.loads(ended.out) == {"weights": "m.safetensors", "plan": "m.plan.json"}
     assert "4 tensors" in ended.err
+
+
+def test_a_configuration_is_initialised_without_the_models_own_draws(
+    fanin: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The numbers are those of a model that had weights before; its own code draws none."""
+    import torch
+    import transformers
+
+    import fanin.torch as front
+
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "vocab_size": 50}
+    heads = {"num_attention_heads": 4, "num_key_value_heads": 2, "pad_token_id": 0}
+    config = transformers.LlamaConfig(**sizes, **heads, architectures=["LlamaForCausalLM"])
+    config.save_pretrained(tmp_path / "llama")
+    real = transformers.LlamaForCausalLM(config)
+    front.init_(real, {"input_ids": torch.zeros(2, 16, dtype=torch.long)}, seed=7)
+
+    normal = torch.Tensor.normal_
+
+    def without_memory(self: torch.Tensor, *given: Any, **words: Any) -> torch.Tensor:
+        if not self.is_meta:
+            raise AssertionError("drawn in vain")
+        return normal(self, *given, **words)
+
+    monkeypatch.setattr(torch.Tensor, "normal_", without_memory)
+    assert fanin("init", "hf:llama", "--seed", "7", "-o", "l.safetensors").code == 0
+    stored = load_file("l.safetensors")
+    for name, parameter in real.named_parameters():
+        assert torch.equal(stored[name], parameter), name

@@ -56,8 +56,8 @@ class Weighed:
     @property
     def planned_gain(self) -> float | None:
         """Planned ``std sqrt(fan_in)``."""
-        fan, drawn = self.entry.fan_in, self.entry.draw
-        return None if not fan or drawn is None else drawn.std * math.sqrt(fan)
+        fan, std = self.entry.fan_in, self.entry.std
+        return None if not fan or std is None else std * math.sqrt(fan)
 
 
 def weighed(graph: Graph, plan: Plan, trace: Trace) -> tuple[Weighed, ...]:
@@ -70,7 +70,7 @@ def weighed(graph: Graph, plan: Plan, trace: Trace) -> tuple[Weighed, ...]:
         entry, measure = entries.get(parameter.name), measures.get(parameter.name)
         if not uses or entry is None or measure is None or not measure.finite:
             continue
-        planned = entry.draw.std if entry.draw is not None and entry.status == Status.CLAIMED else 0.0
+        planned = entry.std or 0.0 if entry.status == Status.CLAIMED else 0.0
         active = next((use.activation for use in uses if use.activation is not None), None)
         found.append(
             Weighed(

@@ -36,8 +36,8 @@ def of_plan(plan: Plan, kept: Mapping[str, Moments] | None = None) -> dict[str, 
     """Moments that a plan's draws have; those of `kept` for tensors that it leaves alone."""
     found = dict(kept or {})
     for entry in plan.entries:
-        if entry.draw is not None:
-            found[entry.name] = Moments(mean=entry.draw.mean, variance=entry.draw.std**2)
+        if entry.draw is not None and entry.std is not None:
+            found[entry.name] = Moments(mean=entry.draw.mean, variance=entry.std**2)
     return found
 
 

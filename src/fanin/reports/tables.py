@@ -120,7 +120,7 @@ def _entry(group: Sequence[Entry], found: Sequence[Weight | None]) -> list[Cell]
     tied = f" = {', '.join(e.aliases)}" if e.aliases and len(group) == 1 else ""
     actual = [w.measured.std for w in found if w is not None]
     ratios = [w.ratio for w in found if w is not None and w.ratio is not None]
-    planned = e.draw.std if e.draw else None
+    planned = e.std
     return [
         Cell(text=name + tied, css="name"),
         Cell(text="×".join(map(str, e.shape)) or "scalar"),

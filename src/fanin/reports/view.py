@@ -68,7 +68,7 @@ class Weight:
     @property
     def planned(self) -> float | None:
         """Standard deviation that the plan would give; None where the plan keeps the tensor."""
-        return self.entry.draw.std if self.entry and self.entry.draw else None
+        return self.entry.std if self.entry else None
 
     @property
     def ratio(self) -> float | None:

@@ -251,3 +251,18 @@ def test_the_promised_power_leaves_the_real_layer(
             band = Z * math.sqrt(4.0 / weights)
             assert band < 0.03
             assert float(output.square().mean()) == pytest.approx(1.0, abs=band)
+
+
+def test_a_check_knows_the_std_of_unequal_blocks() -> None:
+    """Blocks of other sizes have other laws under Glorot's rule: none of them is that of the whole."""
+    model = Packed(48, (96, 24, 24))
+    batch = torch.randn(32, 5, 48, generator=torch.Generator().manual_seed(0))
+    plan = fanin.torch.init_(model, batch, policy="glorot")
+    entry = plan["qkv.weight"]
+    stds = {block.draw.std for block in entry.blocks}
+    assert len(stds) == 2
+    assert entry.std is not None
+    assert min(stds) < entry.std < max(stds)
+    live = float(model.qkv.weight.detach().std())
+    assert live == pytest.approx(entry.std, rel=Z / math.sqrt(2.0 * model.qkv.weight.numel()))
+    assert fanin.torch.audit(model, against=plan).agrees

@@ -74,10 +74,14 @@ def _shift(graph: Graph, shifted: list[Weighed], weights: list[Weighed]) -> Find
 def _against(w: Weighed) -> str:
     """How a weight departs from the draw that its plan lists; "" if it does not."""
     draw, m = w.entry.draw, w.measure
-    if draw is None or not draw.std > 0.0 or w.entry.zeroed is not None:
+    std = w.entry.std
+    if draw is None or std is None or not std > 0.0 or w.entry.zeroed is not None:
         return ""
-    if abs(m.std / draw.std - 1.0) > w.tolerance + 0.002:
-        return f"std {m.std:.4g} where {draw.std:.4g} is planned"
+    if abs(m.std / std - 1.0) > w.tolerance + 0.002:
+        return f"std {m.std:.4g} where {std:.4g} is planned"
+    if any(block.draw != draw for block in w.entry.blocks):
+        # A mixture of laws has none of their ends and shapes; an audit asks each block by itself.
+        return ""
     if isinstance(draw, Uniform) and m.largest > max(abs(draw.low), abs(draw.high)) * 1.001:
         return f"values up to {m.largest:.4g} outside the bounds"
     if isinstance(draw, TruncatedNormal):

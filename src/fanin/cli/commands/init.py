@@ -9,6 +9,7 @@ import click
 
 from fanin.cli import output as show
 from fanin.cli.options import form, model_options
+from fanin.errors import InputError
 
 __all__ = ["init"]
 
@@ -36,14 +37,23 @@ def init(
     """Initialise the model at TARGET and write its weights and its plan: both files or neither."""
     from fanin.cli import checkpoint, session  # noqa: PLC0415 - loads torch, which --help must not
     from fanin.torch import apply_  # noqa: PLC0415
+    from fanin.torch.names import named_tensors  # noqa: PLC0415
 
     checkpoint.prepare(output, force=force)
     wanted = session.Wishes(policy=policy, seed=seed, rules=rules, priors=priors)
-    made = session.planned(target, inputs, batch, wanted)
+    # A configuration's model needs no weights of its own before it gets these.
+    made = session.planned(target, inputs, batch, wanted, memory=False)
     for entry in made.plan.unrecognised:
         show.note(f"warning: {entry.name} is not recognised: {entry.reason}")
     show.progress("drawing")
-    apply_(made.model, made.plan)
+    try:
+        apply_(made.model, made.plan, device="cpu")
+    except InputError:
+        if not any(one.tensor.is_meta for one in named_tensors(made.model)):
+            raise
+        # A buffer that nobody computes again: the model's own code has to run after all.
+        made = session.planned(target, inputs, batch, wanted)
+        apply_(made.model, made.plan)
     weights, plan = checkpoint.save(made.model, made.plan, output)
     show.progress("")
     show.note(made.plan.summary())
