@@ -17,9 +17,9 @@ orphan: true
 
 Written by `benchmarks/transformers_sweep.py`; run it to write this page anew.
 
-{planned} of {all} model types of transformers {transformers} are planned, initialized and
-measured, with small random configurations of their own classes, in training mode, on one core; the
-others are listed at the end with the reason. PyTorch {torch}; {machine}; {minutes:.0f} minutes.
+{planned} of the {known} types of base models of transformers {transformers} are planned, initialized
+and measured here, with small random configurations of their own classes, in training mode, on one core.
+{rest}PyTorch {torch}; {machine}.
 Each model is read from one run on fake tensors; where control flow depends on its own values, on real
 ones, and the page says so.
 
@@ -45,8 +45,8 @@ ones, and the page says so.
 """
 
 
-def page(rows: Sequence[dict[str, Any]], spent: float) -> str:
-    """The page of the documentation."""
+def page(rows: Sequence[dict[str, Any]], known: int) -> str:
+    """The page of the documentation, for rows of so many types as transformers knows."""
     good = [row for row in rows if "after" in row]
     failed = [row for row in rows if "failed" in row]
     plans = sorted(row["plan"] for row in good)
@@ -64,12 +64,12 @@ def page(rows: Sequence[dict[str, Any]], spent: float) -> str:
     odd = sum(len(row["unrecognised"]) for row in good)
     text = HEAD.format(
         planned=len(good),
-        all=len(rows),
+        known=known,
+        rest=_rest(rows, known),
         all_run=len(good) + len(failed),
         transformers=version("transformers"),
         torch=version("torch"),
         machine=platform.machine(),
-        minutes=spent / 60,
         fake=sum(row["engine"].startswith("fake") for row in good),
         real=sum(not row["engine"].startswith("fake") for row in good),
         claimed=total("claimed"),
@@ -93,6 +93,15 @@ def page(rows: Sequence[dict[str, Any]], spent: float) -> str:
 
 UNREAD = "FAN302"
 """The finding that says that parameters take no part: a property of the batch, told in a list of its own."""
+
+
+def _rest(rows: Sequence[dict[str, Any]], known: int) -> str:
+    """What became of the other types, in a sentence."""
+    odd = sum("not built" in row for row in rows)
+    told = [f"{odd} do not run as they are built here, and are listed at the end"] if odd else []
+    if known > len(rows):
+        told.append(f"{known - len(rows)} were not tried")
+    return f"Of the others {'; '.join(told)}.\n" if told else ""
 
 
 COLUMNS = (
@@ -157,6 +166,8 @@ def _remarks(good: Sequence[dict[str, Any]], failed: Sequence[dict[str, Any]]) -
 def _others(rows: Sequence[dict[str, Any]]) -> str:
     """Types that say nothing of fanin: they do not run by themselves as built here."""
     found = [row for row in rows if "not built" in row]
+    if not found:
+        return ""
     text = f"\n## Not run\n\n{len(found)} types do not run by themselves as this script builds them:\n\n"
     return text + "".join(f"- {row['kind']}: {_plain(row['not built'])}\n" for row in found)
 

@@ -5,7 +5,7 @@ end of the path relative to its start, forward and backward, with the model's ow
 with fanin's, each with the verdict of `fanin.torch.check`. Models run in workers, so that one that
 crashes or hangs is a row of the table; rows are kept in a file, so that a run can be taken up again.
 
-    python benchmarks/transformers_sweep.py [--types gpt2 t5] [--rows sweep.jsonl] [--page docs/...md]
+    python benchmarks/transformers_sweep.py [--types gpt2 t5] [--rows FILE] [--minutes 25] [--page FILE]
 
 Needs torch and transformers.
 """
@@ -76,10 +76,13 @@ class Worker:
         return f"took more than {PATIENCE} s" if code is None else f"the process ended with code {code}"
 
 
-def swept(kinds: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """A row for every model type."""
+def swept(kinds: Sequence[str], limit: float) -> Iterator[dict[str, Any]]:
+    """A row for every model type, as far as the seconds reach."""
     worker, taken = Worker(), 0
+    end = time.monotonic() + limit
     for kind in kinds:
+        if time.monotonic() > end:
+            break
         if taken == BATCH:
             worker.close()
             worker, taken = Worker(), 0
@@ -114,13 +117,14 @@ def main() -> None:
     parser.add_argument("--types", nargs="*", help="model types; all that the table knows without it")
     parser.add_argument("--rows", type=Path, help="file of finished rows, to be taken up again")
     parser.add_argument("--page", type=Path, default=None, help=f"page to write, such as {PAGE.name}")
+    parser.add_argument("--minutes", type=float, default=25.0, help="start no further model after these")
     chosen = parser.parse_args()
     known: dict[str, dict[str, Any]] = {}
     if chosen.rows and chosen.rows.exists():
         known = {row["kind"]: row for row in map(json.loads, chosen.rows.read_text().splitlines())}
     kinds = chosen.types or families()
     start = time.perf_counter()
-    for row in swept([kind for kind in kinds if kind not in known]):
+    for row in swept([kind for kind in kinds if kind not in known], 60.0 * chosen.minutes):
         known[row["kind"]] = row
         print(told(row), file=sys.stderr, flush=True)
         if chosen.rows:
@@ -130,7 +134,7 @@ def main() -> None:
     rows = [known[kind] for kind in kinds if kind in known]
     print(f"{len(rows)} rows, {spent:.0f} s", file=sys.stderr)
     if chosen.page:
-        chosen.page.write_text(page(rows, spent))
+        chosen.page.write_text(page(rows, len(families())))
 
 
 if __name__ == "__main__":
