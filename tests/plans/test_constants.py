@@ -70,8 +70,16 @@ def test_sums_scaled_by_one_over_root_two_keep_power() -> None:
     assert abs(math.log((x**2).mean())) < 6 * math.sqrt(2 * 24 / 256)
 
 
-def bare(builder: Any, count: int = 8, depth: int = 2, *, kind: str = "activation", after: Any = None) -> Any:
-    """A stream of branches without norms, each of `depth` weights, with a head."""
+def bare(
+    builder: Any,
+    count: int = 8,
+    depth: int = 2,
+    *,
+    kind: str = "activation",
+    after: Any = None,
+    post: bool = False,
+) -> Any:
+    """A stream of branches without norms, each of `depth` weights, with a head; `post` norms the sums."""
     stream = builder.weight(builder.node("input"), "stem", (8, 8))
     for i in range(count):
         inner = stream
@@ -84,7 +92,7 @@ def bare(builder: Any, count: int = 8, depth: int = 2, *, kind: str = "activatio
         builder.branches.append(
             Branch(start=stream, join=join, final=(f"{i}.last",), depth=depth, normalised=False)
         )
-        stream = join
+        stream = builder.node("norm", join) if post else join
     builder.weight(stream, "head", (3, 8), head=True)
     return builder
 
@@ -114,6 +122,7 @@ def test_branches_without_norms_follow_fixup(builder: Any, depth: int, policy: s
     [
         {"depth": 1},
         {"count": 1},
+        {"post": True},
         {"kind": "attention"},
         {"kind": "product"},
         {"after": gate_after},

@@ -308,5 +308,5 @@ def test_delta_orthogonal_where_a_centre_keeps_every_length(
 def test_fixup_leaves_branches_with_norms(builder: Any) -> None:
     before, after = made(builder, "auto"), plan(builder.build(), policy="auto+depth-scaled")
     assert all(entry.rule != "fixup" for entry in (*before.entries, *after.entries))
-    with pytest.raises(InputError, match="4 of them: a norm lies on it"):
+    with pytest.raises(InputError, match="4 of them: a norm lies on it, or on its stream"):
         plan(builder.build(), policy="lecun+fixup")

@@ -195,6 +195,17 @@ class Facts:
         readers = self.readers.get(branch.join, ())
         return bool(readers) and all(node.kind == OpKind.NORM for node in readers)
 
+    @cached_property
+    def passing_norms(self) -> frozenset[int]:
+        """Branches, by their place, of streams that pass a norm on the way from one to the next."""
+        found: set[int] = set()
+        for place in self.joins.values():
+            before = list(self._upstream(self.graph.branches[place].start))
+            norm = any(self.nodes[node].kind == OpKind.NORM for node in before)
+            if norm and any(node in self.joins for node in before):
+                found.update(self.streams[place])
+        return frozenset(found)
+
     def post_norm_depth(self) -> int:
         """Branches after which the stream itself passes a normalisation, on to a further branch."""
         starts = {branch.start for branch in self.graph.branches}

@@ -37,11 +37,13 @@ _PLAIN = frozenset(
 def plain(facts: Facts, place: int) -> bool:
     """Whether the branch at this place of the graph's list is one that the rule is made for.
 
-    It has no norm, two weights or more in a row, no product of signals, nothing that scales it already,
-    and its last weight may be zero; and it is not alone on its stream.
+    Neither it nor its stream has a norm, it has two weights or more in a row and no product of signals,
+    nothing scales it already, its last weight may be zero, and it is not alone on its stream.
     """
     branch = facts.graph.branches[place]
     if branch.normalised or branch.depth < 2 or len(facts.streams[place]) < 2:
+        return False
+    if place in facts.passing_norms:
         return False
     if frozen_beside(facts, branch):  # an adapter: what it is added to is a weight's output, no stream
         return False

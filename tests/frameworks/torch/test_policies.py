@@ -173,3 +173,10 @@ def test_bare_branches_with_a_learned_gate_keep_it() -> None:
     assert all(entry.rule != "fixup" for entry in plan.entries)
     with pytest.raises(InputError, match="a gate of its own"):
         ft.plan(model, torch.zeros(2, 8), policy="auto+zero-out")
+
+
+def test_post_norm_streams_are_not_bare() -> None:
+    config = transformers.BertConfig(**TEXT, intermediate_size=64)
+    plan = ft.plan(transformers.BertForMaskedLM(config).eval(), {"input_ids": IDS})
+    assert all(entry.rule != "fixup" for entry in plan.entries)
+    assert plan["bert.encoder.layer.0.output.dense.weight"].rule == "residual projection"

@@ -50,8 +50,8 @@ def _check(facts: Facts) -> None:
     places = facts.joins.values()
     if not any(plain(facts, place) for place in places):
         told = [
-            "a norm lies on it"
-            if facts.graph.branches[place].normalised
+            "a norm lies on it, or on its stream"
+            if facts.graph.branches[place].normalised or place in facts.passing_norms
             else "one weight, alone on its stream, scaled already, or not weights and activations in a row"
             for place in places
         ]
