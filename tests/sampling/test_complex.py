@@ -22,6 +22,7 @@ from fanin.records.draw import Constant, Draw, Formula, Identity, Normal, Sparse
 from fanin.sampling.backends import VARIABLE
 from fanin.sampling.cast import COMPLEX
 from fanin.sampling.engine import fill, fill_range, fill_slice, generate
+from fanin.sampling.many import fill_many
 from fanin.sampling.parts import parts
 from fanin.sampling.recipe import recipe
 
@@ -249,3 +250,28 @@ def test_what_cannot_be_drawn_is_refused_and_nothing_is_written() -> None:
     assert (out == 7.0).all()
     fill_range(out, DRAWS[0], seed=0, name="w", begin=(1 << 63) - 4)
     assert (out != 7.0).all()
+
+
+def test_the_doors_for_other_memory_and_for_many_tensors() -> None:
+    class Foreign:
+        """Memory of another library."""
+
+        def __init__(self, array: NDArray[np.generic]) -> None:
+            self.array = array
+
+        def __dlpack__(self, **kwargs: object) -> object:
+            return self.array.__dlpack__(**kwargs)  # type: ignore[arg-type]
+
+        def __dlpack_device__(self) -> tuple[int, int]:
+            return self.array.__dlpack_device__()
+
+    names, dtypes = ["a", "b", "c"], ["complex64", "complex128", "float32"]
+    outs = [np.zeros((3, 4), dtype) for dtype in dtypes]
+    for draw in DRAWS:
+        fill_many(outs, draw, seed=1, names=names)
+        for name, dtype, out in zip(names, dtypes, outs, strict=True):
+            expected = generate(draw, (3, 4), seed=1, name=name, dtype=dtype)
+            assert (out == expected).all()
+        foreign = np.zeros((3, 4), np.complex64)
+        fill(Foreign(foreign), draw, seed=1, name="a")
+        assert (foreign == generate(draw, (3, 4), seed=1, name="a", dtype="complex64")).all()
