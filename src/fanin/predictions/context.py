@@ -12,7 +12,7 @@ from fanin.predictions.signal import Signal
 from fanin.predictions.weights import Moments
 from fanin.records.graph import Graph, Node, OpKind, Parameter, Use, UseKind
 
-__all__ = ["Context", "Reading"]
+__all__ = ["Context", "Reading", "unit_dims"]
 
 Reading = tuple[int, ...]
 """A node's id, and the part of its output that is read; see `fanin.records.graph.Node.reads`."""
