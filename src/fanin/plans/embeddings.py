@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from fanin.plans.facts import Facts
 from fanin.plans.rule import Case, Claim, Rule
 from fanin.records.axes import Role
 from fanin.records.draw import Normal
@@ -70,7 +71,7 @@ def _position(case: Case) -> Claim | None:
     std, source = SMALL_STD, "A. Dosovitskiy et al., An Image is Worth 16x16 Words, 2021, appendix D.4"
     if case.node is not None and case.node.kind == OpKind.CONCAT:
         reason = f"a learned token starts small beside features of power 1: std {std:g}"
-    elif facts.scores(role.node):
+    elif _in_scores(facts, role.node):
         reason = f"what is added to attention's scores starts small, so that it starts even: std {std:g}"
     else:
         std, source = POSITION_STD, "A. Vaswani et al., Attention Is All You Need, 2017, section 3.5"
@@ -85,6 +86,13 @@ def _position(case: Case) -> Claim | None:
         evidence=(evidence,),
         references=(source,),
     )
+
+
+def _in_scores(facts: Facts, node: int) -> bool:
+    """Whether rows are added to attention's scores, as they are or multiplied by the queries."""
+    readers = facts.readers.get(node, ())
+    by_queries = bool(readers) and all(r.kind == OpKind.PRODUCT and facts.scores(r.id) for r in readers)
+    return by_queries or facts.scores(node)
 
 
 def _token(case: Case) -> Claim | None:

@@ -207,3 +207,21 @@ def test_a_mask_of_the_lowest_numbers_is_no_overflow() -> None:
             return self.head(scores.softmax(-1) @ v)
 
     assert "FAN112" not in {f.code for f in ft.check(Masked(), torch.randn(4, 5, 8)).findings}
+
+
+def test_relative_positions_that_queries_multiply_start_small() -> None:
+    class Window(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.qkv, self.head = nn.Linear(8, 24), nn.Linear(8, 2)
+            self.table = nn.Parameter(torch.zeros(9, 8))
+            self.register_buffer("places", torch.arange(5)[:, None] - torch.arange(5)[None] + 4)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            q, k, v = self.qkv(x).chunk(3, -1)
+            near = torch.einsum("bqd,qkd->bqk", q, self.table[self.places])
+            return self.head((q @ k.transpose(1, 2) / math.sqrt(8) + near).softmax(-1) @ v)
+
+    entry = ft.plan(Window(), torch.randn(4, 5, 8))["table"]
+    assert entry.draw is not None
+    assert (entry.rule, entry.draw.std) == ("positions", 0.02)
