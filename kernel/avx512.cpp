@@ -127,9 +127,25 @@ constexpr Octaves make_octaves() {
 
 constexpr Octaves octaves = make_octaves();
 
+// The table in registers.
+struct Rows {
+    Floats low[narrow_degree + 1], high[narrow_degree + 1];
+};
+
+FANIN_INLINE Rows rows_in_registers() {
+    Rows rows;
+    for (int j = 0; j <= narrow_degree; ++j) {
+        rows.low[j] = _mm512_load_ps(octaves.rows[j]);
+        rows.high[j] = _mm512_load_ps(octaves.rows[j] + 16);
+        // Or the compiler would load them again for each use.
+        __asm__("" : "+v"(rows.low[j]), "+v"(rows.high[j]));
+    }
+    return rows;
+}
+
 // Normals of several vectors in step, so that their long chains overlap.
 template <int count>
-FANIN_INLINE void normals_of(const Words* word, Floats* out) {
+FANIN_INLINE void normals_of(const Rows& rows, const Words* word, Floats* out) {
     const Words one = all32(1), cut = all32(0xFFFFFFFEu), mantissas = all32(0x007FFFFFu), ones = all32(0x3F800000u);
     Words octave[count];
     Floats r[count], t[count];
@@ -141,7 +157,7 @@ FANIN_INLINE void normals_of(const Words* word, Floats* out) {
         r[k] = _mm512_sub_ps(_mm512_castsi512_ps(mantissa), _mm512_set1_ps(1.5f));
     }
     const auto row = [&](int j, int k) {
-        return _mm512_permutex2var_ps(_mm512_load_ps(octaves.rows[j]), octave[k], _mm512_load_ps(octaves.rows[j] + 16));
+        return _mm512_permutex2var_ps(rows.low[j], octave[k], rows.high[j]);
     };
     for (int k = 0; k < count; ++k) t[k] = row(narrow_degree, k);
 FANIN_UNROLL
@@ -221,29 +237,54 @@ __attribute__((noinline)) void batches(const Recipe& recipe, const Key& key, std
     const Words width = all64(recipe.width), offset = all64((recipe.start << 32) + (recipe.width >> 1));
     const Words numbers = _mm512_add_epi64(all64(block & 0xFFFFFFFFu), lane_numbers<order_of<Item>>());
     Words products = _mm512_mul_epu32(numbers, all64(philox_m0));
-    for (std::size_t i = 0; i < count; ++i, out += at_once) {
-        Words word[2 * groups];
-        Floats value[2 * groups];
-        const State state = philox_rounds_of(schedule, products);
-        products = _mm512_add_epi64(products, all64(std::uint64_t{blocks_at_once} * philox_m0));
-        if constexpr (kind == Kind::truncated) {
-            window_words(schedule, state, width, offset, word, word + groups);
-        } else {
+    if constexpr (kind == Kind::uniform) {
+        for (std::size_t i = 0; i < count; ++i, out += at_once) {
+            Words word[2 * groups];
+            Floats value[2 * groups];
+            const State state = philox_rounds_of(schedule, products);
+            products = _mm512_add_epi64(products, all64(std::uint64_t{blocks_at_once} * philox_m0));
             plain_words(schedule, state, word, word + groups);
-        }
-        if constexpr (kind == Kind::uniform) {
-            for (int k = 0; k < 2 * groups; ++k)  // (w & ~127) | 128 = ((w >> 7) | 1) << 7
+            for (int k = 0; k < 2 * groups; ++k) {  // (w & ~127) | 128 = ((w >> 7) | 1) << 7
                 value[k] = _mm512_cvtepi32_ps(_mm512_ternarylogic_epi32(word[k], all32(0xFFFFFF80u), all32(0x80u), 0xEA));
-        } else {
-            normals_of<2 * groups>(word, value);
+                value[k] = _mm512_mul_ps(value[k], scale);
+                if constexpr (shifted) value[k] = clamped(_mm512_add_ps(value[k], shift), low, high);
+            }
+            for (int h = 0; h < groups; ++h) store(out + 32 * h, value[h], value[groups + h]);
         }
-        for (int k = 0; k < 2 * groups; ++k) {
-            if constexpr (clamp_base) value[k] = clamped(value[k], low, high);
-            value[k] = _mm512_mul_ps(value[k], scale);
-            if constexpr (shifted) value[k] = _mm512_add_ps(value[k], shift);
-            if constexpr (shifted && kind == Kind::uniform) value[k] = clamped(value[k], low, high);
+        return;
+    }
+    // The words of some batches first, then their normals: fewer registers in use at once, so fewer of them
+    // go to memory and back.
+    constexpr std::size_t some = 4;
+    const Rows rows = rows_in_registers();
+    Words word[some][2 * groups];
+    while (count > 0) {
+        const std::size_t now = std::min(some, count);
+        for (std::size_t i = 0; i < now; ++i) {
+            Words x[groups], y[groups];
+            const State state = philox_rounds_of(schedule, products);
+            products = _mm512_add_epi64(products, all64(std::uint64_t{blocks_at_once} * philox_m0));
+            if constexpr (kind == Kind::truncated) {
+                window_words(schedule, state, width, offset, x, y);
+            } else {
+                plain_words(schedule, state, x, y);
+            }
+            for (int h = 0; h < groups; ++h) {
+                word[i][h] = x[h];
+                word[i][groups + h] = y[h];
+            }
         }
-        for (int h = 0; h < groups; ++h) store(out + 32 * h, value[h], value[groups + h]);
+        for (std::size_t i = 0; i < now; ++i, out += at_once) {
+            Floats value[2 * groups];
+            normals_of<2 * groups>(rows, word[i], value);
+            for (int k = 0; k < 2 * groups; ++k) {
+                if constexpr (clamp_base) value[k] = clamped(value[k], low, high);
+                value[k] = _mm512_mul_ps(value[k], scale);
+                if constexpr (shifted) value[k] = _mm512_add_ps(value[k], shift);
+            }
+            for (int h = 0; h < groups; ++h) store(out + 32 * h, value[h], value[groups + h]);
+        }
+        count -= now;
     }
 }
 
@@ -278,12 +319,13 @@ struct Here {
 };
 
 void normals(const std::uint32_t* word, std::size_t count, float* out) {
+    const Rows rows = rows_in_registers();
     std::size_t done = 0;
     for (; done + 16 * groups <= count; done += 16 * groups) {
         Words loaded[groups];
         Floats value[groups];
         for (int k = 0; k < groups; ++k) loaded[k] = _mm512_loadu_si512(word + done + 16 * k);
-        normals_of<groups>(loaded, value);
+        normals_of<groups>(rows, loaded, value);
         for (int k = 0; k < groups; ++k) _mm512_storeu_ps(out + done + 16 * k, value[k]);
     }
     for (; done < count; ++done) out[done] = normal32(word[done]);
