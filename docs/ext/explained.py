@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from picture import svg
 
+from fanin.errors import InputError
 from fanin.explanations import laws, topics
 from fanin.explanations.subject import explain
 from fanin.laws.activations import ACTIVATIONS
-from fanin.laws.gains import gain
+from fanin.laws.gains import conventional_gain, gain
 from fanin.reports.explain_markdown import explanation_markdown, plain
 from fanin.schemes import registry
 
@@ -52,8 +53,8 @@ def index(title: str, words: str, lines: list[str], names: list[str]) -> str:
 def activation_table() -> str:
     """Moments and gains of every activation, for a standard normal input."""
     rows = [
-        "| activation | E f | E f² | E f'² | forward gain | backward gain | chi |",
-        "|---|" + "---|" * 6,
+        "| activation | E f | E f² | E f'² | forward gain | backward gain | chi | by | PyTorch |",
+        "|---|" + "---|" * 8,
     ]
     for name in ACTIVATIONS:
         found = gain(name)
@@ -61,8 +62,17 @@ def activation_table() -> str:
             0.0 if abs(found.mean) < 1e-12 else found.mean, found.second_moment,
             found.derivative_second_moment, found.forward, found.backward, found.chi,
         )  # fmt: skip
-        rows.append(f"| {plain(name)} | " + " | ".join(f"{x:.6g}" for x in figures) + " |")
+        told = [*(f"{x:.6g}" for x in figures), found.source, convention(name)]
+        rows.append(f"| {plain(name)} | " + " | ".join(told) + " |")
     return "\n".join(rows)
+
+
+def convention(name: str) -> str:
+    """What PyTorch's table has for an activation; nothing for most."""
+    try:
+        return f"{conventional_gain(name):.6g}"
+    except InputError:
+        return ""
 
 
 def build(app: Sphinx) -> None:
@@ -89,7 +99,9 @@ def build(app: Sphinx) -> None:
         "For z ~ N(0, 1). The forward gain keeps the signal, the backward gain the gradient; chi is "
         "the growth of the "
         "gradient a layer when the signal is kept. `fanin explain gelu` has the derivation and the "
-        "fixed points."
+        "fixed points. Where PyTorch's convention (the last column) is another number, it does not "
+        "keep E f²: "
+        "[gains](laws/gains.md)."
     )
     write(root / "activations.md", f"# Activations\n\n{words}\n\n{activation_table()}\n")
 

@@ -393,8 +393,31 @@ class TestNames:
         (lambda: fanin.dialect("mxnet").xavier(rnd_type="normal"), "Unknown rnd_type"),
         (lambda: fanin.dialect("tf1-contrib").variance_scaling_initializer(mode="fan_in"), "Unknown mode"),
         (lambda: fanin.dialect("jax").orthogonal(column_axis=1), "first or the last dimension"),
+        (lambda: fanin.dialect("torch").kaiming_normal(a="0.1"), "slope='0.1'"),
+        (lambda: fanin.dialect("torch").normal(std="1"), "std=1"),
+        (lambda: fanin.dialect("keras").variance_scaling(scale=True), "True / fan_in"),
+        (lambda: fanin.dialect("mxnet").uniform(scale=math.nan), "hold no interval"),
     ],
 )
 def test_bad_input(call: Any, text: str) -> None:
     with pytest.raises(InputError, match=text):
         call()
+
+
+WORDS = {
+    "mode", "distribution", "nonlinearity", "rnd_type", "factor_type", "fan_option", "in_axis", "out_axis",
+    "batch_axis", "fan_in_axes", "axis", "column_axis", "uniform",
+}  # fmt: skip
+"""Parameters that are no numbers."""
+
+
+@pytest.mark.parametrize("name", dialects())
+@pytest.mark.parametrize("value", ["x", math.nan, 1j, [1.0], b"1"], ids=repr)
+def test_what_is_no_number_is_refused_by_every_function(name: str, value: object) -> None:
+    for function, one in fanin.dialect(name).functions.items():
+        for parameter in set(inspect.signature(one.make).parameters) - WORDS:
+            given = {**one.examples[0], parameter: value}
+            if parameter in {"a", "negative_slope"} and function.startswith("kaiming"):
+                given["nonlinearity"] = "leaky_relu"
+            with pytest.raises(InputError):
+                fanin.dialect(name).get(function, **given).draw((6, 4))

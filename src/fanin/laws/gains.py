@@ -14,7 +14,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from fanin.errors import InputError, explain, nearest
+from fanin.errors import InputError, explain, finite, nearest
 from fanin.laws.activations import ACTIVATIONS, ALIASES, activation
 from fanin.laws.expectation import evaluate, expectation
 from fanin.laws.quadrature import (
@@ -315,6 +315,8 @@ def conventional_gain(name: str, slope: float | None = None) -> float:
     ------
     UnknownNameError
         A name that the table does not have.
+    InputError
+        A slope that is no finite number.
 
     Examples
     --------
@@ -329,6 +331,8 @@ def conventional_gain(name: str, slope: float | None = None) -> float:
     table |= {f"conv{kind}{d}d": 1.0 for kind in ("", "_transpose") for d in (1, 2, 3)}
     if name == "leaky_relu":
         negative = 0.01 if slope is None else slope
+        if not finite(negative):
+            raise InputError(explain("The slope is no number that is finite", received=f"slope={slope!r}"))
         return math.sqrt(2.0 / (1.0 + negative * negative))
     if name not in table:
         error = nearest(name, [*table, "leaky_relu"], kind="nonlinearity of the torch table")

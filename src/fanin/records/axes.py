@@ -7,9 +7,11 @@ from the position of a dimension.
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import SupportsIndex
 
 from fanin.errors import InputError, explain
 
@@ -58,7 +60,7 @@ class Axes:
     transposed: bool = False
 
     def __post_init__(self) -> None:
-        if self.groups < 1 or self.stride < 1:
+        if not (_counts(self.groups) and _counts(self.stride)):
             raise InputError(
                 explain(
                     "Axes need positive groups and stride",
@@ -86,6 +88,11 @@ class Axes:
         extras += [f"stride={self.stride}"] if self.stride > 1 else []
         extras += ["transposed"] if self.transposed else []
         return f"{words} ({', '.join(extras)})" if extras else words
+
+
+def _counts(number: object) -> bool:
+    """Whether a number counts something: whole, and at least 1."""
+    return isinstance(number, SupportsIndex) and not isinstance(number, bool) and operator.index(number) >= 1
 
 
 def as_axes(axes: Axes | str | Iterable[str] | None, shape: tuple[int, ...]) -> Axes | None:

@@ -75,7 +75,11 @@ class Dialect:
         signature = inspect.signature(function.make)
         try:
             signature.bind(*values, **parameters)
-        except TypeError as error:
+            made = function.make(*values, **parameters)
+        except InputError:
+            raise
+        except (ArithmeticError, TypeError, ValueError) as error:
+            # Parameters of other names, or words where the peer's law reckons with numbers.
             shown = [*map(repr, values), *(f"{word}={value!r}" for word, value in parameters.items())]
             raise InputError(
                 explain(
@@ -84,7 +88,6 @@ class Dialect:
                     rule=f"It is {key}{signature} ({error})",
                 )
             ) from None
-        made = function.make(*values, **parameters)
         rule, layout = made if isinstance(made, tuple) else (made, self.layout)
         return PeerScheme(
             name=f"{self.name}:{key}", rule=rule, layout=layout, note=function.note, references=(self.source,)

@@ -160,6 +160,8 @@ class Function:
 def gaussian(mean: float, std: float) -> Same:
     """Plain normal."""
     _positive(std)
+    if not finite(mean):
+        raise InputError(explain("The mean is no number that is finite", received=f"mean={mean!r}"))
     return Same(draw=Normal(mean=float(mean), std=float(std)))
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
 from fanin.errors import nearest
+from fanin.schemes.base import checked_gain
 from fanin.schemes.constant import constant, ones, zeros
 from fanin.schemes.dialects.dialect import Dialect
 from fanin.schemes.dialects.law import Function, Made, Rule, Scaled, between, gaussian
@@ -44,7 +46,10 @@ def _plain(variance: float, mode: str, distribution: str) -> Callable[[], Rule]:
 
 def _lasagne(variance: float, mode: str, distribution: str) -> Callable[..., Rule]:
     def make(gain: float | str = 1.0) -> Rule:
-        factor = 2.0 if gain == "relu" else float(gain) ** 2
+        if isinstance(gain, str):
+            factor = 2.0 if gain == "relu" else math.nan
+        else:
+            factor = checked_gain("lasagne", gain) ** 2
         return Scaled(variance=variance * factor, mode=mode, distribution=distribution)
 
     return make
