@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -43,7 +44,8 @@ def audit(
     model
         A model with values; it is not changed. Weights that came from a checkpoint are compared too.
     *inputs
-        A batch as the model takes it, to see what each tensor is for. Not needed with a plan.
+        A batch as the model takes it, to see what each tensor is for. Not needed with a plan, nor for a
+        model of transformers, which has inputs of its own.
     against
         A plan that was carried out, a policy, or the name of one: what fanin would do ("auto"), a single
         law ("he"), or a convention ("gpt2"); see ``fanin.plans.policies.names()``.
@@ -108,6 +110,9 @@ def audit(
 
 
 def _declared(model: nn.Module, inputs: tuple[object, ...], against: str | Policy, seed: int) -> Plan:
+    if not inputs and isinstance(own := getattr(model, "dummy_inputs", None), Mapping):
+        # What transformers runs a model on when it only has to run.
+        inputs = (own,)
     if not inputs:
         raise InputError(
             explain(

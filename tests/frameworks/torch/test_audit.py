@@ -33,6 +33,11 @@ def test_gpt2_follows_its_convention() -> None:
     assert found.verdict.startswith("GPT2LMHeadModel follows policy gpt2: ")
 
 
+def test_models_of_transformers_need_no_batch() -> None:
+    model = gpt2()
+    assert fanin.torch.audit(model, against="gpt2") == fanin.torch.audit(model, IDS, against="gpt2")
+
+
 def test_a_residual_scaling_that_stopped_applying_is_found() -> None:
     """What transformers 5.0 to 5.14 do: the name test of GPT-2's last projections never matches."""
     model = gpt2()
