@@ -14,6 +14,9 @@ __all__ = ["Moments", "of_plan", "of_trace"]
 _ERRORS = 5.0
 """A mean within so many standard errors of 0 is taken for 0."""
 
+_SEEN = 1 << 19
+"""Elements of a large parameter that a mean is measured on, at least."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moments:
@@ -47,7 +50,7 @@ def of_trace(trace: Trace) -> dict[str, Moments]:
     for p in trace.parameters:
         if not (p.finite and math.isfinite(p.mean) and math.isfinite(p.std)):
             continue
-        chance = abs(p.mean) <= _ERRORS * p.std / math.sqrt(max(p.numel, 1))
+        chance = abs(p.mean) <= _ERRORS * p.std / math.sqrt(max(min(p.numel, _SEEN), 1))
         found[p.name] = (
             Moments(mean=0.0, variance=p.mean**2 + p.std**2)
             if chance

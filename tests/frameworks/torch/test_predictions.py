@@ -352,6 +352,6 @@ def test_bands_are_as_wide_as_the_luck_of_many_draws(name: str, draws: int, plan
     for z in (np.array(ahead), np.array(back)):
         # Bands may be twice too wide (the prediction is careful), and a third too narrow at most.
         assert 0.3 < z.std() < 1.5
-        # Where the fixed point is unstable (GELU, SiLU with the gain that keeps the signal) the mean wanders too.
+        # Where the fixed point is unstable (GELU, SiLU that keep the signal) the mean wanders too.
         assert abs(z.mean()) < (2.5 if planned and name in ("gelu", "silu") else 1.5)
         assert np.abs(z).max() < SIGMAS
