@@ -267,13 +267,16 @@ class Bench:
             for array, name in zip(arrays, names, strict=True):
                 fill(array, NORMAL, seed=0, name=name)
 
-        def together() -> None:
-            fill_many(arrays, NORMAL, seed=0, names=names, threads=1)
+        def together(threads: int) -> Work:
+            return lambda: fill_many(arrays, NORMAL, seed=0, names=names, threads=threads)
 
-        figures = least(3 * self.runs, SMALL * TENSORS, 1, theirs, ours, together)
-        label = f"{TENSORS} tensors of {SMALL}"
-        self.add(f"{label}, fill_many", 1, "torch normal_, one by one", (figures[0], figures[2]), 1, 3)
-        self.add(f"{label}, fill each", 1, "torch normal_, one by one", (figures[0], figures[1]), 1, 1)
+        label, loop = f"{TENSORS} tensors of {SMALL}", "torch normal_, one by one"
+        count, runs = SMALL * TENSORS, 3 * self.runs
+        figures = least(runs, count, 1, theirs, ours, together(1))
+        self.add(f"{label}, fill each", 1, loop, (figures[0], figures[1]), 1, 1)
+        self.add(f"{label}, fill_many", 1, loop, (figures[0], figures[2]), 1, 3)
+        figures = least(runs, count, self.cores, theirs, together(self.cores))
+        self.add(f"{label}, fill_many", self.cores, loop, (figures[0], figures[1]), 1, 3)
 
     def memory(self) -> float | None:
         """Peak mebibytes beyond the output, where Linux can say."""

@@ -165,6 +165,11 @@ bool draw_memory(std::uintptr_t address, std::size_t count, const Recipe& recipe
     return drawn(reinterpret_cast<void*>(address), count, recipe, seed, name, threads);
 }
 
+// An item that its list goes on owning.
+nb::handle item_of(nb::handle list, std::size_t place) {
+    return PyList_GetItem(list.ptr(), static_cast<Py_ssize_t>(place));
+}
+
 // Names, recipes (one each, or one for all) and whole arrays or memory of many tensors, as tasks. Whatever
 // does not fit is refused here, before anything is written.
 std::vector<fanin::Task> tasks_of(nb::list names, nb::handle recipes) {
@@ -176,11 +181,11 @@ std::vector<fanin::Task> tasks_of(nb::list names, nb::handle recipes) {
     nb::handle last;
     for (std::size_t i = 0; i < tasks.size(); ++i) {
         if (!one) {
-            const nb::handle next = PyList_GET_ITEM(recipes.ptr(), static_cast<Py_ssize_t>(i));
+            const nb::handle next = item_of(recipes, i);
             if (!next.is(last)) recipe = nb::cast<const Recipe*>(next);
             last = next;
         }
-        const nb::handle name = names[i];
+        const nb::handle name = item_of(names, i);
         if (!PyUnicode_CheckExact(name.ptr())) throw std::invalid_argument("a name is a str");
         tasks[i] = {utf8(name), nullptr, 0, recipe->dtype, &recipe->numbers};
         if (tasks[i].name.empty()) throw std::invalid_argument("a name is empty");
@@ -222,7 +227,7 @@ void fill_arrays(nb::list outs, nb::handle recipes, nb::list names, std::uint64_
     std::vector<fanin::Task> tasks = tasks_of(names, recipes);
     std::deque<Memory> memory;
     for (std::size_t i = 0; i < tasks.size(); ++i) {
-        memory.emplace_back(outs[i]);
+        memory.emplace_back(item_of(outs, i));
         const Py_buffer& view = *memory.back();
         if (!PyBuffer_IsContiguous(&view, 'C') ||
             view.itemsize != static_cast<Py_ssize_t>(fanin::item_size(tasks[i].dtype)))
@@ -240,8 +245,8 @@ void fill_memory(nb::list addresses, nb::list counts, nb::handle recipes, nb::li
         throw std::invalid_argument("there is one name an address and count");
     std::vector<fanin::Task> tasks = tasks_of(names, recipes);
     for (std::size_t i = 0; i < tasks.size(); ++i) {
-        tasks[i].out = reinterpret_cast<void*>(nb::cast<std::uintptr_t>(addresses[i]));
-        tasks[i].count = nb::cast<std::size_t>(counts[i]);
+        tasks[i].out = reinterpret_cast<void*>(nb::cast<std::uintptr_t>(item_of(addresses, i)));
+        tasks[i].count = nb::cast<std::size_t>(item_of(counts, i));
     }
     run_tasks(tasks, seed, threads, path);
 }
