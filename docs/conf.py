@@ -25,6 +25,7 @@ extensions = [
     "sphinx.ext.mathjax",
     "catalogue",
     "explained",
+    "checks",
     "peers",
 ]
 myst_enable_extensions = ["dollarmath", "deflist"]
