@@ -11,6 +11,7 @@ import pytest
 
 from fanin.records.codec import from_json
 from fanin.records.finding import Diagnosis, Severity
+from fanin.records.prediction import Prediction
 
 pytestmark = pytest.mark.usefixtures("nets")
 
@@ -152,3 +153,14 @@ def test_a_pipe_gets_80_plain_columns(fanin: Callable[..., Any]) -> None:
     out = fanin(*SICK).out
     assert max(map(len, out.splitlines())) <= 80
     assert "\x1b" not in out
+
+
+def test_a_prediction_runs_nothing_and_finds_nothing(fanin: Callable[..., Any]) -> None:
+    ended = fanin(*SICK, "--predict-only")
+    assert ended.code == 0
+    assert ended.out.startswith("by law, for the weights of policy auto, 32 samples")
+    assert "exact" in ended.out
+    told = from_json(fanin(*SICK, "--predict-only", "--format", "json").out, Prediction)
+    assert told.batch == 32
+    assert len(told.nodes) > 30
+    assert "has no findings" in fanin(*SICK, "--predict-only", "--format", "sarif").err

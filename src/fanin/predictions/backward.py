@@ -29,8 +29,8 @@ Floats = NDArray[np.float64]
 _SMALL = 1e-3
 _MEET = "gradients that meet again without weights between them are taken as independent"
 _OWN_ERROR, _OWN_SOURCE = 0.05, -(1 << 40)
-"""Nats that the law of a batch norm's gradient is off by in ResNets with batches of 8 to 32; always to one side,
-so that all norms share one source."""
+"""Nats that the law of a batch norm's gradient is off by in ResNets with batches of 8 to 32; always to one
+side, so that all norms share one source."""
 _BATCHED = "the gradient of a norm over a batch is taken at samples and places that differ by chance"
 _SHORT = "the gradient of attention scores is taken at even attention"
 _NO_WAY = "no law for the gradient of {op}"

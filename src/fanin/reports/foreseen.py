@@ -160,9 +160,7 @@ def foreseen_lines(diagnosis: Diagnosis, width: int) -> Iterator[Line]:
     if not rows:
         return
     yield Piece("Laws", "bold"), Piece("  as measured, and as the weights' variances foretell", "dim")
-    cells = [
-        (r.what, r.measured, r.law, "" if r.z is None else f"{r.z:+.1f}", str(r.certainty)) for r in rows
-    ]
+    cells = [(r.what, r.measured, r.law, said(r), str(r.certainty)) for r in rows]
     yield from table(("figure", "measured", "by law", "z", "law"), cells, width, drop=(4, 3))
     for text in wrapped(foreseen_note(diagnosis), width, first="  ", rest="  "):
         yield (Piece(text, "dim"),)
