@@ -45,12 +45,13 @@ class Shadows:
 
     def __init__(self, mode: FakeTensorMode, known: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> None:
         self._mode = mode
+        # (Of torch's own kind: a plain weak reference dies while autograd alone holds a tensor.)
         self._real = WeakTensorKeyDictionary()
         self._stale: set[int] = set()
         for fake, original in known:
             weight = isinstance(original, nn.Parameter)  # what follows from weights is no matter of control
             if not weight and not original.is_meta and _followed(original):
-                self._real[fake] = original.detach().cpu().clone()
+                self._know(fake, original.detach().cpu().clone())
 
     def run(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run an operator on fake tensors, and beside it on the values, where all of them are known.
@@ -70,12 +71,14 @@ class Shadows:
         if real is not None:
             for fake, value in zip(tree_leaves(out), tree_leaves(real), strict=True):
                 if isinstance(fake, FakeTensor) and _followed(value) and fake.shape == value.shape:
-                    self._real[fake] = value
+                    self._know(fake, value)
         return out
 
     def _beside(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The operator's output on real values; None where some value is not known."""
         writes = schema(func).is_mutable
+        if not writes and any(isinstance(x, FakeTensor) and self._known(x) is None for x in args):
+            return None  # nearly always: what follows from a weight
         try:
             self._worth(func, args, kwargs)
             with unset_fake_temporarily(), torch.no_grad():
@@ -91,7 +94,7 @@ class Shadows:
             if isinstance(x, torch.Tensor) and x.is_meta:
                 raise _UnknownValueError
             return x
-        value = self._real.get(x)
+        value = self._known(x)
         if value is None or storage_key(value) in self._stale:
             raise _UnknownValueError
         return value
@@ -113,14 +116,22 @@ class Shadows:
 
     def _forget(self, leaves: list[Any]) -> None:
         for x in leaves:
-            if isinstance(x, FakeTensor) and x in self._real:
-                self._stale.add(storage_key(self._real[x]))
+            value = self._known(x) if isinstance(x, FakeTensor) else None
+            if value is not None:
+                self._stale.add(storage_key(value))
+
+    def _know(self, fake: torch.Tensor, value: torch.Tensor) -> None:
+        self._real[fake] = value
+
+    def _known(self, fake: torch.Tensor) -> torch.Tensor | None:
+        value: torch.Tensor | None = self._real.get(fake)
+        return value
 
     def _faked(self, value: Any) -> Any:
         if not isinstance(value, torch.Tensor):
             return value
         fake = self._mode.from_tensor(value)
-        self._real[fake] = value
+        self._know(fake, value)
         return fake
 
 
