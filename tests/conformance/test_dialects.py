@@ -300,33 +300,6 @@ class TestFactsOfPeers:
         assert draw.std == pytest.approx(math.sqrt(2 / (1 + 0.0625) / 80))
 
 
-class TestFaultsThatOursHasNot:
-    """A peer's fans for layers that are more than a position of dimensions."""
-
-    def test_depthwise(self) -> None:
-        """Keras counts all channels as inputs of each: its kernel is (k, k, channels, multiplier)."""
-        peer = fanin.dialect("keras").he_normal().draw((3, 3, 64, 1)).std
-        ours = fanin.he_normal().draw((3, 3, 64, 1), "receptive receptive group out").std
-        assert ours / peer == pytest.approx(8.0)
-
-    def test_transposed(self) -> None:
-        """PyTorch takes the outputs of a transposed convolution for its inputs, and ignores the stride."""
-        peer = fanin.dialect("torch").kaiming_normal(nonlinearity="relu").draw((256, 16, 4, 4)).std
-        axes = fanin.Axes(
-            roles=tuple(map(fanin.Role, "in out receptive receptive".split())), stride=4, transposed=True
-        )
-        ours = fanin.he_normal().draw((256, 16, 4, 4), axes).std
-        assert (peer / ours) ** 2 == pytest.approx(256 / 16 / 4)
-
-    def test_experts(self) -> None:
-        """JAX's default axes take a stack of matrices for a kernel."""
-        peer = fanin.dialect("jax").lecun_normal().draw((8, 64, 32)).std
-        assert fanin.lecun_normal().draw((8, 64, 32), "batch in out").std / peer == pytest.approx(
-            math.sqrt(8)
-        )
-        assert fanin.dialect("jax").lecun_normal(batch_axis=0).draw((8, 64, 32)).std == pytest.approx(1 / 8)
-
-
 class TestNames:
     def test_class_names_and_underscores(self) -> None:
         assert fanin.dialect("keras").HeNormal() == fanin.dialect("tf2").he_normal()
