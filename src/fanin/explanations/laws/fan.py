@@ -104,11 +104,11 @@ def _chart() -> Chart:
     return Chart(
         title="Power after a transposed convolution, 256 to 16 channels, 4 × 4",
         x="stride",
-        y="power for power 1",
+        y="log2 of the power for power 1",
         curves=(
-            Curve(name="roles and stride", x=x, y=tuple(ours)),
-            Curve(name="stride left out", x=x, y=tuple(naive)),
-            Curve(name="PyTorch: outputs for inputs too", x=x, y=tuple(theirs)),
+            Curve(name="roles and stride", x=x, y=tuple(map(math.log2, ours))),
+            Curve(name="stride left out", x=x, y=tuple(map(math.log2, naive))),
+            Curve(name="PyTorch: outputs for inputs too", x=x, y=tuple(map(math.log2, theirs))),
         ),
     )
 

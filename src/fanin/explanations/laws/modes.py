@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 
 from fanin.explanations.topic import Topic
@@ -88,14 +89,18 @@ def _chart() -> Chart:
     grid = tuple(2.0 ** (0.25 * i - 4) for i in range(33))
     scale = tuple(0.25 * i - 4 for i in range(33))
     curves = [
-        Curve(name=mode, x=scale, y=tuple(_factors(Fans(fan_in=1.0, fan_out=r), mode)[0] for r in grid))
+        Curve(
+            name=mode,
+            x=scale,
+            y=tuple(math.log2(_factors(Fans(fan_in=1.0, fan_out=r), mode)[0]) for r in grid),
+        )
         for mode in MODES
         if mode != "fan_in"
     ]
     return Chart(
-        title="Forward factor of one layer, by its shape (fan_in: always 1)",
+        title="Forward factor of one layer, by its shape (fan_in: always 0)",
         x="log2 of fan_out / fan_in",
-        y="fan_in Var[w]",
+        y="log2 of fan_in Var[w]",
         curves=tuple(curves),
     )
 
