@@ -14,13 +14,15 @@ from fanin.plans.constants import CONSTRUCTED, NORM_SCALE, NORM_SHIFT
 from fanin.plans.kept import KEEPING
 from fanin.plans.rest import REST
 from fanin.plans.rule import Case, Claim, Policy, Rule
-from fanin.records.draw import Normal
+from fanin.records.draw import Constant, Normal
 from fanin.records.graph import Parameter, Use, UseKind
 from fanin.records.plan import Status
 
 __all__ = ["POLICY"]
 
 _SOURCE = ("PyTorch, reset_parameters of the layer",)
+_PROJECTIONS = ("in_proj_weight", "q_proj_weight", "k_proj_weight", "v_proj_weight")
+"""Attributes of ``nn.MultiheadAttention``, which no other layer of the framework has."""
 _RECURRENT = (UseKind.RECURRENT_INPUT, UseKind.RECURRENT_STATE, UseKind.RECURRENT_BIAS)
 
 
@@ -63,6 +65,33 @@ def _neighbours(case: Case) -> tuple[tuple[Parameter, Use], ...]:
         for use in parameter.uses
         if parameter.owner == case.parameter.owner and parameter.name != case.parameter.name
     )
+
+
+def _attention(case: Case) -> Claim | None:
+    """``nn.MultiheadAttention`` resets its projections by a law of its own, and both of its biases."""
+    name, shape = case.parameter.name, case.parameter.shape
+    attribute = name.rpartition(".")[2]
+    if attribute in _PROJECTIONS and case.role.kind == UseKind.WEIGHT and len(shape) == 2:
+        # Of the stored shape: three packed projections count as one of three times the outputs.
+        return Claim(
+            scheme="uniform",
+            draw=moments.uniform(std=math.sqrt(2.0 / (shape[0] + shape[1]))),
+            axes=case.axes,
+            reason="the framework's default for the projections of attention: Glorot, of the packed shape",
+            evidence=(case.place,),
+            references=_SOURCE,
+        )
+    beside = f"{name.removesuffix('out_proj.bias')}in_proj_bias"
+    closing = name.endswith("out_proj.bias") and beside in case.facts.parameters
+    if case.role.kind == UseKind.BIAS and (attribute == "in_proj_bias" or closing):
+        return Claim(
+            scheme="zeros",
+            draw=Constant(value=0.0),
+            reason="the framework's default for the biases of attention",
+            evidence=(case.place,),
+            references=_SOURCE,
+        )
+    return None
 
 
 def _weight(case: Case) -> Claim | None:
@@ -124,6 +153,7 @@ POLICY = Policy(
         NORM_SHIFT,
         CONSTRUCTED,
         Rule(name="framework recurrent", claim=_recurrent),
+        Rule(name="framework attention", claim=_attention),
         Rule(name="framework weight", claim=_weight),
         Rule(name="framework bias", claim=_bias),
         Rule(name="framework embedding", claim=_table),
