@@ -159,3 +159,9 @@ def test_drawings_that_cannot_be(fanin: Callable[..., Any], name: str, message: 
     ended = fanin("plan", "nets.py:small", "-i", "16x4", "--graph", name)
     assert ended.code == 2
     assert message in ended.err
+
+
+def test_a_misspelt_policy_is_said_before_the_model_is_built(fanin: Callable[..., Any]) -> None:
+    ended = fanin("plan", "nets.py:broken", "-i", "16x4", "--policy", "autoo")
+    assert "Did you mean 'auto'" in ended.err
+    assert "no GPU on a Sunday" in fanin("plan", "nets.py:broken", "-i", "16x4").err

@@ -11,7 +11,7 @@ from torch import nn
 from fanin.cli import batches, priors, rules, targets
 from fanin.cli.output import progress
 from fanin.errors import ModelError
-from fanin.plans import planner
+from fanin.plans import planner, policies
 from fanin.records.graph import Graph
 from fanin.records.plan import Plan
 from fanin.torch.parametrised import adjusted, check_plain
@@ -66,11 +66,12 @@ def planned(
 
 
 def _planned(target: str, inputs: Sequence[str], batch: str | None, wanted: Wishes, *, meta: bool) -> Planned:
-    prior = priors.read(wanted.priors)
+    # What is misspelt is said before a model is built.
+    prior, policy = priors.read(wanted.priors), policies.get(wanted.policy)
     model, made = prepared(target, inputs, batch, seed=wanted.seed, meta=meta)
     progress("planning")
     check_plain(model)
     graph = read(model, *made.inputs)
-    plan = adjusted(model, planner.plan(graph, policy=wanted.policy, seed=wanted.seed, class_prior=prior))
+    plan = adjusted(model, planner.plan(graph, policy=policy, seed=wanted.seed, class_prior=prior))
     progress("")
     return Planned(model, made, graph, rules.apply(plan, wanted.rules))
