@@ -75,7 +75,8 @@ def run(told: argparse.Namespace) -> dict[tuple[str, str], list[dict[str, Any]]]
         for group, name, make, fault in todo:
             if told.only and name not in told.only:
                 continue
-            for seed in range(told.healthy if group == "healthy" else told.sick):
+            count = told.healthy if group == "healthy" else told.sick
+            for seed in range(told.first, told.first + count):
                 if (group, name, seed) in known:
                     continue
                 start = time.process_time()
@@ -104,6 +105,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--healthy", type=int, default=80, help="Seeds of each kind of healthy network.")
     parser.add_argument("--sick", type=int, default=20, help="Seeds of each sick network.")
+    parser.add_argument("--first", type=int, default=0, help="The first seed.")
     parser.add_argument("--results", default="benchmarks/results/check_calibration.jsonl")
     parser.add_argument("--only", nargs="*", help="Names of networks.")
     told = parser.parse_args()
