@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fanin.laws.band import Chance
 from fanin.predictions.context import Context
+from fanin.predictions.gradient import Gradient, summed
 from fanin.predictions.layers import sampled, taps
 from fanin.predictions.mixing import averaged, values_read
 from fanin.predictions.norms import removed
@@ -22,51 +22,14 @@ from fanin.predictions.signal import Signal, joined
 from fanin.records.graph import Node, OpKind, UseKind
 from fanin.records.prediction import Certainty
 
-__all__ = ["Gradient", "backward"]
+__all__ = ["backward"]
 
-Floats = NDArray[np.float64]
-
-_SMALL = 1e-3
-_MEET = "gradients that meet again without weights between them are taken as independent"
 _OWN_ERROR, _OWN_SOURCE = 0.05, -(1 << 40)
 """Nats that the law of a batch norm's gradient is off by in ResNets with batches of 8 to 32; always to one
 side, so that all norms share one source."""
 _BATCHED = "the gradient of a norm over a batch is taken at samples and places that differ by chance"
 _SHORT = "the gradient of attention scores is taken at even attention"
 _NO_WAY = "no law for the gradient of {op}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gradient:
-    """A gradient while it is followed back.
-
-    Parameters
-    ----------
-    power
-        G: summed over units and positions of a sample.
-    near
-        Correlation of the gradients of two positions at the same unit.
-    along
-        The same of the part that goes along the signal itself, which an activation's slope leaves.
-    scatter
-        Mean squared cosine of the gradients of two samples.
-    profile
-        Share of G by spatial position, or None where it is even.
-    luck
-        How ``ln G`` answers to chance; see `fanin.laws.band.Chance`.
-    behind
-        The last layer with weights that it passed; -1 for none.
-    """
-
-    power: float
-    near: float = 0.0
-    along: float = 0.0
-    scatter: float = 0.0
-    profile: Floats | None = None
-    luck: Chance = field(default_factory=Chance)
-    behind: int = -1
-    certainty: Certainty = Certainty.EXACT
-    reasons: tuple[str, ...] = ()
 
 
 def backward(
@@ -90,7 +53,7 @@ def backward(
     for node in reversed(context.graph.nodes):
         if node.id not in arrived:
             continue
-        here = _summed(arrived.pop(node.id))
+        here = summed(arrived.pop(node.id))
         found[node.id] = here
         partial = {read[0] for read in node.reads if len(read) > 1}
         for read, part in _back(context, node, here, measured):
@@ -98,36 +61,6 @@ def backward(
                 part = replace(part, behind=-node.id - 2)  # noqa: PLW2901
             arrived.setdefault(read, []).append(part)
     return found
-
-
-def _summed(parts: list[Gradient]) -> Gradient:
-    """Gradients that arrive by several ways add up in power: each has weights of its own on its way."""
-    if len(parts) == 1:
-        return parts[0]
-    meet = len({p.behind for p in parts}) < len(parts)
-    power = sum(p.power for p in parts)
-    share = [p.power / power if power > 0.0 else 1.0 / len(parts) for p in parts]
-    # A way that brings nothing spoils nothing.
-    certainty, reasons = joined(
-        ((p.certainty, p.reasons) for p, s in zip(parts, share, strict=True) if s > _SMALL),
-        Certainty.APPROXIMATE if meet and sorted(share)[-2] > _SMALL else Certainty.EXACT,
-        _MEET if meet else "",
-    )
-    maps = [p.profile for p in parts]
-    profile = None
-    if all(m is not None for m in maps) and len({m.shape for m in maps if m is not None}) == 1:
-        profile = sum((s * m for s, m in zip(share, maps, strict=True) if m is not None), np.zeros(()))
-    return Gradient(
-        power=power,
-        near=sum(s * p.near for s, p in zip(share, parts, strict=True)),
-        along=sum(s * p.along for s, p in zip(share, parts, strict=True)),
-        scatter=sum(s * s * p.scatter for s, p in zip(share, parts, strict=True)),
-        profile=profile,
-        luck=Chance.blended((s, p.luck) for s, p in zip(share, parts, strict=True)),
-        behind=parts[0].behind if meet else min(p.behind for p in parts),
-        certainty=certainty,
-        reasons=reasons,
-    )
 
 
 def _back(

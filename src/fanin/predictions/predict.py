@@ -6,9 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 
 from fanin.laws.softmax import random_cross_entropy
-from fanin.predictions.backward import Gradient, backward
+from fanin.predictions.backward import backward
 from fanin.predictions.context import Context
 from fanin.predictions.forward import forward
+from fanin.predictions.gradient import Gradient
 from fanin.predictions.shares import dead, saturated
 from fanin.predictions.signal import Signal
 from fanin.predictions.weights import Moments
