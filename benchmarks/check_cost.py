@@ -1,6 +1,6 @@
 """What a check costs beside one plain forward and backward pass, on networks that nobody here wrote.
 
-    PYTHONPATH=src python benchmarks/check_cost.py [--runs 5] [--tiers fast standard deep] [--profile]
+    PYTHONPATH=src python benchmarks/check_cost.py [--runs 3] [--tiers ...] [--batch N] [--profile]
 
 Times are CPU seconds of this process with one thread, the least of several runs in turn: other work on the
 machine does not count. The ratio is that of `fanin.torch.probe.measure` (what the model is run for) over
@@ -31,22 +31,22 @@ __all__ = ["main"]
 TIERS = ("fast", "standard", "deep")
 
 
-def resnet50() -> tuple[torch.nn.Module, tuple[Any, ...], torch.Tensor]:
-    """ResNet-50 of transformers, random weights, eight images of 224 pixels."""
+def resnet50(batch: int = 8) -> tuple[torch.nn.Module, tuple[Any, ...], torch.Tensor]:
+    """ResNet-50 of transformers, random weights, images of 224 pixels."""
     from transformers import ResNetConfig, ResNetForImageClassification  # noqa: PLC0415 - heavy
 
     torch.manual_seed(0)
     model = ResNetForImageClassification(ResNetConfig(num_labels=1000))
-    return model, (torch.randn(8, 3, 224, 224),), torch.arange(8)
+    return model, (torch.randn(batch, 3, 224, 224),), torch.arange(batch)
 
 
-def gpt2() -> tuple[torch.nn.Module, tuple[Any, ...], torch.Tensor]:
-    """GPT-2 small of transformers, random weights, four sequences of 128 tokens."""
+def gpt2(batch: int = 4) -> tuple[torch.nn.Module, tuple[Any, ...], torch.Tensor]:
+    """GPT-2 small of transformers, random weights, sequences of 128 tokens."""
     from transformers import GPT2Config, GPT2LMHeadModel  # noqa: PLC0415 - heavy
 
     torch.manual_seed(0)
     model = GPT2LMHeadModel(GPT2Config(resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0))
-    tokens = torch.randint(50257, (4, 128))
+    tokens = torch.randint(50257, (batch, 128))
     return model, (tokens,), tokens.roll(-1, dims=1)
 
 
@@ -74,6 +74,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--tiers", nargs="*", default=list(TIERS), choices=TIERS)
     parser.add_argument("--only", choices=("ResNet-50", "GPT-2"))
+    parser.add_argument("--batch", type=int, help="Samples; 8 images or 4 sequences.")
     parser.add_argument("--profile", action="store_true", help="Show where the standard tier's time goes.")
     told = parser.parse_args()
     torch.set_num_threads(1)
@@ -81,7 +82,7 @@ def main() -> None:
     for name, make in (("ResNet-50", resnet50), ("GPT-2", gpt2)):
         if told.only not in (None, name):
             continue
-        model, inputs, target = make()
+        model, inputs, target = make() if told.batch is None else make(told.batch)
         base = least(partial(plain, model, inputs, target), told.runs)
         for tier in told.tiers:
             took = least(partial(measure, model, *inputs, target=target, tier=tier), told.runs)
