@@ -130,6 +130,7 @@ TWEAKS: Mapping[str, Mapping[str, Any]] = {
     ),
     **dict.fromkeys("swin swinv2 donut-swin maskformer-swin".split(), _SWIN),
     **dict.fromkeys(["convnext", "convnextv2"], _WIDTHS),
+    "falcon_h1": {"num_hidden_layers": 2, "mamba_chunk_size": 16},
     "jamba": {"attn_layer_period": 2, "attn_layer_offset": 1},
     "bamba": {"attn_layer_indices": [1], "mamba_n_heads": 4, "mamba_d_head": 32, "mamba_d_state": 16},
     "granitemoehybrid": {
