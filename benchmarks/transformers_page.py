@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -19,7 +20,7 @@ Written by `benchmarks/transformers_sweep.py`; run it to write this page anew.
 
 {planned} of the {known} types of base models of transformers {transformers} are planned, initialized
 and measured here, with small random configurations of their own classes, in training mode, on one core.
-{rest}PyTorch {torch}; {machine}.
+{rest}PyTorch {torch}; {machine}, load average {load:.1f} at the end (a busy machine makes seconds longer).
 Each model is read from one run on fake tensors; where control flow depends on its own values, on real
 ones, and the page says so.
 
@@ -70,6 +71,7 @@ def page(rows: Sequence[dict[str, Any]], known: int) -> str:
         transformers=version("transformers"),
         torch=version("torch"),
         machine=platform.machine(),
+        load=os.getloadavg()[0],
         fake=sum(row["engine"].startswith("fake") for row in good),
         real=sum(not row["engine"].startswith("fake") for row in good),
         claimed=total("claimed"),
