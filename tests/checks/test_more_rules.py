@@ -114,8 +114,10 @@ def measured(**fields: Any) -> InputMeasurement:
         ("FAN402", {"repeated": 63}, Severity.WARNING),
         ("FAN402", {"repeated": 2}, Severity.INFO),
         ("FAN402", {}, None),
-        ("FAN403", {"constant": 3}, Severity.INFO),
-        ("FAN403", {"duplicate": 1}, Severity.INFO),
+        ("FAN403", {"constant": 5}, Severity.INFO),
+        ("FAN403", {"constant": 4}, None),
+        ("FAN403", {"constant": 2, "duplicate": 3}, Severity.INFO),
+        ("FAN403", {"constant": 2, "duplicate": 2}, None),
         ("FAN403", {}, None),
     ],
 )
