@@ -43,8 +43,8 @@ RULE = Rule(
     definition="features that have one value in the batch, and standardised features that equal an "
     "earlier one up to their sign",
     threshold="more than half of the features, with 16 observations or more: less is usual (the border of "
-    "images, pixels that one image of a batch has) and costs less than a factor of sqrt 2 in the std. A remark: "
-    "a batch is a part of the data",
+    "images, pixels that one image of a batch has) and costs less than a factor of sqrt 2 in the std. "
+    "A remark: a batch is a part of the data",
     advice="Leave out what says nothing",
     symptom_of=("FAN402",),
     check=_check,
