@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from fanin.laws.softmax import random_cross_entropy
 from fanin.predictions.backward import backward
 from fanin.predictions.context import Context
@@ -20,6 +22,8 @@ from fanin.records.trace import LossMeasurement, Trace
 __all__ = ["predict"]
 
 
+# Powers past the range of a double are infinite, as they should be, and no cause for a warning.
+@np.errstate(over="ignore", invalid="ignore")
 def predict(
     graph: Graph,
     weights: Mapping[str, Moments],
