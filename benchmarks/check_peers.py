@@ -61,7 +61,9 @@ def torchdiag_flags(case: Case) -> bool:
     loss_of(case).backward()
     gradients = torchdiag.check_gradients(case.model)
     dead = torchdiag.check_dead_neurons(case.model, case.inputs[0])
-    return any(s.get("status", "OK") != "OK" for s in [*gradients.values(), *dead.values()] if isinstance(s, dict))
+    return any(
+        s.get("status", "OK") != "OK" for s in [*gradients.values(), *dead.values()] if isinstance(s, dict)
+    )
 
 
 def torchlens_flags(case: Case) -> bool:
