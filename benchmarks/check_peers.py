@@ -3,9 +3,9 @@
     pip install torchtest2 torchdiag torchlens
     PYTHONPATH=src python benchmarks/check_peers.py [--seeds 5]
 
-torchtest2 runs all checks but the one that trains (it takes minutes for all networks); torchdiag its gradient and
-dead-unit checks; TorchLens its audit of gradient flow on a captured forward and backward pass. A network counts
-as flagged when anything is not in order, whatever is said of it; none of them names a cause.
+torchtest2 runs all checks but the one that trains (it takes minutes for all networks); torchdiag its
+gradient and dead-unit checks; TorchLens its audit of gradient flow on a captured forward and backward pass. A
+network counts as flagged when anything is not in order, whatever is said of it; none of them names a cause.
 """
 
 from __future__ import annotations
@@ -82,8 +82,11 @@ def torchlens_flags(case: Case) -> bool:
 
 
 TOOLS: dict[str, Callable[[Case], bool]] = {
-    "fanin": fanin_flags, "torchtest2": torchtest2_flags, "torchdiag": torchdiag_flags, "TorchLens": torchlens_flags,
-}  # fmt: skip
+    "fanin": fanin_flags,
+    "torchtest2": torchtest2_flags,
+    "torchdiag": torchdiag_flags,
+    "TorchLens": torchlens_flags,
+}
 
 
 def flagged(flag: Callable[[Case], bool], make: Callable[[int], Case], seeds: int) -> str:
