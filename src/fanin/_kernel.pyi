@@ -36,7 +36,12 @@ def fill(
 def draw(out: NDArray[Any], recipe: Recipe, seed: int, name: object, threads: int) -> bool: ...
 def draw_memory(address: int, count: int, recipe: Recipe, seed: int, name: object, threads: int) -> bool: ...
 def fill_arrays(
-    outs: list[NDArray[Any]], recipes: Recipe | list[Recipe], names: list[str], seed: int, threads: int, path: str
+    outs: list[NDArray[Any]],
+    recipes: Recipe | list[Recipe],
+    names: list[str],
+    seed: int,
+    threads: int,
+    path: str,
 ) -> None: ...
 def fill_memory(
     addresses: list[int],

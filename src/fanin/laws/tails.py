@@ -9,7 +9,7 @@ from fanin.errors import InputError, explain
 __all__ = ["chi_square_tails", "distance_tail", "mean_tail", "spread_tail"]
 
 _SERIES_END = 1e4
-"""Degrees of freedom above which the cube root of a chi-square is normal, to a hundredth of its tails (Wilson and Hilferty)."""
+"""Degrees of freedom above which a chi-square's cube root is normal, to a hundredth of its tails."""
 _SMALLEST = 1e-300
 _STEPS = 10_000
 

@@ -22,15 +22,29 @@ class Runs(Protocol):
     """What can be run again on other inputs."""
 
     @property
-    def args(self) -> tuple[object, ...]: ...
+    def args(self) -> tuple[object, ...]:
+        """Its positional inputs."""
+        ...
+
     @property
-    def kwargs(self) -> Mapping[str, object]: ...
+    def kwargs(self) -> Mapping[str, object]:
+        """Its keyword inputs."""
+        ...
+
     @property
-    def target(self) -> Any: ...
+    def target(self) -> Any:
+        """What the loss compares the output with."""
+        ...
+
     @property
-    def run(self) -> Callable[..., torch.Tensor | None]: ...
+    def run(self) -> Callable[..., torch.Tensor | None]:
+        """One pass forward, to the loss."""
+        ...
+
     @property
-    def borrowed(self) -> Callable[[], AbstractContextManager[None]]: ...
+    def borrowed(self) -> Callable[[], AbstractContextManager[None]]:
+        """A context in which its modes and buffers may change."""
+        ...
 
 
 def sharpness(loss: torch.Tensor, parameters: Sequence[torch.Tensor], generator: torch.Generator) -> float:
