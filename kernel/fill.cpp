@@ -96,7 +96,10 @@ constexpr std::size_t large_bytes = std::size_t{8} << 20;
 
 // Tiles of a region whose elements do not lie in memory as they count: a row of a tile is a run of the
 // stream that begins at a whole block, so up to three elements before it are drawn and not used.
-constexpr std::size_t tile_rows = 32;
+// So many that writes are long where rows are neighbours in memory, and a tile stays in a second-level cache and on
+// a thread's stack.
+constexpr std::size_t scattered_rows = 4;
+constexpr std::size_t tile_rows(std::size_t size) { return size == 8 ? 64 : 128; }
 constexpr std::size_t tile_drawn = 256;
 constexpr std::size_t tile_reach = tile_drawn - 3;
 // Rows a little apart, so that a column does not lie in one set of a cache.
@@ -184,8 +187,8 @@ void advance(Place& place, const std::vector<Dimension>& dimensions, std::size_t
 template <std::size_t size>
 void draw_tile(const Job& job, const Plan& plan, Place place, std::size_t rows, std::size_t first_column,
                std::size_t columns) {
-    alignas(64) unsigned char drawn[tile_rows * tile_stride * size];
-    const unsigned char* from[tile_rows];
+    alignas(64) unsigned char drawn[tile_rows(size) * tile_stride * size];
+    const unsigned char* from[tile_rows(size)];
     const bool apart = plan.step > most_step;
     // Counted as unsigned, so a step backwards is a long step.
     for (std::size_t row = 0; row < rows; ++row) {
@@ -232,13 +235,15 @@ bool fill_tiles(const Job& job, const Plan& plan, std::uint64_t begin, std::size
                 const Stop& stop) {
     const std::size_t step = plan.step > most_step ? 1 : static_cast<std::size_t>(plan.step);
     const std::size_t columns = (tile_reach - 1) / step + 1;
-    const std::size_t down = (plan.rows.extent - 1) / tile_rows + 1, across = (plan.length - 1) / columns + 1;
-    const std::size_t small = std::min(tile_rows, plan.rows.extent) * std::min(columns, plan.length);
+    // Rows that are neighbours in memory make long writes; others only spread a tile over more of it.
+    const std::size_t most = distance(plan.rows) == job.size ? tile_rows(job.size) : scattered_rows;
+    const std::size_t down = (plan.rows.extent - 1) / most + 1, across = (plan.length - 1) / columns + 1;
+    const std::size_t small = std::min(most, plan.rows.extent) * std::min(columns, plan.length);
     return in_parallel(threads, others * down * across, std::max<std::size_t>(1, share / small), stop, [&](std::size_t tile) {
-        const std::size_t column = tile % across * columns, row = tile / across % down * tile_rows;
+        const std::size_t column = tile % across * columns, row = tile / across % down * most;
         Place place = {begin + row * plan.rows.step, static_cast<std::ptrdiff_t>(row) * plan.rows.stride};
         advance(place, plan.rest, tile / across / down);
-        const std::size_t rows = std::min(tile_rows, plan.rows.extent - row);
+        const std::size_t rows = std::min(most, plan.rows.extent - row);
         const std::size_t wide = std::min(columns, plan.length - column);
         switch (job.size) {
             case 8:
