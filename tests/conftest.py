@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 from hypothesis import settings
 
@@ -12,6 +13,10 @@ os.environ.setdefault("TRANSFORMERS_OFFLINE", "1")
 
 # Keras would look for TensorFlow; tests of the other backends start processes of their own.
 os.environ.setdefault("KERAS_BACKEND", "numpy")
+
+# A shell starts what it puts in the background with interrupts ignored; tests of interrupts need them.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Derandomized: the same examples in every run, so a red run can be repeated. No deadline: a shared machine
 # may stop for a second at any time, and speed is the business of benchmarks/.

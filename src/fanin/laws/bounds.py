@@ -12,7 +12,7 @@ from fanin.laws.quadrature import NODES, Values
 __all__ = ["FLAT", "Bounds", "bounds"]
 
 FLAT = 0.06
-"""Share of the largest slope below which a unit counts as saturated: |tanh| > 0.97."""
+"""Share of the largest slope below which a unit counts as saturated: ``|tanh| > 0.97``."""
 
 _TWO_SIDED = 0.25
 
