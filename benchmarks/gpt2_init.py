@@ -55,7 +55,7 @@ time does not grow with the width, so it counts in small models and vanishes bes
 a plan that was saved is carried out without it.
 
 Two thirds of fanin's time here goes into GPT-2's layout: it stores (in, out), and numbers count in the order
-(out, in) whatever the layout, so each matrix is transposed on the way (1.6 to 2.9 ns a number on one thread,
+(out, in) whatever the layout, so each matrix is transposed on the way (1.7 to 2 ns a number on one thread,
 where 0.7 is drawn in order). PyTorch draws on one thread however many there are; fanin on all.
 """
 SEVEN = """## A plan for 7 billion weights
