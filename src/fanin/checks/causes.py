@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ __all__ = ["Cause", "init_verb", "named", "scale_cause", "weights_cause"]
 _OFF = math.log(1.2)
 """A std within a factor 1.2 of the plan's is no cause: 50 such layers change a power 10^8-fold only
 if all err to the same side, and then their sum is found as a whole."""
+
+_LONG_LIST = re.compile(r"(\d+)(?:-\d+)?(?:,\d+(?:-\d+)?){3,},(?:\d+-)?(\d+)")
+"""More numbers in a folded name than a reader wants to see; the count behind it says how many there are."""
 
 _SHARE = 0.5
 """A cause has to account for half of the drift."""
@@ -54,9 +58,8 @@ def named(names: Sequence[str], limit: int = 3) -> str:
 
 
 def _short(line: str) -> str:
-    """Leave out the middle of a long list of numbers: "2,4,...,58.weight ×29"."""
-    parts = line.split(",")
-    return f"{parts[0]},{parts[1]},...,{parts[-1]}" if len(parts) > 4 else line
+    """Write a long list of numbers as its range, as the tables do: "2-58.weight ×29"."""
+    return _LONG_LIST.sub(r"\1-\2", line)
 
 
 def scale_cause(

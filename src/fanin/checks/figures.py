@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["decades", "log_ratio", "percent", "times"]
+__all__ = ["decades", "log_ratio", "percent", "ratio", "times"]
 
 
 def log_ratio(numerator: float, denominator: float) -> float:
@@ -31,11 +31,22 @@ def times(factor: float) -> str:
     return f"1/{1.0 / factor:.3g}" if factor < 1.0 else f"{factor:.3g}"
 
 
+def ratio(factor: float) -> str:
+    """How far a factor is from 1, whichever way: what something falls or grows by.
+
+    Examples
+    --------
+    >>> ratio(1 / 6), ratio(2.449), ratio(0.0)
+    ('6', '2.45', 'inf')
+    """
+    return f"{max(factor, 1.0 / factor):.3g}" if factor > 0.0 else "inf"
+
+
 def decades(log: float) -> str:
-    """A natural logarithm as powers of ten: "21.6 decades"."""
+    """A natural logarithm in words: "21.6 powers of ten"."""
     if math.isinf(log):
         return "to exactly zero" if log < 0 else "beyond the number format"
-    return f"{abs(log) / math.log(10.0):.1f} decades"
+    return f"{abs(log) / math.log(10.0):.1f} powers of ten"
 
 
 def percent(share: float) -> str:

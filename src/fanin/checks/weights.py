@@ -65,6 +65,7 @@ def weighed(graph: Graph, plan: Plan, trace: Trace) -> tuple[Weighed, ...]:
     entries = {entry.name: entry for entry in plan.entries}
     measures = {p.name: p for p in trace.parameters}
     found: list[Weighed] = []
+    hidden = _hidden(graph)
     for parameter in graph.parameters:
         uses = [use for use in parameter.uses if use.kind in _WEIGHTS]
         entry, measure = entries.get(parameter.name), measures.get(parameter.name)
@@ -84,10 +85,26 @@ def weighed(graph: Graph, plan: Plan, trace: Trace) -> tuple[Weighed, ...]:
                 measure=measure,
                 ratio=measure.std / planned if planned > 0.0 else None,
                 tolerance=_tolerance(measure.numel),
-                law=named_law(measure, entry, graph.framework.split()[0]),
+                law=named_law(
+                    measure,
+                    entry,
+                    graph.framework.split()[0],
+                    kind=uses[0].kind,
+                    hidden=hidden.get(uses[0].node),
+                ),
             )
         )
     return tuple(found)
+
+
+def _hidden(graph: Graph) -> dict[int, int]:
+    """Units of each recurrence, by its node: what its state is multiplied with has as many columns."""
+    return {
+        use.node: parameter.shape[-1]
+        for parameter in graph.parameters
+        for use in parameter.uses
+        if use.kind == UseKind.RECURRENT_STATE and parameter.shape
+    }
 
 
 def _tolerance(numel: int) -> float:
@@ -96,7 +113,14 @@ def _tolerance(numel: int) -> float:
     return 6.0 / math.sqrt(2.0 * min(max(numel, 1), 262_144))
 
 
-def named_law(measure: ParameterMeasurement, entry: Entry, framework: str) -> str | None:
+def named_law(
+    measure: ParameterMeasurement,
+    entry: Entry,
+    framework: str,
+    *,
+    kind: UseKind = UseKind.WEIGHT,
+    hidden: int | None = None,
+) -> str | None:
     """Name the usual law that a tensor's spread and range agree with; None if none does.
 
     Parameters
@@ -107,6 +131,10 @@ def named_law(measure: ParameterMeasurement, entry: Entry, framework: str) -> st
         Its shape and fans.
     framework
         Whose default law to think of first.
+    kind
+        What the tensor is used for: frameworks have other defaults for tables and recurrences.
+    hidden
+        Units of the recurrence that it belongs to.
     """
     std = measure.std
     if std == 0.0:
@@ -115,18 +143,23 @@ def named_law(measure: ParameterMeasurement, entry: Entry, framework: str) -> st
         1 + _tolerance(measure.numel)
     )
     family = "U" if uniform else "N"
-    for text, value, needs in _laws(entry, framework):
+    for text, value, needs in _laws(entry, framework, kind, hidden):
         close = abs(std / value - 1.0) <= min(0.25, _tolerance(measure.numel)) + 0.002
         if close and needs in ("", family):
             return text
     return None
 
 
-def _laws(entry: Entry, framework: str) -> list[tuple[str, float, str]]:
+def _laws(entry: Entry, framework: str, kind: UseKind, hidden: int | None) -> list[tuple[str, float, str]]:
     """Text, std and family ("" for either) of usual laws, the most telling first."""
     shape, fan_in, fan_out = entry.shape, entry.fan_in, entry.fan_out
     laws: list[tuple[str, float, str]] = []
-    if framework == "torch" and len(shape) >= 2:
+    if framework == "torch" and kind == UseKind.EMBEDDING:
+        laws.append(("the framework's default law N(0, 1)", 1.0, "N"))
+    elif framework == "torch" and hidden and kind in {UseKind.RECURRENT_INPUT, UseKind.RECURRENT_STATE}:
+        text = "the framework's default law U(±1/√hidden_size), std 1/√(3 hidden_size)"
+        laws.append((text, 1.0 / math.sqrt(3.0 * hidden), "U"))
+    elif framework == "torch" and len(shape) >= 2:
         # torch counts everything but the first dimension, also where that is no fan_in.
         counted = math.prod(shape[1:])
         text = "the framework's default law U(±1/√fan_in), std 1/√(3 fan_in)"

@@ -272,3 +272,28 @@ def test_the_report_knows_its_surroundings(digits: tuple[torch.Tensor, torch.Ten
     assert environment["torch"] == torch.__version__
     assert environment["device"] == "cpu"
     assert environment["seed"] == "3"
+
+
+class Tagger(nn.Module):
+    """An embedding, a recurrence and a head."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Embedding(100, 64)
+        self.rnn = nn.LSTM(64, 128, 2, batch_first=True)
+        self.head = nn.Linear(128, 20)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        states: torch.Tensor = self.rnn(self.table(x))[0]
+        out: torch.Tensor = self.head(states[:, -1])
+        return out
+
+
+def test_defaults_of_tables_and_recurrences_are_known() -> None:
+    """Each kind of layer has a default of its own: a model left as it is was not initialised in part."""
+    torch.manual_seed(0)
+    model, batch = Tagger(), torch.randint(0, 100, (8, 12))
+    assert not {"FAN203", "FAN211"} & {f.code for f in check(model, batch).findings}
+    with torch.no_grad():
+        nn.init.normal_(model.table.weight, std=0.02)
+    assert "FAN211" in {f.code for f in check(model, batch).findings}

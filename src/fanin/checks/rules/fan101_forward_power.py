@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator
 
 from fanin.checks.causes import scale_cause
-from fanin.checks.figures import decades, log_ratio, times
+from fanin.checks.figures import decades, log_ratio, ratio, times
 from fanin.checks.rule import Outcome, Passed, Rule, Skipped
 from fanin.checks.stations import LUCK_OF_LAWS, Drift, Station, forward_drift, stations
 from fanin.predictions.forecast import Forecast
@@ -80,7 +80,9 @@ def _check(graph: Graph, plan: Plan, trace: Trace, forecast: Forecast | None = N
     steps = [log_ratio(b.measure.power, a.measure.power) for a, b in itertools.pairwise(run)]
     falls = drift.log < 0
     ends = f"from {drift.first.called} to {drift.last.called}"
-    rate = f"by {times(drift.factor)} a layer over {drift.layers} layers: " if drift.factor else ""
+    rate = (
+        f"by a factor of {ratio(drift.factor)} a layer over {drift.layers} layers: " if drift.factor else ""
+    )
     summary = (
         f"The signal's power {'falls' if falls else 'grows'} {rate}{decades(drift.log)} {ends}"
         f" ({drift.first.measure.power:.3g} to {drift.last.measure.power:.3g})"

@@ -6,7 +6,7 @@ import itertools
 import math
 
 from fanin.checks.causes import Cause, scale_cause
-from fanin.checks.figures import decades, log_ratio, times
+from fanin.checks.figures import decades, log_ratio, ratio, times
 from fanin.checks.rule import Outcome, Passed, Rule, Skipped
 from fanin.checks.rules.fan101_forward_power import judged, predicted, said
 from fanin.checks.stations import Drift, Station, drift, forward_drift, stations
@@ -105,7 +105,9 @@ def _finding(
 ) -> Finding:
     falls = shown.log < 0
     forward = forward_drift(chain)
-    rate = f"by {times(shown.factor)} a layer over {shown.layers} layers: " if shown.factor else ""
+    rate = (
+        f"by a factor of {ratio(shown.factor)} a layer over {shown.layers} layers: " if shown.factor else ""
+    )
     summary = (
         f"The gradient's power {'falls' if falls else 'grows'} {rate}{decades(shown.log)} "
         f"from {shown.last.called} back to {shown.first.called}"
