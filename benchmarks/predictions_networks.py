@@ -133,8 +133,22 @@ def small(kind: str, task: str, length: int = 32, **sizes: Any) -> Made:
 
 SIZE: dict[str, Any] = {"hidden_size": 128, "num_hidden_layers": 6, "num_attention_heads": 4,
                         "intermediate_size": 512, "vocab_size": 500}  # fmt: skip
-LLAMA = SIZE | {"num_key_value_heads": 2, "head_dim": 32, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
-GPT2 = {"n_embd": 128, "n_layer": 6, "n_head": 4, "vocab_size": 500, "n_positions": 64, "bos_token_id": 0, "eos_token_id": 0}
+LLAMA = SIZE | {
+    "num_key_value_heads": 2,
+    "head_dim": 32,
+    "pad_token_id": 0,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+}
+GPT2 = {
+    "n_embd": 128,
+    "n_layer": 6,
+    "n_head": 4,
+    "vocab_size": 500,
+    "n_positions": 64,
+    "bos_token_id": 0,
+    "eos_token_id": 0,
+}
 T5 = {"d_model": 128, "d_kv": 32, "d_ff": 512, "num_layers": 4, "num_heads": 4, "vocab_size": 500}
 MAMBA = {"hidden_size": 128, "num_hidden_layers": 4, "vocab_size": 500, "state_size": 8}
 
@@ -201,10 +215,16 @@ NETWORKS: dict[str, Network] = {
     "RNN": _net(lambda: recurrent(nn.RNN), "96 units, 24 steps"),
     "RNN ReLU": _net(lambda: recurrent(nn.RNN, nonlinearity="relu"), "96 units, 24 steps"),
     "GRU": _net(lambda: recurrent(nn.GRU), "96 units, 24 steps"),
-    "GRU 2 both ways": _net(lambda: recurrent(nn.GRU, num_layers=2, bidirectional=True), "96 units, 24 steps"),
+    "GRU 2 both ways": _net(
+        lambda: recurrent(nn.GRU, num_layers=2, bidirectional=True), "96 units, 24 steps"
+    ),
     "LSTM": _net(lambda: recurrent(nn.LSTM), "96 units, 24 steps"),
-    "LSTM 2 both ways": _net(lambda: recurrent(nn.LSTM, num_layers=2, bidirectional=True), "96 units, 24 steps"),
-    "LSTM projected": _net(lambda: recurrent(nn.LSTM, num_layers=2, proj_size=48), "96 units to 48, 24 steps"),
+    "LSTM 2 both ways": _net(
+        lambda: recurrent(nn.LSTM, num_layers=2, bidirectional=True), "96 units, 24 steps"
+    ),
+    "LSTM projected": _net(
+        lambda: recurrent(nn.LSTM, num_layers=2, proj_size=48), "96 units to 48, 24 steps"
+    ),
     "GPT-2 small": _net(lambda: small("gpt2", "CausalLM", **GPT2), "6 layers of 128", "transformers"),
     "GPT-2": _net(gpt2, "124 M, 1,024 tokens", "transformers"),
     "BERT": _net(lambda: small("bert", "MaskedLM", **SIZE), "6 layers of 128", "transformers"),

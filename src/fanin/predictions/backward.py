@@ -15,8 +15,9 @@ import numpy as np
 from fanin.laws.band import Chance
 from fanin.predictions.context import Context
 from fanin.predictions.gradient import Gradient, summed
-from fanin.predictions.layers import sampled, taps
-from fanin.predictions.mixing import averaged, values_read
+from fanin.predictions.layers import taps
+from fanin.predictions.marginal import passed
+from fanin.predictions.mixing import averaged, chosen, values_read
 from fanin.predictions.norms import removed
 from fanin.predictions.signal import Signal, joined
 from fanin.records.graph import Node, OpKind, UseKind
@@ -24,7 +25,7 @@ from fanin.records.prediction import Certainty
 
 __all__ = ["backward"]
 
-_OWN_ERROR, _OWN_SOURCE = 0.05, -(1 << 40)
+_OWN_ERROR, _OWN_SOURCE = 0.015, -(1 << 40)
 """Nats that the law of a batch norm's gradient is off by in ResNets with batches of 8 to 32; always to one
 side, so that all norms share one source."""
 _BATCHED = "the gradient of a norm over a batch is taken at samples and places that differ by chance"
@@ -197,7 +198,8 @@ def _chance(context: Context, node: Node, g: Gradient, units: float, far: float)
 
 def _slope(context: Context, node: Node, activation: int, g: Gradient, before: Signal) -> Gradient:
     """``G' = G E f'^2``."""
-    f = context.expansion(activation, before.mean, before.variance)
+    behind = passed(context, activation, before)
+    f = behind.series
     if f.slope_power <= 0.0:
         return replace(g, power=0.0)
     near = f.slope_pair(before.near_correlation) / f.slope_power
@@ -222,8 +224,10 @@ def _slope(context: Context, node: Node, activation: int, g: Gradient, before: S
         )
     return replace(
         g,
-        power=g.power * f.slope_power,
+        power=g.power * (behind.slope_power if g.chosen is None else g.chosen),
+        chosen=None,
         near=g.near * near,
+        far=g.far * far,
         along=g.near * float(f.slopes[1]) / f.slope_power,
         scatter=g.scatter * far * far,
         luck=luck,
@@ -249,16 +253,20 @@ def _norm(context: Context, node: Node, g: Gradient, before: Signal) -> Gradient
     out = removed(context, node, before)
     scales = context.moments(node, UseKind.NORM_SCALE)
     factor = math.prod(m.power for m in scales) / out.divisor if out.divisor > 0.0 else 0.0
-    lost = 0.0
+    lost, near, far = 0.0, g.near, g.far
     if not out.running:
         lost = min(1.0, (2.0 if out.own else 1.0) / max(out.observations, 1.0))
         if node.setting("over the batch"):
             places, samples = context.positions(node), float(max(context.batch, 1))
-            shared = (1.0 / places + (g.near + g.along) * (1.0 - 1.0 / places)) / samples
-            lost = min(1.0, lost + shared - 1.0 / max(out.observations, 1.0))
+            # What the mean takes out, and what goes along the signal: both less where gradients cancel.
+            close = g.near * (1.0 - 1.0 / places) / samples
+            mean = max(0.0, 1.0 / (places * samples) + close + g.far * (1.0 - 1.0 / samples))
+            kept = min(1.0, mean * samples / (1.0 / places + close * samples)) if close > 0.0 else 1.0
+            signal = 1.0 / (places * samples) + g.along * (1.0 - 1.0 / places) / samples * kept
+            lost = min(1.0, mean + signal)
+            near, far = ((c - mean) / (1.0 - lost) if lost < 1.0 else 0.0 for c in (near, far))
             # Every unit sees the same samples: how alike these are is what its input scatters by.
-            spread = max(0.0, before.scatter - sampled(before, context.width(node)))
-            alike = spread * (before.power / out.divisor) ** 2
+            alike = before.scatter * (before.power / out.divisor) ** 2
             factor *= 1.0 + 2.0 * (1.0 / max(out.observations, 1.0) + min(alike, 1.0))
     luck = g.luck if out.running else g.luck.plus(before.luck, -1.0)
     if node.setting("over the batch") and not out.running:
@@ -266,7 +274,15 @@ def _norm(context: Context, node: Node, g: Gradient, before: Signal) -> Gradient
     batched = bool(node.setting("over the batch")) and not out.running
     here = Certainty.APPROXIMATE if batched or out.running else Certainty.EXACT
     carried, reasons = joined([(g.certainty, g.reasons)], here, _BATCHED if batched else "")
-    return replace(g, power=g.power * factor * (1.0 - lost), luck=luck, certainty=carried, reasons=reasons)
+    return replace(
+        g,
+        power=g.power * factor * (1.0 - lost),
+        near=min(1.0, max(-1.0, near)),
+        far=min(1.0, max(-1.0, far)),
+        luck=luck,
+        certainty=carried,
+        reasons=reasons,
+    )
 
 
 def _pool(context: Context, node: Node, g: Gradient, first: int) -> list[tuple[int, Gradient]]:
@@ -276,7 +292,13 @@ def _pool(context: Context, node: Node, g: Gradient, first: int) -> list[tuple[i
         return [(first, replace(g, power=g.power * (1.0 + (times - 1.0) * g.near), profile=None))]
     if node.setting("maximum") == (1.0,):
         return [
-            (first, _reasoned(replace(g, profile=None), "each place is the largest of one window at most"))
+            (
+                first,
+                _reasoned(
+                    replace(g, profile=None, chosen=chosen(context, node, context.signals[first])),
+                    "each place is the largest of one window at most",
+                ),
+            )
         ]
     found = averaged(context, node)
     if found is None:

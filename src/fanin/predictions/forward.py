@@ -125,7 +125,8 @@ def _input(context: Context, node: Node, given: InputStatistics | None) -> Signa
         near=given.near,
         far=given.far,
         pairs=given.mean**2,
-        scatter=given.scatter,
+        # Features of independent samples are alike by chance as units are; see `fanin.predictions.layers.sampled`.
+        scatter=max(0.0, given.scatter - 1.0 / max(width, 1.0)),
         gaussian=False,
         width=width,
     )
@@ -152,7 +153,6 @@ def _restarted(context: Context, node: Node, seen: Measurement) -> Signal:
         near=alike,
         far=alike,
         pairs=seen.mean**2,
-        scatter=1.0 / max(seen.units, 1),
         gaussian=False,
         width=float(max(seen.units, 1)),
         certainty=certainty,

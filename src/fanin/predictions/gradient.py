@@ -29,6 +29,8 @@ class Gradient:
         G: summed over units and positions of a sample.
     near
         Correlation of the gradients of two positions at the same unit.
+    far
+        The same of two samples: none, but behind a norm over the batch, whose gradients add up to 0.
     along
         The same of the part that goes along the signal itself, which an activation's slope leaves.
     scatter
@@ -37,16 +39,20 @@ class Gradient:
         Share of G by spatial position, or None where it is even.
     luck
         How ``ln G`` answers to chance; see `fanin.laws.band.Chance`.
+    chosen
+        ``E f'^2`` at the places of an activation f that a maximum behind it chose; None where all count.
     behind
         The last layer with weights that it passed; -1 for none.
     """
 
     power: float
     near: float = 0.0
+    far: float = 0.0
     along: float = 0.0
     scatter: float = 0.0
     profile: Floats | None = None
     luck: Chance = field(default_factory=Chance)
+    chosen: float | None = None
     behind: int = -1
     certainty: Certainty = Certainty.EXACT
     reasons: tuple[str, ...] = ()
@@ -72,6 +78,7 @@ def summed(parts: list[Gradient]) -> Gradient:
     return Gradient(
         power=power,
         near=sum(s * p.near for s, p in zip(share, parts, strict=True)),
+        far=sum(s * p.far for s, p in zip(share, parts, strict=True)),
         along=sum(s * p.along for s, p in zip(share, parts, strict=True)),
         scatter=sum(s * s * p.scatter for s, p in zip(share, parts, strict=True)),
         profile=profile,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import replace
 
@@ -48,6 +49,35 @@ class Taps:
     def backward(self, profile: Floats) -> Floats:
         """Sum of the outputs' profile that each input meets."""
         return self._walk(profile, self.input, adjoint=not self.transposed)
+
+    def overlap(self, profile: Floats) -> float:
+        """Share of the product of two places that two places of the output keep, by the kernel's mean tap.
+
+        Of one place an output keeps the taps that lie inside; of two places only those that both have, so
+        that borders take more of what places share than of their power.
+        """
+        size = np.sqrt(np.maximum(profile, 0.0))
+        whole = float(size.mean()) ** 2
+        found = 0.0
+        for tap in itertools.product(*(range(k) for k in self.kernel)):
+            part = size
+            for axis, place in enumerate(tap):
+                part = self._seen(np.moveaxis(part, axis, 0), axis, place)
+                part = np.moveaxis(part, 0, axis)
+            found += (float(part.sum()) / math.prod(self.output)) ** 2
+        return found / whole / math.prod(self.kernel) if whole > 0.0 else 1.0
+
+    def _seen(self, profile: Floats, axis: int, tap: int) -> Floats:
+        """What the outputs see through one tap; those that it shows the padding are left out."""
+        first = tap * self.dilation[axis] - self.padding[axis]
+        step = self.stride[axis]
+        start = max(0, math.ceil(-first / step))
+        stop = min(self.output[axis], (len(profile) - 1 - first) // step + 1)
+        return (
+            profile[first + start * step : first + (stop - 1) * step + 1 : step]
+            if stop > start
+            else profile[:0]
+        )
 
     def _walk(self, profile: Floats, target: tuple[int, ...], *, adjoint: bool) -> Floats:
         for axis in range(profile.ndim):
@@ -121,15 +151,17 @@ def contraction(context: Context, node: Node) -> Signal | None:
         )
     before = context.signals[reads[0][0]]
     terms = context.connections(*found[0])
-    valid, profile = 1.0, None
+    valid, shared_by_places, profile = 1.0, 1.0, None
     if node.kind == OpKind.CONVOLUTION and (lines := taps(node, context)) is not None:
         came = spread_over(before, lines.input)
         sums = lines.forward(came)
         # Transposed convolutions skip: their sums hold a part of the kernel, as the fan says.
         whole = math.prod(lines.kernel) / (math.prod(lines.stride) if lines.transposed else 1)
         valid = float(sums.mean()) / whole
+        shared_by_places = valid if lines.transposed else lines.overlap(came)
         profile = sums / sums.mean() if sums.mean() > 0.0 else None
     scale = weight.variance * terms * valid
+    among = scale * shared_by_places / valid if valid > 0.0 else 0.0
     common = weight.mean**2 * (terms * valid) ** 2
     pairs = before.pairs + max(before.power - before.pairs, 0.0) / max(terms, 1.0)
     alike = before.far_correlation
@@ -139,14 +171,13 @@ def contraction(context: Context, node: Node) -> Signal | None:
         certainty, reason = Certainty.APPROXIMATE, "weights with a mean of their own"
     mean = weight.mean * terms * valid * before.mean + offset
     carried, why = joined([(before.certainty, before.reasons)], certainty, reason)
-    own = sampled(before, context.width(node))
     gaussian = Signal(
         mean=mean,
         power=power,
-        near=scale * before.near + common * _between(before, pairs, before.near_correlation) + added,
+        near=among * before.near + common * _between(before, pairs, before.near_correlation) + added,
         far=scale * before.far + common * _between(before, pairs, alike) + added,
         pairs=shared + offset**2,
-        scatter=_scattered(node, before, scale * before.power / power if power > 0.0 else 0.0) + own,
+        scatter=_scattered(node, before, scale * before.power / power if power > 0.0 else 0.0),
         profile=_levelled(profile, scale * before.power, added),
         width=context.width(node),
         source=node.id,
@@ -158,17 +189,19 @@ def contraction(context: Context, node: Node) -> Signal | None:
     return replace(gaussian, luck=luck)
 
 
-def sampled(signal: Signal, width: float) -> float:
-    """Scatter of correlations as n units see them: ``(1 - c^2)^2 / n``."""
+def sampled(signal: Signal) -> float:
+    """Scatter of cosines that are taken over n units, beside that of the law: ``(v / q)^2 (1 - c^2)^2 / n``."""
     c = signal.far_correlation
-    return (1.0 - c * c) ** 2 / max(width, 1.0)
+    share = signal.variance / signal.power if signal.power > 0.0 else 0.0
+    return (share * (1.0 - c * c)) ** 2 / max(signal.width, 1.0)
 
 
 def _scattered(node: Node, before: Signal, kept: float) -> float:
-    """Scatter that a layer passes on; the places of a kernel average over theirs."""
+    """Scatter that a layer passes on, with that of its few inputs; a kernel's places average over theirs."""
     taps_seen = max(1.0, math.prod(node.setting("kernel")))
     near = before.near_correlation
-    return before.scatter * kept * kept * (1.0 / taps_seen + (1.0 - 1.0 / taps_seen) * near * near)
+    scatter = before.scatter + sampled(before)
+    return scatter * kept * kept * (1.0 / taps_seen + (1.0 - 1.0 / taps_seen) * near * near)
 
 
 def _between(before: Signal, pairs: float, correlation: float) -> float:
@@ -249,6 +282,5 @@ def embedding(context: Context, node: Node) -> Signal | None:
         near=constant,
         far=far,
         pairs=constant,
-        scatter=1.0 / context.width(node),
         width=context.width(node),
     )

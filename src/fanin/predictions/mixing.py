@@ -7,14 +7,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from fanin.laws.quadrature import NODES
+from fanin.laws.quadrature import Curve, curve
 from fanin.laws.softmax import attention_share
 from fanin.predictions.context import Context, Reading
 from fanin.predictions.signal import Signal, joined
 from fanin.records.graph import Node, OpKind
 from fanin.records.prediction import Certainty
 
-__all__ = ["attention", "averaged", "pool", "scores", "softmax", "values_read"]
+__all__ = ["attention", "averaged", "chosen", "pool", "scores", "softmax", "values_read"]
 
 _UNIFORM = "attention is taken as even but for the spread of independent scores"
 _MAXIMUM = "the largest of a window is taken from values of equal correlation"
@@ -78,6 +78,7 @@ def pool(context: Context, node: Node, before: Signal) -> Signal | None:
         far=square * far,
         pairs=square * before.pairs,
         gaussian=count >= 16 or before.gaussian,
+        marginal=None,
         profile=None,
         width=context.width(node),
         certainty=certainty,
@@ -85,8 +86,10 @@ def pool(context: Context, node: Node, before: Signal) -> Signal | None:
     )
 
 
-def _largest(node: Node, before: Signal, count: float, context: Context) -> Signal:
-    """Largest of `count` places, of equal correlation: ``E max`` by integrals over what they share.
+def _tops(
+    context: Context, node: Node, before: Signal, count: float
+) -> tuple[np.ndarray, np.ndarray, Curve | None]:
+    """The largest of `count` places of equal correlation, by what they share; its masses; what is behind it.
 
     Behind a ReLU the places are those of its Gaussian input, as a maximum and a monotone function commute.
     """
@@ -95,14 +98,31 @@ def _largest(node: Node, before: Signal, count: float, context: Context) -> Sign
     function = None
     if came.kind == OpKind.ACTIVATION and came.activation is not None and context.reads(came):
         marginal = context.signals[context.reads(came)[0][0]]
-        function = context.graph.activations[came.activation].values
+        function = curve(context.graph.activations[came.activation].values)
     rho = min(max(marginal.near_correlation, 0.0), 1.0)
     sd = math.sqrt(marginal.variance)
     top, mass = _order_statistic(count)
     shared = _POINTS[:, None] * math.sqrt(rho)
-    values = marginal.mean + sd * (shared + math.sqrt(1.0 - rho) * top[None, :])
+    return marginal.mean + sd * (shared + math.sqrt(1.0 - rho) * top[None, :]), mass, function
+
+
+def chosen(context: Context, node: Node, before: Signal) -> float | None:
+    """``E f'^2`` at the places that a maximum chose behind an activation f; None behind anything else."""
+    found = averaged(context, node)
+    if found is None:
+        return None
+    values, mass, function = _tops(context, node, before, found[0])
+    if function is None:
+        return None
+    slopes = function.derivative()(values.ravel()).reshape(values.shape) ** 2
+    return float(_WEIGHTS @ (slopes @ mass) / _WEIGHTS.sum())
+
+
+def _largest(node: Node, before: Signal, count: float, context: Context) -> Signal:
+    """Largest of `count` places, of equal correlation: ``E max`` by integrals over what they share."""
+    values, mass, function = _tops(context, node, before, count)
     if function is not None:
-        values = np.interp(values, NODES, np.asarray(function))
+        values = function(values.ravel()).reshape(values.shape)
     weights = _WEIGHTS / _WEIGHTS.sum()
     inner, square = values @ mass, (values**2) @ mass
     mean, power = float(weights @ inner), float(weights @ square)
@@ -116,7 +136,9 @@ def _largest(node: Node, before: Signal, count: float, context: Context) -> Sign
         near=near,
         far=mean**2 + scale * (before.far - before.mean**2),
         pairs=mean**2 + scale * (before.pairs - before.mean**2),
+        scatter=before.scatter * (scale * before.power / power) ** 2 if power > 0.0 else 0.0,
         gaussian=False,
+        marginal=None,
         profile=None,
         certainty=certainty,
         reasons=reasons,
@@ -239,6 +261,7 @@ def attention(context: Context, node: Node) -> Signal | None:
         width=context.width(node),
         source=None,
         share=0.0,
+        marginal=None,
         profile=None,
         certainty=certainty,
         reasons=reasons,

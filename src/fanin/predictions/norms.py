@@ -45,7 +45,10 @@ def removed(context: Context, node: Node, before: Signal) -> Removed:
     if node.setting("over the batch"):
         if node.setting("training") == (0.0,):
             return Removed(own=0.0, near=0.0, far=0.0, divisor=1.0 + eps, observations=math.inf, running=True)
-        shared = in_sample / samples + before.far * (1.0 - 1.0 / samples)
+        # Places of two samples share what both places of one, and both samples at a place, do.
+        among = min(before.far, before.near) if places > 1.0 else before.far
+        others = before.far / places + among * (1.0 - 1.0 / places)
+        shared = in_sample / samples + others * (1.0 - 1.0 / samples)
         return Removed(
             own=shared,
             near=shared,
@@ -103,6 +106,7 @@ def norm(context: Context, node: Node, before: Signal) -> Signal | None:
     )
     return replace(
         before,
+        marginal=before.marginal if each > 0.0 else None,
         mean=each * kept + offset,
         power=times * (before.power - out.own) + added + cross,
         near=times * (before.near - out.near) + added + cross,

@@ -9,7 +9,8 @@ from fanin.laws.band import Chance
 from fanin.predictions.context import Context, Reading
 from fanin.predictions.joint import joint
 from fanin.predictions.layers import luck_of
-from fanin.predictions.signal import Signal, joined
+from fanin.predictions.marginal import passed, summed
+from fanin.predictions.signal import Marginal, Signal, joined
 from fanin.records.graph import Node, UseKind
 from fanin.records.prediction import Certainty
 
@@ -18,13 +19,16 @@ __all__ = ["activation", "add", "affine", "concat", "dropout", "product", "scale
 _STRAIGHT = 0.02
 """Luck and curvature below which the slope at the middle will do."""
 _NOT_GAUSSIAN = "the input of an activation is no Gaussian"
+_INDEPENDENT = 1e-6
+"""Share of its power up to which the mixed term of a sum counts as none."""
 
 
 def activation(context: Context, node: Node, before: Signal) -> Signal | None:
     """``E f^2``, and ``E f(u) f(v)`` for two positions and two samples, of a Gaussian input."""
     if node.activation is None or not (math.isfinite(before.power) and math.isfinite(before.mean)):
         return None
-    f = context.expansion(node.activation, before.mean, before.variance)
+    behind = passed(context, node.activation, before)
+    f = behind.series
     here = Certainty.EXACT if before.gaussian else Certainty.APPROXIMATE
     certainty, reasons = joined(
         [(before.certainty, before.reasons)], here, "" if before.gaussian else _NOT_GAUSSIAN
@@ -35,14 +39,15 @@ def activation(context: Context, node: Node, before: Signal) -> Signal | None:
         luck = luck.drawn(before.source, luck_of(context, node, before, node.activation))
     tilt = f.slope_pair(far) * before.variance / f.power if f.power > 0.0 else 0.0
     return Signal(
-        mean=f.mean,
-        power=f.power,
-        near=f.pair(near),
-        far=f.pair(far),
-        pairs=f.pair(before.correlation(before.pairs)),
+        mean=behind.mean,
+        power=behind.power,
+        near=behind.pair(near),
+        far=behind.pair(far),
+        pairs=behind.pair(before.correlation(before.pairs)),
         scatter=before.scatter * tilt * tilt,
         profile=before.profile if f.growth > 0.5 else None,
         gaussian=False,
+        marginal=behind.marginal,
         width=before.width,
         luck=luck,
         certainty=certainty,
@@ -77,9 +82,14 @@ def affine(node: Node, before: Signal) -> Signal:
         far=square * before.far + cross,
         pairs=square * before.pairs + cross,
         row=square * before.row,
+        marginal=before.marginal if a > 0.0 else _mirrored(before.marginal),
     )
     share = square * before.power / moved.power if moved.power > 0.0 else 0.0
     return replace(moved, luck=before.luck.scaled(share) if b else before.luck)
+
+
+def _mirrored(marginal: Marginal | None) -> Marginal | None:
+    return None if marginal is None else replace(marginal, points=tuple(-x for x in marginal.points))
 
 
 def add(context: Context, node: Node, reads: list[Reading]) -> Signal:
@@ -104,6 +114,10 @@ def add(context: Context, node: Node, reads: list[Reading]) -> Signal:
     tables = context.moments(node, UseKind.SHIFT)
     unknown = context.unknown(node, UseKind.BIAS, UseKind.SHIFT)
     before = totals["power"]
+    mixed = before - mean * mean - sum(s * s * p.variance for s, p in zip(signs, parts, strict=True))
+    marginal = None
+    if abs(mixed) <= _INDEPENDENT * before and not biases and not tables:
+        marginal = summed(list(zip(signs, parts, strict=True)))
     for moments, shared in [*((m, True) for m in biases), *((m, _is_vector(context, node)) for m in tables)]:
         cross = 2.0 * mean * moments.mean
         totals["power"] += moments.power + cross
@@ -134,6 +148,7 @@ def add(context: Context, node: Node, reads: list[Reading]) -> Signal:
         scatter=sum(p.scatter * share(p) ** 2 for p in parts),
         profile=main.profile,
         gaussian=all(p.gaussian for p in parts) or before < 0.0,
+        marginal=marginal,
         width=context.width(node),
         source=sources.pop() if len(sources) == 1 else None,
         row=sum(p.row for p in parts),
@@ -178,6 +193,7 @@ def scaled(context: Context, node: Node, before: Signal) -> Signal | None:
         far=power * before.far,
         pairs=mean * mean * before.pairs,
         row=power * before.row,
+        marginal=before.marginal if power == mean * mean and mean > 0.0 else None,
     )
 
 
@@ -201,7 +217,8 @@ def product(context: Context, node: Node, reads: list[Reading]) -> Signal:
         near=math.prod(p.near for p in parts),
         far=math.prod(p.far for p in parts),
         pairs=math.prod(p.pairs for p in parts),
-        scatter=sum(p.scatter for p in parts),
+        scatter=sum(p.scatter * q.far_correlation**2 for p, q in (parts[:2], parts[1::-1]))
+        + math.prod(p.scatter for p in parts),
         profile=parts[0].profile,
         gaussian=False,
         width=context.width(node),
@@ -229,6 +246,7 @@ def dropout(node: Node, before: Signal) -> Signal:
         far=kept * kept * before.far,
         pairs=kept * kept * before.pairs,
         share=(1.0 - p) * times * times * before.share,
+        marginal=None,
         gaussian=False if p > 0.5 else before.gaussian,
     )
 
@@ -253,6 +271,7 @@ def concat(context: Context, node: Node, reads: list[Reading]) -> Signal:
         scatter=sum(s * p.scatter for s, p in zip(shares, parts, strict=True)),
         profile=same[0].profile if len(same) == len(parts) else None,
         gaussian=all(p.gaussian for p in parts),
+        marginal=None,
         width=context.width(node),
         source=first.source if len(parts) == 1 else None,
         luck=Chance.blended(

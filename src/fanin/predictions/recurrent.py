@@ -92,7 +92,7 @@ def recurrence(context: Context, node: Node) -> Signal | None:
         power=power,
         near=far,
         far=far,
-        scatter=before.scatter + 1.0 / units,
+        scatter=before.scatter,
         gaussian=False,
         width=units,
         certainty=certainty,

@@ -11,11 +11,23 @@ from numpy.typing import NDArray
 from fanin.laws.band import Chance
 from fanin.records.prediction import Certainty
 
-__all__ = ["Signal", "joined"]
+__all__ = ["Marginal", "Signal", "joined"]
 
 Floats = NDArray[np.float64]
 
 _RANK = {Certainty.EXACT: 0, Certainty.APPROXIMATE: 1, Certainty.UNKNOWN: 2}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Marginal:
+    """The law of a single unit, of mean 0 and variance 1: points, and their masses."""
+
+    points: tuple[float, ...]
+    masses: tuple[float, ...]
+
+    def table(self) -> tuple[Floats, Floats]:
+        """Points and masses as arrays."""
+        return np.asarray(self.points), np.asarray(self.masses)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,11 +43,13 @@ class Signal:
     pairs
         ``E x_i x_j`` of two units of one sample.
     scatter
-        Variance over pairs of samples of their correlation.
+        Variance over pairs of samples of their correlation, but for the chance of this node's few units.
     profile
         Power by spatial position over its mean; None where positions are alike.
     gaussian
         Whether the units are Gaussian given the weights before.
+    marginal
+        The law of one unit about its mean, where it is known and not Gaussian.
     width
         Units, for the chance that a draw leaves.
     source
@@ -55,6 +69,7 @@ class Signal:
     scatter: float = 0.0
     profile: Floats | None = None
     gaussian: bool = True
+    marginal: Marginal | None = None
     width: float = 1.0
     source: int | None = None
     row: float = 0.0
