@@ -53,12 +53,17 @@ class PrecisionWarning(UserWarning):
 
 
 def explain(what: str, *, received: object = None, rule: str = "", remedy: str = "") -> str:
-    """Compose one message: what is wrong, the value received, the rule, the remedy."""
-    parts = [what.rstrip(".") + "."]
+    """Compose one message, of one line: what is wrong, the value received, the rule, the remedy."""
+    parts = [_line(what).rstrip(".") + "."]
     if received is not None:
-        parts.append(f"Received: {received}.")
+        parts.append(f"Received: {_line(str(received)).rstrip('.')}.")
     parts.extend(text.rstrip(".") + "." for text in (rule, remedy) if text)
     return " ".join(parts)
+
+
+def _line(text: str) -> str:
+    """A text with its lines one after the other: a framework's message may have many."""
+    return " ".join(part.strip() for part in text.splitlines() if part.strip()) if "\n" in text else text
 
 
 def finite(value: object) -> bool:

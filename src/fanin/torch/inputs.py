@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, Dataset
+
 from fanin.errors import InputError, explain
 
-__all__ = ["as_call"]
+__all__ = ["as_call", "remedy"]
+
+_RUN = "Check that the model runs on this batch by itself: model(batch)"
 
 
 def as_call(inputs: tuple[object, ...]) -> tuple[tuple[object, ...], dict[str, object]]:
@@ -29,7 +36,7 @@ def as_call(inputs: tuple[object, ...]) -> tuple[tuple[object, ...], dict[str, o
     Raises
     ------
     InputError
-        A mapping of inputs whose keys are not all strings.
+        A mapping of inputs whose keys are not all strings, or a loader or an optimiser in place of a batch.
 
     Examples
     --------
@@ -38,6 +45,8 @@ def as_call(inputs: tuple[object, ...]) -> tuple[tuple[object, ...], dict[str, o
     >>> as_call(({"input_ids": 1},))
     ((), {'input_ids': 1})
     """
+    for value in inputs:
+        _no_batch(value)
     if len(inputs) != 1 or not isinstance(inputs[0], Mapping):
         return inputs, {}
     odd = [key for key in inputs[0] if not isinstance(key, str)]
@@ -51,3 +60,52 @@ def as_call(inputs: tuple[object, ...]) -> tuple[tuple[object, ...], dict[str, o
             )
         )
     return (), dict(inputs[0])
+
+
+def _no_batch(value: object) -> None:
+    if isinstance(value, DataLoader | Dataset):
+        raise InputError(
+            explain(
+                "There is a source of batches where a batch is wanted",
+                received=type(value).__name__,
+                rule="A model is run once, on one batch as its forward pass takes it",
+                remedy="Take the first and leave its labels out: batch = next(iter(loader))[0]"
+                if isinstance(value, DataLoader)
+                else "Collate some samples, or take the first batch of a DataLoader",
+            )
+        )
+    if isinstance(value, nn.Module | torch.optim.Optimizer):
+        raise InputError(
+            explain(
+                "There is no batch",
+                received=type(value).__name__,
+                rule="The model comes first, then its inputs",
+                remedy="Call it as verb(model, batch)",
+            )
+        )
+
+
+def remedy(args: tuple[object, ...], kwargs: Mapping[str, object]) -> str:
+    """What to do about inputs on which a forward pass failed.
+
+    Examples
+    --------
+    >>> remedy((np.zeros(3),), {})
+    'The model was given a NumPy array: give torch.from_numpy(batch)'
+    """
+    given = (*args, *kwargs.values())
+    if not given:
+        return "Give the batch that the model takes after the model"
+    if any(isinstance(value, np.ndarray) for value in given):
+        return "The model was given a NumPy array: give torch.from_numpy(batch)"
+    first = given[0]
+    if (
+        len(given) == 1
+        and isinstance(first, list | tuple)
+        and any(isinstance(item, torch.Tensor) for item in first)
+    ):
+        return (
+            f"The model was given one {type(first).__name__}: if it takes its parts one by one, unpack it, "
+            "verb(model, *batch); labels are no part of it"
+        )
+    return _RUN

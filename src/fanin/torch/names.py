@@ -11,7 +11,15 @@ from torch.nn.parameter import is_lazy
 
 from fanin.errors import ModelError, explain
 
-__all__ = ["PLAIN", "NamedTensor", "identity", "named_modules", "named_tensors", "storage_key"]
+__all__ = [
+    "PLAIN",
+    "NamedTensor",
+    "every_module",
+    "identity",
+    "named_modules",
+    "named_tensors",
+    "storage_key",
+]
 
 _TRANSPARENT = {"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"}
 """Attributes under which torch.compile, FSDP and activation checkpointing keep the user's module."""
@@ -100,19 +108,41 @@ def named_tensors(model: nn.Module) -> tuple[NamedTensor, ...]:
 
 
 def named_modules(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """Every module under every path that leads to it, without wrapper prefixes, parents first."""
-    stack: list[tuple[str, nn.Module]] = [("", model)]
+    """Every module under every path that leads to it, without wrapper prefixes, parents first.
+
+    A module that holds one of those around it (a child that knows its parent) ends the path there.
+    """
+    # (Not torch's own walk, which is recursive and stops at some hundred levels.)
+    around: set[int] = set()
+    stack: list[tuple[str, nn.Module, bool]] = [("", model, True)]
     while stack:
-        path, module = stack.pop()
+        path, module, enter = stack.pop()
+        if not enter:
+            around.discard(id(module))
+            continue
         yield path, module
-        children: list[tuple[str, nn.Module]] = []
+        around.add(id(module))
+        stack.append((path, module, False))
+        children: list[tuple[str, nn.Module, bool]] = []
         # (Not vars: a scripted module keeps what is registered outside of Python.)
         for attribute, child in module._modules.items():
-            if child is None:
+            if child is None or id(child) in around:
                 continue
             inner = path if _transparent(module, attribute) else f"{path}.{attribute}" if path else attribute
-            children.append((inner, child))
+            children.append((inner, child, True))
         stack.extend(reversed(children))
+
+
+def every_module(model: nn.Module) -> list[nn.Module]:
+    """Every module once, parents first."""
+    found: dict[int, nn.Module] = {}
+    stack = [model]
+    while stack:
+        module = stack.pop()
+        if id(module) not in found:
+            found[id(module)] = module
+            stack.extend(child for child in reversed(list(module._modules.values())) if child is not None)
+    return list(found.values())
 
 
 PLAIN: tuple[type, ...] = (torch.Tensor, nn.Parameter, *filter(None, [getattr(nn, "Buffer", None)]))

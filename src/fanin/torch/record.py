@@ -4,23 +4,34 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterator, Mapping
+import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any, Literal
 
 import torch
 from torch import nn
-from torch.utils._pytree import tree_map
 
-from fanin.errors import InputError, ModelError, explain
+from fanin.errors import FaninError, InputError, ModelError, explain
+from fanin.torch.borrowed import borrowed, twin
 from fanin.torch.fakes import Blanks, Fakes
+from fanin.torch.inputs import remedy
 from fanin.torch.names import NamedTensor, named_modules, named_tensors
+from fanin.torch.recomputing import without_recomputing
 from fanin.torch.recorder import Recorder
 from fanin.torch.recording import Observer, Op, Operand, Output, Recording
-from fanin.torch.sandbox import keep_random_state, keep_state, keep_values, swap_tensors
+from fanin.torch.sandbox import (
+    keep_random_state,
+    keep_settings,
+    keep_state,
+    keep_values,
+    swap_tensors,
+)
 
 __all__ = ["Observer", "Op", "Operand", "Output", "Recording", "record", "unwrapped"]
 
+_LONG = 120
+"""Characters of a module's path in a message."""
 _MEMORY = 4 << 30
 """Bytes that stand-ins for tensors on the meta device may take."""
 
@@ -78,41 +89,46 @@ def record(
     run = Recorder(observer)
     with contextlib.ExitStack() as stack:
         stack.enter_context(keep_random_state())
+        stack.enter_context(keep_settings())
         stack.enter_context(keep_state(model))
         if engine == "fake":
             _swappable(model)
             fakes = Fakes(tensors)
             swap_tensors(model, fakes)
-            args, kwargs = _replaced((args, dict(kwargs)), fakes)
+            args, kwargs = borrowed((args, dict(kwargs)), fakes)
             run.stand_ins(fakes.originals(), fakes.mode)
             mode: contextlib.AbstractContextManager[object] = fakes.mode
         elif meta:
             _affordable(tensors)
             blanks = Blanks()
             swap_tensors(model, blanks)
-            args, kwargs = _replaced((args, dict(kwargs)), blanks)
+            args, kwargs = borrowed((args, dict(kwargs)), lambda tensor: blanks(twin(tensor)))
             mode = contextlib.nullcontext()
         else:
+            args, kwargs = borrowed((args, dict(kwargs)), twin)
             mode = keep_values(model)
         for entry in tensors:
             run.register(entry.name, getattr(entry.owner, entry.attribute), buffer=entry.buffer)
         for tensor in _tensors((args, kwargs), depth=3):
             run.input(tensor)
         stack.enter_context(_eager())
+        stack.enter_context(without_recomputing())
         stack.enter_context(torch.enable_grad())
         stack.enter_context(_paths(model, run))
         stack.enter_context(mode)
         stack.enter_context(run)
         try:
             output = unwrapped(model)(*args, **kwargs)
+        except FaninError:
+            raise
         except Exception as error:
             raise ModelError(
                 explain(
-                    f"The forward pass failed in module '{run.module}'"
+                    f"The forward pass failed in module '{_short(run.module)}'"
                     if run.module
                     else "The model's forward pass failed",
                     received=f"{type(error).__name__}: {error}",
-                    remedy="Check that the model runs on this batch by itself: model(batch)",
+                    remedy=remedy(args, kwargs),
                 )
             ) from error
         outputs = tuple(run.operand(tensor) for tensor in _tensors(output))
@@ -132,13 +148,16 @@ def _eager() -> Iterator[None]:
     # torch logs a traceback when a fake run fails; the caller is told by an exception, or falls back.
     talk = logging.getLogger("torch._subclasses.fake_tensor")
     disabled, talk.disabled = talk.disabled, True
-    fast = torch.backends.mha.get_fastpath_enabled()
+    fast, limit = torch.backends.mha.get_fastpath_enabled(), sys.getrecursionlimit()
+    # Hooks take frames of their own: a model that runs by itself must not run out of them here.
+    sys.setrecursionlimit(3 * limit)
     torch.backends.mha.set_fastpath_enabled(False)
     stance = getattr(torch.compiler, "set_stance", None)
     try:
         with stance("force_eager") if stance is not None else contextlib.nullcontext():
             yield
     finally:
+        sys.setrecursionlimit(limit)
         torch.backends.mha.set_fastpath_enabled(fast)
         talk.disabled = disabled
 
@@ -213,8 +232,8 @@ def unwrapped(model: nn.Module) -> nn.Module:
             return inner
 
 
-def _replaced(value: Any, by: Callable[[torch.Tensor], torch.Tensor]) -> Any:
-    return tree_map(lambda x: by(x) if isinstance(x, torch.Tensor) else x, value)
+def _short(path: str) -> str:
+    return path if len(path) <= _LONG else f"{path[: _LONG // 2]}...{path[-_LONG // 2 :]}"
 
 
 def _tensors(value: Any, depth: int = 0) -> list[torch.Tensor]:

@@ -13,10 +13,11 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from fanin.torch.names import storage_key
+from fanin.torch.commit import held_signals
+from fanin.torch.names import every_module, storage_key
 from fanin.torch.ops import schema
 
-__all__ = ["keep_random_state", "keep_state", "keep_values", "swap_tensors"]
+__all__ = ["keep_random_state", "keep_settings", "keep_state", "keep_values", "swap_tensors"]
 
 _CONTAINERS = (list, dict, set, OrderedDict)
 
@@ -30,57 +31,107 @@ def keep_random_state() -> Iterator[None]:
     try:
         yield
     finally:
-        random.setstate(own)
-        np.random.set_state(numpy_state)  # noqa: NPY002
-        torch.set_rng_state(cpu)
-        if cuda is not None:
-            torch.cuda.set_rng_state_all(cuda)
+        with held_signals():
+            random.setstate(own)
+            np.random.set_state(numpy_state)  # noqa: NPY002
+            torch.set_rng_state(cpu)
+            if cuda is not None:
+                torch.cuda.set_rng_state_all(cuda)
+
+
+@contextlib.contextmanager
+def keep_settings() -> Iterator[None]:
+    """Restore torch's own settings that a forward pass may change: dtype by default, gradients on or off."""
+    dtype, grad = torch.get_default_dtype(), torch.is_grad_enabled()
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    try:
+        yield
+    finally:
+        with held_signals():
+            torch.set_default_dtype(dtype)
+            torch.set_grad_enabled(grad)
+            if deterministic != torch.are_deterministic_algorithms_enabled():
+                torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
 
 
 @contextlib.contextmanager
 def keep_state(model: nn.Module) -> Iterator[None]:
     """Restore every module's attributes: what is registered, replaced, counted or cached.
 
-    Containers are restored one level deep; values of tensors are the business of `keep_values`.
+    Containers are restored one level deep; so are ``.grad`` and ``requires_grad`` of every tensor. Values
+    of tensors are the business of `keep_values`.
     """
-    before = [(module, dict(vars(module)), _containers(module)) for module in model.modules()]
+    modules = every_module(model)
+    before = [(module, dict(vars(module)), _containers(module)) for module in modules]
+    modes = [(module, module.training) for module in modules]
+    tensors = [(t, t.requires_grad, t.grad) for module in modules for t in _leaves(module)]
     try:
         yield
     finally:
-        for module, attributes, containers in before:
-            state = vars(module)
-            if state.keys() != attributes.keys() or any(
-                state[key] is not value for key, value in attributes.items()
-            ):
-                state.clear()
-                state.update(attributes)
-            for container, content in containers:
-                _refill(container, content)
+        with held_signals():
+            for module, attributes, containers in before:
+                state = vars(module)
+                if state.keys() != attributes.keys() or any(
+                    state[key] is not value for key, value in attributes.items()
+                ):
+                    state.clear()
+                    state.update(attributes)
+                for container, content in containers:
+                    _refill(container, content)
+            for module, training in modes:
+                if module.training != training:
+                    # A scripted module keeps its mode outside of Python.
+                    module.training = training
+            for tensor, requires, grad in tensors:
+                if tensor.requires_grad != requires:
+                    tensor.requires_grad_(requires)
+                if tensor.grad is not grad:
+                    tensor.grad = grad
+
+
+def _leaves(module: nn.Module) -> Iterator[torch.Tensor]:
+    for registered in (module._parameters, module._buffers):
+        for tensor in registered.values():
+            if tensor is not None and tensor.is_leaf:
+                yield tensor
 
 
 @contextlib.contextmanager
 def keep_values(model: nn.Module) -> Iterator[None]:
-    """Restore the values of buffers, and of parameters if the run changes them in place.
+    """Restore the values of buffers, and of parameters and gradients if the run changes them in place.
 
     Parameters are copied only if their version says that they were written; a forward pass that
     does so (``max_norm`` embeddings) is rare, and a second copy of a large model is not free.
     """
-    buffers = [(b, b.detach().clone()) for b in model.buffers() if not b.is_meta]
-    guard = _WriteGuard({storage_key(p): p for p in model.parameters() if not p.is_meta})
+    modules = every_module(model)
+    buffers = [
+        (b, b.detach().clone())
+        for module in modules
+        for b in module._buffers.values()
+        if b is not None and not b.is_meta
+    ]
+    leaves = [t for module in modules for t in module._parameters.values() if t is not None]
+    gradients = [t.grad for t in leaves if t.is_leaf and t.grad is not None]
+    guard = _WriteGuard({storage_key(t): t for t in [*gradients, *leaves] if not t.is_meta})
     try:
         with guard:
             yield
     finally:
-        # `.data` has a version counter of its own, so that a backward pass after this still runs.
-        for tensor, value in [*buffers, *guard.saved.values()]:
-            if not _same(tensor.data, value):
-                tensor.data.copy_(value)
+        with held_signals():
+            # `.data` has a version counter of its own, so that a backward pass after this still runs.
+            for tensor, value in [*buffers, *guard.saved.values()]:
+                if tensor.shape != value.shape:
+                    with torch.no_grad():
+                        tensor.resize_(value.shape)
+                if not _same(tensor.data, value):
+                    tensor.data.copy_(value)
 
 
 class _WriteGuard(TorchDispatchMode):
     """Copies parameters just before an operator writes to them."""
 
-    def __init__(self, owners: dict[int, nn.Parameter]) -> None:
+    def __init__(self, owners: dict[int, torch.Tensor]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.saved: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
         self._owners = owners
@@ -111,7 +162,7 @@ def swap_tensors(model: nn.Module, fake: Callable[[torch.Tensor], torch.Tensor])
     Registered tensors are swapped, and so are plain attributes (``nn.RNN`` keeps a second list of
     its weights) one container deep.
     """
-    for module in model.modules():
+    for module in every_module(model):
         if isinstance(module, torch.jit.ScriptModule):
             continue
         for registered in (vars(module)["_parameters"], vars(module)["_buffers"]):
