@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
 import torch
 from torch.multiprocessing.reductions import StorageWeakRef
@@ -12,9 +12,11 @@ from fanin.graphs.sources import Layout, Source, layout_of, view
 from fanin.torch.recording import Operand, Output
 
 __all__ = [
+    "Geometry",
     "Memory",
     "apart",
     "geometry_of",
+    "key_of",
     "laid_out",
     "output_of",
     "sources_of",
@@ -22,16 +24,59 @@ __all__ = [
     "storage_of",
 ]
 
+Geometry: TypeAlias = tuple[Any, ...]
+"""Which view of its memory a tensor is: offset, shape, strides, type."""
+
 
 @dataclass(slots=True)
 class Memory:
-    """What is known of one storage."""
+    """What is known of one storage.
+
+    `views` says which output of which operator each view is, `writer` which one wrote the whole.
+    `operands` are the reads that were described already; see `rewritten`.
+    """
 
     alive: Any
     writer: tuple[int, int] | None
     constant: bool
     layouts: tuple[Layout, ...]
-    views: dict[tuple[Any, ...], tuple[int, int]]
+    views: dict[Geometry, tuple[int, int]] = field(default_factory=dict)
+    operands: dict[Geometry, Operand] = field(default_factory=dict)
+    sources: dict[Geometry, tuple[Source, ...]] = field(default_factory=dict)
+
+    def operand(self, tensor: torch.Tensor, place: Geometry) -> Operand:
+        """What a view of this memory is at present."""
+        found = self.operands.get(place)
+        if found is None:
+            op, index = self.views.get(place) or self.writer or (None, 0)
+            found = self.operands[place] = Operand(
+                op=op,
+                index=index,
+                shape=tuple(tensor.shape),
+                dtype=tensor.dtype,
+                sources=self.behind(tensor, place),
+                constant=self.constant,
+            )
+        return found
+
+    def behind(self, tensor: torch.Tensor, place: Geometry) -> tuple[Source, ...]:
+        """The parameters behind a view."""
+        if not self.layouts:
+            return ()
+        found = self.sources.get(place)
+        if found is None:
+            found = self.sources[place] = sources_of(self.layouts, tensor)
+        return found
+
+    def viewed(self, place: Geometry, by: tuple[int, int]) -> None:
+        """Note that an operator made this view."""
+        self.views[place] = by
+        self.operands.pop(place, None)
+
+    def rewritten(self) -> None:
+        """Forget descriptions of reads: what the memory holds has changed."""
+        self.operands.clear()
+        self.sources.clear()
 
 
 def laid_out(tensor: torch.Tensor, sources: tuple[Source, ...]) -> tuple[Layout, ...]:
@@ -58,6 +103,14 @@ def output_of(tensor: torch.Tensor) -> Output:
     return Output(shape=shape, strides=tensor.stride(), offset=int(tensor.storage_offset()))
 
 
+def key_of(tensor: torch.Tensor) -> int:
+    """The key of `storage_of` alone, for a memory that is held already or need not be."""
+    try:
+        return int(tensor.untyped_storage()._cdata)
+    except (NotImplementedError, RuntimeError):
+        return id(tensor)
+
+
 def storage_of(tensor: torch.Tensor) -> tuple[int, Any]:
     """A key for the tensor's memory, and what must be held so that the key is not given away."""
     try:
@@ -68,11 +121,11 @@ def storage_of(tensor: torch.Tensor) -> tuple[int, Any]:
     return alive.cdata, alive
 
 
-def geometry_of(tensor: torch.Tensor) -> tuple[Any, ...]:
+def geometry_of(tensor: torch.Tensor) -> Geometry:
     """A key for a view within its memory."""
     if tensor.layout is not torch.strided:
         return (id(tensor),)
-    return tensor.storage_offset(), tuple(tensor.shape), tensor.stride(), tensor.dtype
+    return tensor.storage_offset(), tensor.shape, tensor.stride(), tensor.dtype
 
 
 def state_of(memory: Memory, tensor: torch.Tensor) -> Operand:
@@ -82,7 +135,7 @@ def state_of(memory: Memory, tensor: torch.Tensor) -> Operand:
     return Operand(op=op, index=index, shape=(size,), dtype=tensor.dtype, constant=memory.constant)
 
 
-def apart(a: tuple[Any, ...], b: tuple[Any, ...]) -> bool:
+def apart(a: Geometry, b: Geometry) -> bool:
     """Whether two views of one memory, on the same lattice of strides, have no element in common."""
     if len(a) < 4 or len(b) < 4 or a[2] != b[2]:
         return False

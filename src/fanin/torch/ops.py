@@ -6,6 +6,8 @@ An operator that is not listed is pointwise if torch tags it so, and OTHER if no
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -19,7 +21,9 @@ __all__ = [
     "MULTIPLIES",
     "SUBTRACTS",
     "UNIFORM",
+    "Facts",
     "base_name",
+    "facts_of",
     "form_of",
     "parts_of",
     "schema",
@@ -123,6 +127,12 @@ CONTRACTIONS: Mapping[str, tuple[int, str, str]] = {
 """Place of the left factor among the tensor operands, and a letter for each dimension of both
 factors: c is summed over, b runs along in both, x and w are free in the left and the right one."""
 
+_SHAPE_ONLY = _words(
+    "zeros_like ones_like full_like empty_like rand_like randn_like randint_like",
+    "new_zeros new_ones new_full new_empty new_empty_strided bernoulli",
+)
+"""Operators that read a tensor for its shape, not for its values."""
+
 _NORMS: Mapping[str, tuple[int, int]] = {
     "native_layer_norm": (2, 3),
     "native_group_norm": (1, 2),
@@ -132,16 +142,59 @@ _NORMS: Mapping[str, tuple[int, int]] = {
 """Places of scale and shift among the arguments; the batch norms have them at 1 and 2."""
 
 
+@cache
 def schema(func: Any) -> Any:
     """The operator's declared signature."""
     return func._schema
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What a recorder has to know of an operator.
+
+    Parameters
+    ----------
+    name, base
+        Its name in full, and without namespace and overload.
+    written
+        Places and names of the arguments that it writes to.
+    aliases
+        Whether an output may share memory with what it reads.
+    shape_only
+        Whether it reads a tensor for its shape, not for its values.
+    """
+
+    name: str
+    base: str
+    written: tuple[tuple[int, str], ...]
+    aliases: bool
+    shape_only: bool
+
+
+@cache
+def facts_of(func: Any) -> Facts:
+    """What there is to know of an operator."""
+    arguments = schema(func).arguments if schema(func).is_mutable else ()
+    return Facts(
+        name=str(func),
+        base=base_name(func),
+        written=tuple(
+            (place, str(spec.name))
+            for place, spec in enumerate(arguments)
+            if spec.alias_info is not None and spec.alias_info.is_write
+        ),
+        aliases=any(output.alias_info is not None for output in schema(func).returns),
+        shape_only=base_name(func) in _SHAPE_ONLY,
+    )
+
+
+@cache
 def base_name(func: Any) -> str:
     """The operator's name without its namespace and overload."""
     return str(schema(func).name).split("::")[-1]
 
 
+@cache
 def form_of(func: Any) -> Form | None:
     """The form of an operator; None for one that only moves elements."""
     name = base_name(func)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -15,13 +15,13 @@ from fanin.torch.memory import (
     Memory,
     apart,
     geometry_of,
+    key_of,
     laid_out,
     output_of,
-    sources_of,
     state_of,
     storage_of,
 )
-from fanin.torch.ops import base_name, schema
+from fanin.torch.ops import Facts, facts_of
 from fanin.torch.recording import Observer, Op, Operand
 from fanin.torch.shadows import Shadows
 
@@ -30,15 +30,17 @@ __all__ = ["Recorder"]
 _SMALL = 64
 """Largest number of elements of an outside constant that a recording keeps."""
 
-_SHAPE_ONLY = (
-    *("zeros_like", "ones_like", "full_like", "empty_like", "rand_like", "randn_like", "randint_like"),
-    *("new_zeros", "new_ones", "new_full", "new_empty", "new_empty_strided", "bernoulli"),
-)
-"""Operators that read a tensor for its shape, not for its values."""
+_DEVICE = torch.ops.prim.device.default
+"""Asked by fake tensors more often than anything else."""
 
 
 class Recorder(TorchDispatchMode):
     """The dispatch mode that writes operators down."""
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        # No operator is compiled while a model is recorded: there is no need to keep the compiler off.
+        return False
 
     def __init__(self, observer: Observer | None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -56,10 +58,11 @@ class Recorder(TorchDispatchMode):
             self._buffers.add(name)
         strides = tensor.stride() if tensor.layout is torch.strided else ()
         key, alive = storage_of(tensor)
-        memory = self._memory.setdefault(key, Memory(alive, None, False, (), {}))
+        memory = self._memory.setdefault(key, Memory(alive, None, False, ()))
         if len(strides) == tensor.ndim:
             new = root(name, tensor.shape, strides, int(tensor.storage_offset()))
             memory.layouts = (*memory.layouts, new)
+            memory.rewritten()
 
     def stand_ins(
         self, originals: Mapping[int, tuple[torch.Tensor, torch.Tensor]], mode: FakeTensorMode
@@ -92,18 +95,15 @@ class Recorder(TorchDispatchMode):
 
     def operand(self, tensor: torch.Tensor) -> Operand:
         """What is known of a tensor now."""
-        shape = tuple(tensor.shape)
-        memory = self._memory.get(storage_of(tensor)[0])
-        if memory is None:
-            return Operand(op=None, shape=shape, dtype=tensor.dtype, constant=True, value=self._value(tensor))
-        op, index = memory.views.get(geometry_of(tensor)) or memory.writer or (None, 0)
+        memory = self._memory.get(key_of(tensor))
+        if memory is not None:
+            return memory.operand(tensor, geometry_of(tensor))
         return Operand(
-            op=op,
-            index=index,
-            shape=shape,
+            op=None,
+            shape=tuple(tensor.shape),
             dtype=tensor.dtype,
-            sources=sources_of(memory.layouts, tensor),
-            constant=memory.constant,
+            constant=True,
+            value=self._value(tensor),
         )
 
     def _value(self, tensor: torch.Tensor) -> torch.Tensor | None:
@@ -118,20 +118,16 @@ class Recorder(TorchDispatchMode):
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
+        if func is _DEVICE and type(args[0]) is FakeTensor:
+            return args[0].fake_device
         kwargs = kwargs or {}
         if func.namespace == "prim":  # questions such as "which device?", asked by fake tensors only
             return func(*args, **kwargs)
+        facts = facts_of(func)
         operands: list[Operand] = []
-
-        def note(x: Any) -> Any:
-            if isinstance(x, torch.Tensor):
-                operands.append(self.operand(x))
-                return operands[-1]
-            return x
-
-        noted_args = tuple(_mapped(note, x) for x in args)
-        noted_kwargs = {key: _mapped(note, x) for key, x in kwargs.items()}
-        written = _written(func, args, kwargs)
+        noted_args = self._noted(args, operands)
+        noted_kwargs = dict(zip(kwargs, self._noted(kwargs.values(), operands), strict=True))
+        written = _written(facts, args, kwargs) if facts.written else []
         if self._observer is not None:
             for tensor in written:
                 known = self.operand(tensor)
@@ -141,19 +137,39 @@ class Recorder(TorchDispatchMode):
         if out is None:
             shadows = self._shadows
             out = func(*args, **kwargs) if shadows is None else shadows.run(func, args, kwargs)
-        results = [
-            x for x in (out if isinstance(out, list | tuple) else (out,)) if isinstance(x, torch.Tensor)
-        ]
+        results = (
+            [out]
+            if isinstance(out, torch.Tensor)
+            else [x for x in out if isinstance(x, torch.Tensor)]
+            if isinstance(out, list | tuple)
+            else []
+        )
         if not results and not written:
             return out
-        self._write_down(func, noted_args, noted_kwargs, operands, written, results)
+        self._write_down(func, facts, noted_args, noted_kwargs, operands, written, results)
         if self._observer is not None and results:
             self._observer.after(len(self.ops) - 1, results[0])
         return out
 
+    def _noted(self, values: Iterable[Any], operands: list[Operand]) -> tuple[Any, ...]:
+        """Arguments with an operand for each tensor; the operands are listed, too."""
+        noted: list[Any] = []
+        for x in values:
+            kind = type(x)
+            if kind is list or kind is tuple:
+                noted.append(kind(self._noted(x, operands)))
+            elif isinstance(x, torch.Tensor):
+                operand = self.operand(x)
+                operands.append(operand)
+                noted.append(operand)
+            else:
+                noted.append(x)
+        return tuple(noted)
+
     def _write_down(
         self,
         func: Any,
+        facts: Facts,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         operands: list[Operand],
@@ -161,31 +177,35 @@ class Recorder(TorchDispatchMode):
         results: list[torch.Tensor],
     ) -> None:
         id = len(self.ops)
-        base = base_name(func)
-        constant = base in _SHAPE_ONLY or all(o.constant for o in operands)
+        constant, alone = True, True
+        for operand in operands:
+            if not operand.constant:
+                constant = False
+                if not operand.sources:
+                    alone = False
+                    break
+        constant = constant or facts.shape_only
+        alone = alone and not constant
         first = (results or written)[0]
-        is_view = bool(results) and not written and self._known(first)
-        alone = not constant and all(o.constant or o.sources for o in operands)
+        is_view = not written and bool(results) and self._known(first)
         for index, tensor in enumerate(results):
-            if written and self._known(tensor):
+            memory = self._memory.get(key_of(tensor))
+            if memory is not None:
+                if not written:
+                    memory.viewed(geometry_of(tensor), (id, index))
                 continue
-            if not written and self._known(tensor):
-                memory = self._memory[storage_of(tensor)[0]]
-                memory.views[geometry_of(tensor)] = (id, index)
-                continue
-            shapes = [(o.shape, o.sources) for o in operands]
-            sources = derive(func, args, shapes, tuple(tensor.shape), self._buffers) if alone else ()
-            self._remember(tensor, id, index, constant=constant, sources=sources or ())
+            sources = self._derived(func, args, operands, tensor) if alone else ()
+            self._remember(tensor, id, index, constant=constant, sources=sources)
         before: Operand | None = None
         for tensor in written:
-            known_memory = self._memory.get(storage_of(tensor)[0])
-            if known_memory is None:
+            memory = self._memory.get(key_of(tensor))
+            if memory is None:
                 self._remember(tensor, id, 0, constant=constant, sources=())
                 continue
             if tensor.numel() * tensor.itemsize < tensor.untyped_storage().nbytes():
-                before = state_of(known_memory, tensor)
+                before = state_of(memory, tensor)
             self._overwrite(
-                known_memory,
+                memory,
                 tensor,
                 id,
                 func,
@@ -195,11 +215,11 @@ class Recorder(TorchDispatchMode):
                 alone=alone,
                 part=before is not None,
             )
-        known = self._memory.get(storage_of(first)[0])
+        known = self._memory.get(key_of(first))
         self.ops.append(
             Op(
                 id=id,
-                name=str(func),
+                name=facts.name,
                 func=func,
                 args=args,
                 kwargs=kwargs,
@@ -208,14 +228,20 @@ class Recorder(TorchDispatchMode):
                 call=self.call,
                 shape=tuple(first.shape),
                 dtype=first.dtype,
-                outputs=tuple(output_of(result) for result in results or [first]),
-                sources=sources_of(known.layouts, first) if known else (),
+                outputs=tuple([output_of(result) for result in results or [first]]),
+                sources=known.behind(first, geometry_of(first)) if known else (),
                 constant=known.constant if known else constant,
                 view=is_view,
                 mutates=bool(written),
                 before=before,
             )
         )
+
+    def _derived(
+        self, func: Any, args: tuple[Any, ...], operands: list[Operand], out: torch.Tensor
+    ) -> tuple[Source, ...]:
+        shapes = [(o.shape, o.sources) for o in operands]
+        return derive(func, args, shapes, tuple(out.shape), self._buffers) or ()
 
     def _overwrite(
         self,
@@ -238,20 +264,17 @@ class Recorder(TorchDispatchMode):
         memory.views[here] = (id, 0)
         memory.writer = (id, -1 if part else 0)
         memory.constant = memory.constant and constant
-        memory.layouts = ()
-        if alone:
-            shapes = [(o.shape, o.sources) for o in operands]
-            sources = derive(func, args, shapes, tuple(tensor.shape), self._buffers) or ()
-            memory.layouts = laid_out(tensor, sources)
+        memory.layouts = laid_out(tensor, self._derived(func, args, operands, tensor)) if alone else ()
+        memory.rewritten()
 
     def _known(self, tensor: torch.Tensor) -> bool:
-        return storage_of(tensor)[0] in self._memory
+        return key_of(tensor) in self._memory
 
     def _remember(
         self, tensor: torch.Tensor, id: int, index: int, *, constant: bool, sources: tuple[Source, ...]
     ) -> None:
         key, alive = storage_of(tensor)
-        self._memory[key] = Memory(alive, (id, index), constant, laid_out(tensor, sources), {})
+        self._memory[key] = Memory(alive, (id, index), constant, laid_out(tensor, sources))
 
 
 def _shape_rule(func: Any, args: tuple[Any, ...]) -> torch.Tensor | None:
@@ -264,22 +287,10 @@ def _shape_rule(func: Any, args: tuple[Any, ...]) -> torch.Tensor | None:
     return left.new_empty((*left.shape[:-1], right.shape[-1])) if right.ndim == 3 else None
 
 
-def _mapped(function: Any, value: Any) -> Any:
-    if isinstance(value, list | tuple):
-        return (
-            type(value)(_mapped(function, item) for item in value) if type(value) in (list, tuple) else value
-        )
-    return function(value)
-
-
-def _written(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[torch.Tensor]:
-    if not schema(func).is_mutable:
-        return []
+def _written(facts: Facts, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[torch.Tensor]:
     found: list[torch.Tensor] = []
-    for place, spec in enumerate(schema(func).arguments):
-        if spec.alias_info is None or not spec.alias_info.is_write:
-            continue
-        value = args[place] if place < len(args) else kwargs.get(spec.name)
+    for place, name in facts.written:
+        value = args[place] if place < len(args) else kwargs.get(name)
         found += [
             t for t in (value if isinstance(value, list | tuple) else (value,)) if isinstance(t, torch.Tensor)
         ]

@@ -8,7 +8,7 @@ tensors have none.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from math import prod
 from typing import Any
 
@@ -21,11 +21,11 @@ from torch._subclasses.fake_tensor import (
     FakeTensorMode,
     unset_fake_temporarily,
 )
-from torch.utils._pytree import tree_leaves, tree_map
-from torch.utils.weak import WeakTensorKeyDictionary
+from torch.utils._pytree import tree_map
 
 from fanin.torch.names import storage_key
-from fanin.torch.ops import base_name, schema
+from fanin.torch.ops import Facts, facts_of
+from fanin.torch.shapes import Shapes
 
 __all__ = ["Shadows"]
 
@@ -45,13 +45,12 @@ class Shadows:
 
     def __init__(self, mode: FakeTensorMode, known: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> None:
         self._mode = mode
-        # (Of torch's own kind: a plain weak reference dies while autograd alone holds a tensor.)
-        self._real = WeakTensorKeyDictionary()
+        self._shapes = Shapes(mode)
         self._stale: set[int] = set()
         for fake, original in known:
             weight = isinstance(original, nn.Parameter)  # what follows from weights is no matter of control
             if not weight and not original.is_meta and _followed(original):
-                self._know(fake, original.detach().cpu().clone())
+                _know(fake, original.detach().cpu().clone())
 
     def run(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run an operator on fake tensors, and beside it on the values, where all of them are known.
@@ -63,76 +62,99 @@ class Shadows:
         """
         real = self._beside(func, args, kwargs)
         try:
-            out = func(*args, **kwargs)
+            out = self._shapes.run(func, args, kwargs)
         except (DataDependentOutputException, DynamicOutputShapeException):
             if real is None:
                 raise
             return tree_map(self._faked, real)
         if real is not None:
-            for fake, value in zip(tree_leaves(out), tree_leaves(real), strict=True):
+            for fake, value in zip(_leaves(out), _leaves(real), strict=True):
                 if isinstance(fake, FakeTensor) and _followed(value) and fake.shape == value.shape:
-                    self._know(fake, value)
+                    _know(fake, value)
         return out
 
     def _beside(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The operator's output on real values; None where some value is not known."""
-        writes = schema(func).is_mutable
-        if not writes and any(isinstance(x, FakeTensor) and self._known(x) is None for x in args):
-            return None  # nearly always: what follows from a weight
+        facts = facts_of(func)
+        if not facts.written:
+            for x in args:
+                if type(x) is FakeTensor and _KNOWN not in vars(x):
+                    return None  # nearly always: what follows from a weight
+        leaves = list(_leaves((args, kwargs)))
         try:
-            self._worth(func, args, kwargs)
+            self._worth(facts, args, leaves)
             with unset_fake_temporarily(), torch.no_grad():
-                values = tree_map(self._value, (args, kwargs))
-                return func(*values[0], **_here(values[1]))
+                values = self._values(args)
+                named = {key: self._values(value) for key, value in kwargs.items()}
+                return func(*values, **_here(named))
         except Exception:  # noqa: BLE001 - whatever is the matter, the value is then not known
-            if writes or any(r.alias_info is not None for r in schema(func).returns):
-                self._forget(tree_leaves((args, kwargs)))
+            if facts.written or facts.aliases:
+                self._forget(leaves)
             return None
 
-    def _value(self, x: Any) -> Any:
-        if not isinstance(x, FakeTensor):
-            if isinstance(x, torch.Tensor) and x.is_meta:
+    def _values(self, x: Any) -> Any:
+        if isinstance(x, FakeTensor):
+            value = _known(x)
+            if value is None or storage_key(value) in self._stale:
                 raise _UnknownValueError
-            return x
-        value = self._known(x)
-        if value is None or storage_key(value) in self._stale:
+            return value
+        if isinstance(x, list | tuple):
+            return [self._values(item) for item in x] if type(x) is list else tuple(map(self._values, x))
+        if isinstance(x, torch.Tensor) and x.is_meta:
             raise _UnknownValueError
-        return value
+        return x
 
-    def _worth(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def _worth(self, facts: Facts, args: tuple[Any, ...], leaves: list[Any]) -> None:
         """Give up where something unknown is read, or what is made follows from nothing or is large."""
-        name = base_name(func)
-        leaves = tree_leaves((args, kwargs))
         tensors = [x for x in leaves if isinstance(x, torch.Tensor)]
-        if name.startswith(_UNKNOWN) or any(
-            isinstance(x, FakeTensor) and x not in self._real for x in tensors
+        if facts.base.startswith(_UNKNOWN) or any(
+            isinstance(x, FakeTensor) and _known(x) is None for x in tensors
         ):
             raise _UnknownValueError
-        if schema(func).is_mutable and args and not isinstance(args[0], FakeTensor):
+        if facts.written and args and not isinstance(args[0], FakeTensor):
             raise _UnknownValueError  # a tensor of the user's own is not to be changed
         shape = args[0] if not tensors and args and isinstance(args[0], list | tuple) else ()
-        if prod(shape) > _LARGEST or (name == "arange" and max(args[:2]) > _LARGEST):
+        if prod(shape) > _LARGEST or (facts.base == "arange" and max(args[:2]) > _LARGEST):
             raise _UnknownValueError
 
     def _forget(self, leaves: list[Any]) -> None:
         for x in leaves:
-            value = self._known(x) if isinstance(x, FakeTensor) else None
+            value = _known(x) if isinstance(x, FakeTensor) else None
             if value is not None:
                 self._stale.add(storage_key(value))
-
-    def _know(self, fake: torch.Tensor, value: torch.Tensor) -> None:
-        self._real[fake] = value
-
-    def _known(self, fake: torch.Tensor) -> torch.Tensor | None:
-        value: torch.Tensor | None = self._real.get(fake)
-        return value
 
     def _faked(self, value: Any) -> Any:
         if not isinstance(value, torch.Tensor):
             return value
         fake = self._mode.from_tensor(value)
-        self._know(fake, value)
+        _know(fake, value)
         return fake
+
+
+_KNOWN = "_fanin_value"
+"""Attribute of a fake tensor that holds its value. (It must live as long as the tensor: a weak reference
+dies while autograd alone holds it.)"""
+
+
+def _know(fake: torch.Tensor, value: torch.Tensor) -> None:
+    vars(fake)[_KNOWN] = value
+
+
+def _known(fake: torch.Tensor) -> torch.Tensor | None:
+    value: torch.Tensor | None = vars(fake).get(_KNOWN)
+    return value
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    """What lists, tuples and mappings hold, in order; arguments of operators know no other containers."""
+    if isinstance(value, list | tuple):
+        for item in value:
+            yield from _leaves(item)
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _leaves(item)
+    else:
+        yield value
 
 
 def _followed(value: object) -> bool:
