@@ -49,6 +49,9 @@ class Draft:
     """Value at 0 of a node that multiplies by a constant."""
     loss: bool = False
     readers: list[tuple[int, Read]] = field(default_factory=list)
+    _seen: tuple[Read, ...] | None = None
+    _inputs: tuple[int, ...] = ()
+    """Nodes behind `_seen`: `inputs` is asked for again and again, and `reads` hardly ever changes."""
 
     @property
     def id(self) -> int:
@@ -58,7 +61,10 @@ class Draft:
     @property
     def inputs(self) -> tuple[int, ...]:
         """Nodes that are read."""
-        return tuple(dict.fromkeys(read.step for read in self.reads if read.step is not None))
+        if self._seen is not self.reads:
+            self._seen = self.reads
+            self._inputs = tuple(dict.fromkeys([r.step for r in self.reads if r.step is not None]))
+        return self._inputs
 
     @property
     def weighted(self) -> bool:

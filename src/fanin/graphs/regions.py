@@ -61,6 +61,8 @@ class Regions:
         self.cuts: set[int] = set()
         self.pools: frozenset[int] = frozenset()
         self.root: dict[int, Key] = {}
+        # By place in memory: the steps, whose reads these are, live as long as this.
+        self._keys = {id(read): key_of(read) for step in steps for read in step.reads}
 
     def trace(self, steps: Iterable[Step], ends: frozenset[int]) -> None:
         """Find the root of every pointwise step; steps in `ends` start a new region."""
@@ -99,7 +101,7 @@ class Regions:
 
     def resolve(self, read: Read) -> Key:
         """The root that a read leads to: that of the step, or the tensor itself."""
-        key = key_of(read)
+        key = self._key(read)
         if key[0] in self.root and key[0] not in self.cuts and not key[1]:
             return self.root[key[0]]
         return key
@@ -120,7 +122,7 @@ class Regions:
                 parameters.update(dict.fromkeys(source.name for source in read.sources))
                 if read.step is None:
                     continue
-                if key_of(read) == root:
+                if self._key(read) == root:
                     place = read.place
                 elif read.step in self.root and read.step > root[0]:
                     stack.append(read.step)
@@ -132,6 +134,9 @@ class Regions:
             reduces=any(self._steps[id].form == Form.REDUCTION for id in ordered),
             parameters=tuple(parameters),
         )
+
+    def _key(self, read: Read) -> Key:
+        return self._keys.get(id(read)) or key_of(read)
 
     def _root(self, step: Step) -> Key | None:
         reads = [r for r in step.reads if r.step is not None]

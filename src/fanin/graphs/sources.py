@@ -10,13 +10,19 @@ follow from this one rule.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import NamedTuple, TypeAlias
 
-__all__ = ["Atom", "Layout", "Source", "Span", "layout_of", "root", "view"]
+__all__ = ["Atom", "Layout", "Source", "Span", "entire", "layout_of", "root", "view"]
+
+# (Named tuples: thousands are made in a reading, and what was found for one layer is found again, by
+# value, for the next one of its form.)
+
+_KEPT = 1 << 14
+"""Answers that are kept of each question about shapes and strides."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Span:
+class Span(NamedTuple):
     """A run through dimension `dim` of a parameter: `size` places, `step` apart."""
 
     dim: int
@@ -24,8 +30,7 @@ class Span:
     size: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class Source(NamedTuple):
     """A parameter behind a tensor.
 
     Parameters
@@ -53,8 +58,7 @@ class Source:
     main: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Atom:
+class Atom(NamedTuple):
     """A parameter dimension's run through memory: `stride` in elements, places `step` apart."""
 
     stride: int
@@ -63,8 +67,7 @@ class Atom:
     step: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Layout:
+class Layout(NamedTuple):
     """A parameter laid out in a piece of memory from `offset` on, for `numel` elements."""
 
     source: Source
@@ -73,45 +76,80 @@ class Layout:
     numel: int
 
 
+Dims: TypeAlias = tuple[tuple[Span, ...], ...]
+
+
+def entire(name: str, shape: Sequence[int]) -> Source:
+    """The source that is all of a tensor."""
+    shape = tuple(shape)
+    return Source(name, shape, _axes(shape), (0,) * len(shape))
+
+
 def root(name: str, shape: Sequence[int], strides: Sequence[int], offset: int) -> Layout:
     """The layout of a parameter in its own storage."""
-    shape = tuple(shape)
-    dims = tuple((Span(dim=j, step=1, size=n),) if n > 1 else () for j, n in enumerate(shape))
-    source = Source(name=name, shape=shape, dims=dims, start=(0,) * len(shape))
-    return layout_of(source, shape, strides, offset)
+    return layout_of(entire(name, shape), shape, strides, offset)
 
 
 def layout_of(source: Source, shape: Sequence[int], strides: Sequence[int], offset: int) -> Layout:
     """The layout of a tensor with a known source in the memory that it was just written to."""
-    atoms: list[Atom] = []
-    extent = 1
-    for size, stride, spans in zip(shape, strides, source.dims, strict=True):
-        extent += max(size - 1, 0) * stride
-        inner = stride
-        for span in reversed(spans):
-            if stride > 0:
-                atoms.append(Atom(stride=inner, size=span.size, dim=span.dim, step=span.step))
-            inner *= span.size
-    return Layout(source=source, atoms=tuple(atoms), offset=offset, numel=extent)
+    atoms, extent = _atoms(source.dims, tuple(shape), tuple(strides))
+    return Layout(source, atoms, offset, extent)
 
 
 def view(layout: Layout, shape: Sequence[int], strides: Sequence[int], offset: int) -> Source:
     """The source of a view of the memory."""
+    source = layout.source
+    dims = _runs(layout.atoms, tuple(shape), tuple(strides))
+    rest = offset - layout.offset
+    if rest == 0:
+        return Source(source.name, source.shape, dims, source.start, source.derived, source.main)
+    start = list(source.start)
+    for dim, places in _moves(layout.atoms, rest):
+        start[dim] += places
+    return Source(source.name, source.shape, dims, tuple(start), source.derived, source.main)
+
+
+@lru_cache(_KEPT)
+def _axes(shape: tuple[int, ...]) -> Dims:
+    return tuple((Span(dim, 1, size),) if size > 1 else () for dim, size in enumerate(shape))
+
+
+@lru_cache(_KEPT)
+def _atoms(dims: Dims, shape: tuple[int, ...], strides: tuple[int, ...]) -> tuple[tuple[Atom, ...], int]:
+    atoms: list[Atom] = []
+    extent = 1
+    for size, stride, spans in zip(shape, strides, dims, strict=True):
+        extent += max(size - 1, 0) * stride
+        inner = stride
+        for span in reversed(spans):
+            if stride > 0:
+                atoms.append(Atom(inner, span.size, span.dim, span.step))
+            inner *= span.size
+    return tuple(atoms), extent
+
+
+@lru_cache(_KEPT)
+def _runs(atoms: tuple[Atom, ...], shape: tuple[int, ...], strides: tuple[int, ...]) -> Dims:
+    """For each dimension of a view, the runs through the parameter's dimensions."""
     dims: list[tuple[Span, ...]] = []
+    ordered = sorted(atoms, key=lambda atom: -atom.stride)
     for size, stride in zip(shape, strides, strict=True):
         spans: list[Span] = []
         if size > 1 and stride > 0:
-            for atom in sorted(layout.atoms, key=lambda a: -a.stride):
+            for atom in ordered:
                 low = max(stride, atom.stride)
                 high = min(stride * size, atom.stride * atom.size)
                 if low < high:
-                    spans.append(
-                        Span(dim=atom.dim, step=atom.step * (low // atom.stride), size=-(-high // low))
-                    )
+                    spans.append(Span(atom.dim, atom.step * (low // atom.stride), -(-high // low)))
         dims.append(tuple(spans))
-    start = list(layout.source.start)
-    rest = offset - layout.offset
-    for atom in sorted(layout.atoms, key=lambda a: -a.stride):
+    return tuple(dims)
+
+
+@lru_cache(_KEPT)
+def _moves(atoms: tuple[Atom, ...], rest: int) -> tuple[tuple[int, int], ...]:
+    """Parameter dimensions, and places along them, that lie `rest` elements further on."""
+    moves: list[tuple[int, int]] = []
+    for atom in sorted(atoms, key=lambda atom: -atom.stride):
         place, rest = divmod(rest, atom.stride)
-        start[atom.dim] += place * atom.step
-    return replace(layout.source, dims=tuple(dims), start=tuple(start))
+        moves.append((atom.dim, place * atom.step))
+    return tuple(moves)

@@ -9,6 +9,9 @@ from typing import TypeAlias
 
 from fanin.graphs.sources import Source
 
+# (Nothing changes a read or a step once it is made. They are not frozen because a frozen one takes several
+# times as long to make, and a reading makes thousands.)
+
 __all__ = ["Form", "Part", "Read", "Region", "Run", "Step", "Tables", "Trial"]
 
 
@@ -51,7 +54,7 @@ class Part(StrEnum):
     RECURRENT_BIAS = "recurrent bias"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Read:
     """A tensor that a step reads.
 
@@ -83,7 +86,7 @@ class Read:
     operand: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Step:
     """An operator that computes something from the inputs.
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
-from fanin.graphs.sources import Layout, Source, Span, layout_of, view
+from fanin.graphs.sources import Layout, Source, entire, layout_of, view
 from fanin.graphs.steps import Form, Part, Read, Step
 from fanin.torch.ops import (
     ADDS,
@@ -16,9 +16,9 @@ from fanin.torch.ops import (
     SUBTRACTS,
     UNIFORM,
     base_name,
+    facts_of,
     form_of,
     parts_of,
-    schema,
 )
 from fanin.torch.record import Op, Operand, Output, Recording
 from fanin.torch.settings import settings_of
@@ -35,7 +35,7 @@ _SCATTERS = frozenset({"index_add", "index_add_", "scatter_add", "scatter_add_",
 _RANDOM = ("bernoulli", "rand", "dropout", "normal")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class _Value:
     """What the output of an operator is: a (part of a) step's output, a parameter, or a constant."""
 
@@ -173,7 +173,7 @@ class _Conversion:
             settings=settings_of(op, form, self._ops),
         )
         for index, output in enumerate(op.outputs):
-            whole = _whole(str(op.id) if index == 0 else f"{op.id}.{index}", output)
+            whole = entire(str(op.id) if index == 0 else f"{op.id}.{index}", output.shape)
             self._values[op.id, index] = _Value(
                 step=op.id,
                 place=whole,
@@ -223,7 +223,7 @@ class _Conversion:
                 layout = _laid(place, output)
             elif value.step is not None:
                 # Rolled, padded, gathered: another tensor of the same step, with a name of its own.
-                place = _whole(f"{value.step}~{op.id}.{index}", output)
+                place = entire(f"{value.step}~{op.id}.{index}", output.shape)
                 layout = _laid(place, output)
             kept = (place,) if value.sources and place is not None else ()
             self._values[op.id, index] = replace(value, place=place, layout=layout, sources=kept)
@@ -238,7 +238,7 @@ class _Conversion:
         else:
             rest = list(source.dims[1:])
             kept = [()] * (len(output.shape) - len(rest)) + rest
-        picked = replace(source, dims=tuple(kept[-len(output.shape) :]), derived=True)
+        picked = source._replace(dims=tuple(kept[-len(output.shape) :]), derived=True)
         self._values[op.id, 0] = _Value(sources=(picked,), place=picked, layout=_laid(picked, output))
 
     def _written(self, op: Op, name: str) -> bool:
@@ -255,7 +255,7 @@ class _Conversion:
             layout = _laid(value.place, output)
             self._values[op.id, 0] = replace(value, layout=layout)
         else:
-            moved = _whole(f"{value.step}~{op.id}", output)
+            moved = entire(f"{value.step}~{op.id}", output.shape)
             self._values[op.id, 0] = replace(value, place=moved, layout=_laid(moved, output))
         return True
 
@@ -278,22 +278,22 @@ class _Conversion:
             yield self.read(operand, position, part, labels.get(position, ""))
 
 
-def _located(op: Op) -> Iterator[tuple[Operand, int | str]]:
+def _located(op: Op) -> list[tuple[Operand, int | str]]:
     """Tensor operands with the place of the argument that holds them."""
+    found: list[tuple[Operand, int | str]] = []
 
-    def inside(value: Any) -> Iterator[Operand]:
+    def look(value: Any, place: int | str) -> None:
         if isinstance(value, Operand):
-            yield value
+            found.append((value, place))
         elif isinstance(value, list | tuple):
             for item in value:
-                yield from inside(item)
+                look(item, place)
 
     for place, value in enumerate(op.args):
-        for operand in inside(value):
-            yield operand, place
+        look(value, place)
     for key, value in op.kwargs.items():
-        for operand in inside(value):
-            yield operand, key
+        look(value, key)
+    return found
 
 
 def _labels(op: Op, name: str, form: Form) -> dict[int, str]:
@@ -319,8 +319,7 @@ def _labels(op: Op, name: str, form: Form) -> dict[int, str]:
 
 
 def _geometry(op: Op) -> tuple[int, int, bool]:
-    names = [argument.name for argument in schema(op.func).arguments]
-    given = {**dict(zip(names, op.args, strict=False)), **op.kwargs}
+    given = {**dict(zip(facts_of(op.func).arguments, op.args, strict=False)), **op.kwargs}
     strides = given.get("stride", ())
     strides = list(strides) if isinstance(strides, list | tuple) else [strides]
     spatial = len(op.operands[1].shape) - 2
@@ -328,11 +327,6 @@ def _geometry(op: Op) -> tuple[int, int, bool]:
         strides *= spatial
     transposed = bool(given.get("transposed", "transpose" in op.name))
     return int(given.get("groups", 1)), prod(strides), transposed
-
-
-def _whole(name: str, output: Output) -> Source:
-    dims = tuple((Span(dim=i, step=1, size=n),) if n > 1 else () for i, n in enumerate(output.shape))
-    return Source(name=name, shape=output.shape, dims=dims, start=(0,) * len(output.shape))
 
 
 def _laid(place: Source, output: Output) -> Layout | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import replace
 from math import prod
 from typing import Any
 
@@ -104,8 +103,8 @@ def _aligned(tensors: Sequence[tuple[Sequence[int], Sources]], out: Sequence[int
             dims = tuple(moved)
             if source.name in found:
                 dims = tuple(a or b for a, b in zip(found[source.name].dims, dims, strict=True))
-                source = replace(source, main=source.main or found[source.name].main)
-            found[source.name] = replace(source, dims=dims, derived=True)
+                source = source._replace(main=source.main or found[source.name].main)
+            found[source.name] = source._replace(dims=dims, derived=True)
     return _ranked(found)
 
 
@@ -125,7 +124,7 @@ def _ranked(found: dict[str, Source]) -> Sources:
     sizes = {name: prod(s.size for d in source.dims for s in d) for name, source in found.items()}
     largest = max(sizes.values())
     return tuple(
-        replace(source, main=source.main and sizes[name] == largest) for name, source in found.items()
+        source._replace(main=source.main and sizes[name] == largest) for name, source in found.items()
     )
 
 
@@ -137,12 +136,12 @@ def _product(name: str, tensors: Sequence[tuple[Sequence[int], Sources]]) -> Sou
         if name == "outer":
             kept = source.dims
         extra = 1 if len(right_shape) > 1 or name == "outer" else 0
-        out.append(replace(source, dims=(*kept, *[()] * extra), derived=True))
+        out.append(source._replace(dims=(*kept, *[()] * extra), derived=True))
     for source in right:
         kept = source.dims[-1:] if len(right_shape) > 1 or name == "outer" else ()
         batch = source.dims[:1] if name == "bmm" else ()
         extra = len(left_shape) - 1 - len(batch) if name != "outer" else 1
-        out.append(replace(source, dims=(*batch, *[()] * extra, *kept), derived=True))
+        out.append(source._replace(dims=(*batch, *[()] * extra, *kept), derived=True))
     return tuple({source.name: source for source in out}.values())
 
 
@@ -157,7 +156,7 @@ def _joined(
             if name == "stack":
                 dims.insert(dim % ndim, ())
             if len(dims) == ndim:
-                found.setdefault(source.name, replace(source, dims=tuple(dims), derived=True))
+                found.setdefault(source.name, source._replace(dims=tuple(dims), derived=True))
     return tuple(found.values())
 
 

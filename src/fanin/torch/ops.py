@@ -162,6 +162,8 @@ class Facts:
         Whether an output may share memory with what it reads.
     shape_only
         Whether it reads a tensor for its shape, not for its values.
+    arguments
+        Names of all its arguments, in order.
     """
 
     name: str
@@ -169,22 +171,24 @@ class Facts:
     written: tuple[tuple[int, str], ...]
     aliases: bool
     shape_only: bool
+    arguments: tuple[str, ...]
 
 
 @cache
 def facts_of(func: Any) -> Facts:
     """What there is to know of an operator."""
-    arguments = schema(func).arguments if schema(func).is_mutable else ()
+    arguments = schema(func).arguments
     return Facts(
         name=str(func),
         base=base_name(func),
         written=tuple(
             (place, str(spec.name))
             for place, spec in enumerate(arguments)
-            if spec.alias_info is not None and spec.alias_info.is_write
+            if schema(func).is_mutable and spec.alias_info is not None and spec.alias_info.is_write
         ),
         aliases=any(output.alias_info is not None for output in schema(func).returns),
         shape_only=base_name(func) in _SHAPE_ONLY,
+        arguments=tuple(str(spec.name) for spec in arguments),
     )
 
 

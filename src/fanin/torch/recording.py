@@ -13,6 +13,9 @@ from fanin.torch.names import NamedTensor
 
 __all__ = ["Observer", "Op", "Operand", "Output", "Recording"]
 
+# (Nothing changes an operator, an operand or an output once it is made. They are not frozen because a frozen
+# one takes several times as long to make, and a run makes thousands.)
+
 
 class Observer(Protocol):
     """Someone who looks at tensors while the model runs."""
@@ -26,7 +29,7 @@ class Observer(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Operand:
     """A tensor that an operator read.
 
@@ -52,7 +55,7 @@ class Operand:
     value: torch.Tensor | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Output:
     """Where one output of an operator lies in its memory."""
 
@@ -61,7 +64,7 @@ class Output:
     offset: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Op:
     """One operator that ran; `func` is None for an input of the model.
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 from fanin.graphs.steps import Form
-from fanin.torch.ops import CONTRACTIONS, SUBTRACTS, base_name, schema
+from fanin.torch.ops import CONTRACTIONS, SUBTRACTS, base_name, facts_of
 from fanin.torch.record import Op, Operand
 
 __all__ = ["Settings", "settings_of"]
@@ -32,8 +32,7 @@ def settings_of(op: Op, form: Form, ops: Sequence[Op]) -> Settings:
     """
     if op.func is None:
         return ()
-    names = [argument.name for argument in schema(op.func).arguments]
-    given: dict[str, Any] = {**dict(zip(names, op.args, strict=False)), **op.kwargs}
+    given: dict[str, Any] = {**dict(zip(facts_of(op.func).arguments, op.args, strict=False)), **op.kwargs}
     name = base_name(op.func)
     found: dict[str, Any] = {}
     if form == Form.CONVOLUTION:
