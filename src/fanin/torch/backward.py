@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,14 +26,15 @@ class Backward:
     each node, `notes` what could not be done.
     """
 
-    watcher: Watcher
     tensors: Sequence[NamedTensor]
     graph: Graph
     main: torch.Tensor
     output: Any
+    edges: dict[int, GradientEdge]
     gradients: dict[str, torch.Tensor | None]
     powers: dict[int, float]
     notes: list[str]
+    _behind_head: torch.Tensor | None
 
     def __init__(
         self,
@@ -43,15 +44,17 @@ class Backward:
         main: torch.Tensor,
         output: Any,
     ) -> None:
-        self.watcher, self.tensors, self.graph = watcher, tensors, graph
+        self.tensors, self.graph = tensors, graph
         self.main, self.output = main, output
         self.gradients, self.powers, self.notes = {}, {}, []
+        self.edges = {node.id: edge for node in graph.nodes if (edge := watcher.edge(node.id)) is not None}
+        self._behind_head = self._input_of_head(watcher)
 
     def run(self, loss: Loss | None, seed: int, *, apart: bool = True) -> None:
         """Collect gradients of the loss at parameters, and of a random direction at nodes.
 
-        With `apart` the loss gets a pass of its own; without it one pass serves both, and gradients at
-        parameters are those of the random direction.
+        The watcher's tensors are not needed any more. With `apart` the loss gets a pass of its own; without
+        it one pass serves both, and gradients at parameters are those of the random direction.
         """
         trained = [
             t
@@ -63,18 +66,18 @@ class Backward:
             self.notes.append(f"no backward pass: {why}")
             return
         variables = [t.tensor for t in trained]
+        own = apart and loss is not None and loss.value.requires_grad
         if loss is not None and not apart:
             self.notes.append("gradients at parameters are of a random direction, not of the loss")
-        if apart and loss is not None and loss.value.requires_grad:
-            found = self._grad([loss.value], variables, None)
-            self.gradients = dict(zip((t.name for t in trained), found, strict=True))
-            variables = []
         generator = torch.Generator().manual_seed(seed)
-        found = self._collect([self.main], variables, [_direction(self.main, generator)])
-        if variables:
+        found = self._collect([self.main], [] if own else variables, [_direction(self.main, generator)])
+        if not own:
             self.gradients = dict(zip((t.name for t in trained), found, strict=True))
             self._other_outputs(trained, generator)
         self._past_a_zero_head(generator)
+        if own and loss is not None:
+            found = self._grad([loss.value], variables, None)
+            self.gradients = dict(zip((t.name for t in trained), found, strict=True))
 
     def _grad(
         self,
@@ -106,11 +109,7 @@ class Backward:
         cotangents: Sequence[torch.Tensor],
     ) -> list[torch.Tensor | None]:
         """One backward pass that notes the gradient's power at every node of the graph."""
-        edges = {
-            node.id: edge for node in self.graph.nodes if (edge := self.watcher.edge(node.id)) is not None
-        }
-        sources = self._sources(edges)
-        powers = GradientPowers()
+        edges, sources, powers = self.edges, self._sources(), GradientPowers()
         try:
             powers.watch((id, edge) for id, edge in edges.items() if id not in sources)
             found = self._grad(outputs, [*variables, *(edges[id] for id in sources)], cotangents)
@@ -122,8 +121,9 @@ class Backward:
         self.powers = powers.sums
         return found[: len(variables)]
 
-    def _sources(self, edges: Mapping[int, GradientEdge]) -> list[int]:
+    def _sources(self) -> list[int]:
         """Nodes with a gradient none of whose inputs has one: where a backward pass may end."""
+        edges = self.edges
         return [n.id for n in self.graph.nodes if n.id in edges and not any(i in edges for i in n.inputs)]
 
     def _other_outputs(self, trained: Sequence[NamedTensor], generator: torch.Generator) -> None:
@@ -136,19 +136,24 @@ class Backward:
         found = self._grad(others, [t.tensor for t in missing], directions)
         self.gradients.update(zip((t.name for t in missing), found, strict=True))
 
+    def _input_of_head(self, watcher: Watcher) -> torch.Tensor | None:
+        """What the head reads, if that has a history and is there still."""
+        first = min(self._heads(), default=None)
+        inputs = () if first is None else self.graph.node(first).inputs
+        start = next((i for i in inputs if watcher.edge(i) is not None), None)
+        return None if start is None or start in watcher.overwritten else watcher.kept[start]
+
+    def _heads(self) -> set[int]:
+        return {use.node for p in self.graph.parameters for use in p.uses if use.head}
+
     def _past_a_zero_head(self, generator: torch.Generator) -> None:
         """A head of zeros lets no gradient through; put the random direction on its input then."""
-        ends = {use.node for p in self.graph.parameters for use in p.uses if use.head}
+        ends, start = self._heads(), self._behind_head
         inner = [id for id in self.graph.path if id not in ends and id in self.powers]
-        if not ends or not inner or any(self.powers[id] > 0.0 for id in inner):
+        if start is None or not inner or any(self.powers[id] > 0.0 for id in inner):
             return
-        first = min(ends)
-        start = next((i for i in self.graph.node(first).inputs if self.watcher.edge(i) is not None), None)
-        if start is None or start in self.watcher.overwritten:
-            return
-        tensor = self.watcher.kept[start]
         own = self.powers
-        self._collect([tensor], [], [_direction(tensor, generator)])
+        self._collect([start], [], [_direction(start, generator)])
         self.powers = {**own, **self.powers}
         self.notes.append("the head is zero; gradients at nodes are of a random direction at its input")
 

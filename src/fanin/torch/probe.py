@@ -132,13 +132,17 @@ def measure(
                     rule="The model computes its output from its inputs with torch operators",
                 )
             )
+        with clock.part("statistics"):
+            back = Backward(watcher, recording.tensors, graph, main, output)
+            trace = _trace(graph, recording, watcher, main)
+            if depth != "deep":
+                # What no backward pass needs makes room for its gradients.
+                watcher.kept.clear()
         with clock.part("backward"), memory_told():
             made = loss_of(output, target, loss, _labels(kwargs))
-            back = Backward(watcher, recording.tensors, graph, main, output)
             back.run(made, seed, apart=depth != "fast")
         with clock.part("statistics"):
-            trace = _trace(graph, recording, watcher, back, made, main)
-        trace = replace(trace, tier=depth, lr=lr)
+            trace = replace(_completed(trace, graph, recording, back, made), tier=depth, lr=lr)
         if depth == "deep":
             with clock.part("deep"):
                 call = Call(model=model, args=args, kwargs=kwargs, target=target, loss=loss)
@@ -151,14 +155,8 @@ def _labels(kwargs: Mapping[str, object]) -> torch.Tensor | None:
     return labels if isinstance(labels, torch.Tensor) else None
 
 
-def _trace(
-    graph: Graph,
-    recording: Recording,
-    watcher: Watcher,
-    back: Backward,
-    loss: Loss | None,
-    main: torch.Tensor,
-) -> Trace:
+def _trace(graph: Graph, recording: Recording, watcher: Watcher, main: torch.Tensor) -> Trace:
+    """What the forward pass says."""
     batch = next((op.shape[0] for op in recording.ops if op.name == "input" and op.shape), None)
     batch = batch if batch is not None else (main.shape[0] if main.ndim else 1)
     first = _first_dims(graph)
@@ -170,7 +168,7 @@ def _trace(
     exact = not all(bool(torch.isfinite(x.detach()).all()) for x in [main, *_given(recording, watcher)])
 
     def look(node: Node) -> Measurement:
-        return _measured(node, watcher, back.powers, batch, first, limits, masked, exact=exact)
+        return _measured(node, watcher, first, limits, masked, exact=exact)
 
     with torch.no_grad():
         for op in recording.ops:
@@ -191,17 +189,30 @@ def _trace(
                 measured.append(found)
         given = {op.id: x for op in recording.ops[:32] if (x := watcher.input(op)) is not None}
         inputs = measure_inputs(graph, recording, given, first)
-        parameters = measure_parameters(graph, recording.tensors, back.gradients)
     return Trace(
         batch=batch,
         source="the given batch",
         mode=recording.mode,
         measurements=tuple(sorted(measured, key=lambda m: m.node)),
-        parameters=parameters,
-        loss=None if loss is None else _loss(loss),
-        notes=(*back.notes, *random_numbers(recording)),
+        parameters=(),
+        notes=random_numbers(recording),
         inputs=inputs,
         output=output_node(recording, graph, watcher.kept, main),
+    )
+
+
+def _completed(trace: Trace, graph: Graph, recording: Recording, back: Backward, loss: Loss | None) -> Trace:
+    """And what came back."""
+    size = max(trace.batch, 1)
+    powers = {id: power / size for id, power in back.powers.items() if not math.isnan(power)}
+    with torch.no_grad():
+        parameters = measure_parameters(graph, recording.tensors, back.gradients)
+    return replace(
+        trace,
+        measurements=tuple(replace(m, gradient_power=powers.get(m.node)) for m in trace.measurements),
+        parameters=parameters,
+        loss=None if loss is None else _loss(loss),
+        notes=(*back.notes, *trace.notes),
     )
 
 
@@ -257,8 +268,6 @@ def _scores(graph: Graph) -> frozenset[int]:
 def _measured(
     node: Node,
     watcher: Watcher,
-    powers: Mapping[int, float],
-    batch: int,
     first: Mapping[int, int],
     limits: Sequence[Bounds | None],
     masked: frozenset[int],
@@ -283,7 +292,6 @@ def _measured(
     saturated = None
     if active and limit is not None and found.finite:
         saturated = saturated_share(sample(flat(values)), limit.low, limit.high)
-    gradient = powers.get(node.id)
     return Measurement(
         node=node.id,
         kind=node.kind,
@@ -295,7 +303,6 @@ def _measured(
         samples=found.samples,
         mean=found.mean,
         power=found.power,
-        gradient_power=None if gradient is None or math.isnan(gradient) else gradient / max(batch, 1),
         dead=dead if active else None,
         saturated=saturated,
         zeros=found.zeros,

@@ -13,15 +13,24 @@ from functools import lru_cache
 
 import torch
 
-__all__ = ["Numbers", "dead_share", "flat", "numbers", "sample", "saturated_share", "sum_of_squares", "total"]
+__all__ = [
+    "Numbers",
+    "dead_share",
+    "estimated_squares",
+    "flat",
+    "numbers",
+    "sample",
+    "saturated_share",
+    "sum_of_squares",
+]
 
 _ROW = 8192
 _SAMPLES = 64
 _FEATURES = 1024
 _OBSERVATIONS = 64
-_ELEMENTS = 65_536
-_LARGE = 4 * _ELEMENTS
-_POSITIONS = 1024
+_ELEMENTS = 32_768
+_LARGE = 8 * _ELEMENTS
+_ERROR = 0.02
 _GOLDEN = (math.sqrt(5.0) - 1.0) / 2.0
 
 
@@ -48,9 +57,9 @@ def numbers(
 
     With `masked`, minus infinity is no fault (it hides a place from a softmax) and counts as zero.
 
-    Mean, zeros and shares are of at most 65,536 elements, evenly spaced: a standard error of 0.004 standard
-    deviations, and of at most 0.2 points. Without `exact` so is the power of tensors of more than 262,144
-    (a standard error of 0.9 % behind a ReLU, 0.6 % for a normal law), and NaN elsewhere is not seen.
+    Mean, zeros and shares are of at most 32,768 elements, evenly spaced: a standard error of 0.006 standard
+    deviations, and of at most 0.3 points. Without `exact` so is the power of tensors of more than 262,144
+    (a standard error of 1.2 % behind a ReLU, 0.8 % for a normal law), and NaN elsewhere is not seen.
     Cosines are of at most 64 samples and 1,024 features.
     """
     limits = torch.finfo(x.dtype)
@@ -59,12 +68,14 @@ def numbers(
         x = x.masked_fill(low, 0.0)
     values = flat(x)
     # Spaced elements are gathered once; each pass over them would miss the cache anew.
-    seen = sample(values).contiguous()
-    counted = seen if not exact and values.numel() > _LARGE else x
-    squares = sum_of_squares(counted)
-    finite = math.isfinite(squares) or bool(torch.isfinite(counted).all())
-    power = squares / max(counted.numel(), 1)
-    mean = total(seen) / max(seen.numel(), 1)
+    seen = _gathered(values)
+    squares, counted = float(seen @ seen), seen.numel()
+    enough = counted == values.numel() or (not exact and values.numel() > _LARGE)
+    if not enough or not 0.0 < squares < math.inf:
+        squares, counted = sum_of_squares(x), x.numel()
+    finite = math.isfinite(squares) or bool(torch.isfinite(x).all())
+    power = squares / max(counted, 1)
+    mean = float(seen.sum()) / max(seen.numel(), 1)
     zeros = 1.0 - int(torch.count_nonzero(seen)) / max(seen.numel(), 1)
     tiny, huge = _extremes(seen, limits, power) if finite else (0.0, 0.0)
     found = {}
@@ -97,8 +108,13 @@ def _extremes(seen: torch.Tensor, limits: torch.finfo, power: float) -> tuple[fl
     return low / max(seen.numel(), 1), high / max(seen.numel(), 1)
 
 
+def _gathered(values: torch.Tensor) -> torch.Tensor:
+    """The elements that `sample` sees, side by side and in double precision."""
+    return sample(values).double().contiguous()
+
+
 def sample(values: torch.Tensor) -> torch.Tensor:
-    """At most 65,536 of the elements of a flat tensor, evenly spaced."""
+    """At most 32,768 of the elements of a flat tensor, evenly spaced."""
     step = max(1, -(-values.numel() // _ELEMENTS))
     # In step with no dimension of the tensor, or a map would be seen in a few of its columns only.
     while step > 1 and math.gcd(step, values.numel()) > 1:
@@ -120,15 +136,6 @@ def flat(x: torch.Tensor) -> torch.Tensor:
     return x.permute(order).reshape(-1)
 
 
-def total(values: torch.Tensor) -> float:
-    """Sum of a flat tensor."""
-    whole = values.numel() // _ROW * _ROW
-    found = float(values[whole:].double().sum())
-    if whole:
-        found += float(values[:whole].view(-1, _ROW).sum(dim=1).double().sum())
-    return found
-
-
 def sum_of_squares(x: torch.Tensor) -> float:
     """Sum of all squares (of each broadcast value as often as it occurs)."""
     x = _plain(x)
@@ -143,6 +150,24 @@ def sum_of_squares(x: torch.Tensor) -> float:
             return math.nan
         found = _squares(values / largest) * largest * largest if largest > 0.0 else 0.0
     return found * (x.numel() / values.numel())
+
+
+def estimated_squares(x: torch.Tensor) -> float:
+    """Sum of all squares, to a standard error of 2 %: from spaced elements where these are enough.
+
+    The relative variance of a mean over n elements is ``(E x^4 / (E x^2)^2 - 1) / n``. It is estimated from
+    32,768 of them (0.8 % for a normal law, 1.2 % where a ReLU hides half); where it is larger, because
+    a gradient arrives at few places only, all elements count.
+    """
+    values = flat(_plain(x))
+    if values.numel() > _LARGE:
+        squares = _gathered(values).square_()
+        mean = float(squares.mean())
+        if mean > 0.0 and math.isfinite(mean):
+            fourth = float(squares @ squares) / squares.numel()
+            if fourth / (mean * mean) - 1.0 < _ERROR * _ERROR * squares.numel():
+                return mean * x.numel()
+    return sum_of_squares(x)
 
 
 def _squares(values: torch.Tensor) -> float:
@@ -212,27 +237,29 @@ def _unit_spread(rows: torch.Tensor, power: float) -> float | None:
 def dead_share(x: torch.Tensor, dims: Sequence[int]) -> dict[int, float]:
     """Share of units that are at or below zero on every observation, for units along each of `dims`.
 
-    Of large maps, positions on a grid of about 1,024 are looked at.
+    Of large tensors a few dozen observations of every unit are looked at first; units that are at or below
+    zero there are looked at as a whole.
     """
-    x = _plain(_thinned(x, dims))
-    kept = {d % x.ndim for d in dims}
-    others = [d for d in range(x.ndim) if d not in kept]
-    highest = x.amax(dim=others, keepdim=True) if others else x
+    x = _plain(x)
     found = {}
     for dim in dims:
+        units = x.shape[dim]
+        suspect = x
+        if x.numel() > _LARGE:
+            silent = (_glance(x, dim) <= 0).nonzero().flatten()
+            suspect = x.index_select(dim, silent) if len(silent) < units else x
         rest = [d for d in range(x.ndim) if d != dim % x.ndim]
-        own = highest.amax(dim=rest) if rest else highest
-        found[dim] = int((own <= 0).sum()) / max(own.numel(), 1)
+        highest = suspect.amax(dim=rest) if rest and suspect.numel() else suspect
+        found[dim] = int((highest <= 0).sum()) / max(units, 1)
     return found
 
 
-def _thinned(x: torch.Tensor, dims: Sequence[int]) -> torch.Tensor:
-    """Every second, third ... position of a map, where units lie along its second dimension."""
-    positions = math.prod(x.shape[2:])
-    if x.numel() <= _LARGE or x.ndim < 3 or positions <= _POSITIONS or any(d != 1 for d in dims):
-        return x
-    step = math.ceil((positions / _POSITIONS) ** (1.0 / (x.ndim - 2)))
-    return x[(slice(None), slice(None), *[slice(None, None, step)] * (x.ndim - 2))]
+def _glance(x: torch.Tensor, dim: int) -> torch.Tensor:
+    """The largest of some observations of every unit."""
+    if dim % x.ndim != x.ndim - 1:
+        return _rows(x, dim % x.ndim).amax(dim=0)
+    table = x.reshape(-1, x.shape[-1])
+    return table[_spread_out(len(table), _OBSERVATIONS).to(x.device)].amax(dim=0)
 
 
 def saturated_share(x: torch.Tensor, low: float, high: float) -> float:
