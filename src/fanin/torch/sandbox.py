@@ -6,6 +6,7 @@ import contextlib
 import random
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from operator import is_
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,9 @@ from fanin.torch.ops import schema
 
 __all__ = ["keep_random_state", "keep_settings", "keep_state", "keep_values", "swap_tensors"]
 
-_CONTAINERS = (list, dict, set, OrderedDict)
+_CONTAINERS = frozenset({list, dict, set, OrderedDict})
+_SIMPLE = frozenset({bool, int, float, str, type(None), OrderedDict})
+"""Kinds of attributes that hold no tensor of their own (but for those that are registered)."""
 
 
 @contextlib.contextmanager
@@ -72,13 +75,12 @@ def keep_state(model: nn.Module) -> Iterator[None]:
         with held_signals():
             for module, attributes, containers in before:
                 state = vars(module)
-                if state.keys() != attributes.keys() or any(
-                    state[key] is not value for key, value in attributes.items()
-                ):
+                if not _alike(state, attributes):
                     state.clear()
                     state.update(attributes)
                 for container, content in containers:
-                    _refill(container, content)
+                    if container or content:  # (most are the empty dicts of a module's hooks)
+                        _refill(container, content)
             for module, training in modes:
                 if module.training != training:
                     # A scripted module keeps its mode outside of Python.
@@ -171,13 +173,14 @@ def swap_tensors(model: nn.Module, fake: Callable[[torch.Tensor], torch.Tensor])
                     registered[name] = fake(tensor)
         state = vars(module)
         for name, value in list(state.items()):
-            if name in {"_parameters", "_buffers", "_modules"}:
+            kind = type(value)
+            if kind in _SIMPLE or name in {"_parameters", "_buffers", "_modules"}:
                 continue
             if isinstance(value, torch.Tensor):
                 state[name] = fake(value)
-            elif type(value) is list and any(isinstance(item, torch.Tensor) for item in value):
+            elif kind is list and any(isinstance(item, torch.Tensor) for item in value):
                 state[name] = [fake(item) if isinstance(item, torch.Tensor) else item for item in value]
-            elif type(value) is dict and any(isinstance(item, torch.Tensor) for item in value.values()):
+            elif kind is dict and any(isinstance(item, torch.Tensor) for item in value.values()):
                 state[name] = {k: fake(v) if isinstance(v, torch.Tensor) else v for k, v in value.items()}
 
 
@@ -187,15 +190,20 @@ def _containers(module: nn.Module) -> list[tuple[Any, Any]]:
 
 def _refill(container: Any, content: Any) -> None:
     if isinstance(container, list):
-        if len(container) != len(content) or any(a is not b for a, b in zip(container, content, strict=True)):
+        if len(container) != len(content) or not all(map(is_, container, content)):
             container[:] = content
     elif isinstance(container, dict):
-        if list(container) != list(content) or any(container[key] is not content[key] for key in content):
+        if not _alike(container, content):
             container.clear()
             container.update(content)
     elif container != content:
         container.clear()
         container.update(content)
+
+
+def _alike(a: dict[Any, Any], b: dict[Any, Any]) -> bool:
+    """Whether two mappings have the same keys in the same order, and the very same values."""
+    return len(a) == len(b) and all(map(is_, a.values(), b.values())) and list(a) == list(b)
 
 
 def _same(a: torch.Tensor, b: torch.Tensor) -> bool:
