@@ -223,10 +223,11 @@ class _Evaluation:
             value = UNIFORM[name]
             filled = op.args[0] if name == "scalar_tensor" else op.args[-1]
             return torch.tensor(float(filled) if value is None else value, dtype=torch.float64)
+        # Before the check of sizes: a tensor of one value stays one, however it is reshaped or cast.
+        if op.operands and (name == "_to_copy" or (self._flat and form_of(op.func) is None)):
+            return [self.operand(op.operands[0])] * len(op.outputs)
         if op.constant and prod(op.shape) > (1 if self._flat else _LARGEST):
             raise _CannotReplayError
-        if name == "_to_copy" or (self._flat and form_of(op.func) is None):
-            return [self.operand(op.operands[0])] * len(op.outputs)
         args = self._mapped(op.args)
         kwargs = {key: self._mapped(value) for key, value in op.kwargs.items()}
         if "device" in kwargs:
