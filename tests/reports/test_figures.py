@@ -6,7 +6,20 @@ import math
 
 import pytest
 
-from fanin.reports.figures import bars, fold, pattern, percent, plural, science, short, span
+from fanin.records.table import render, visible
+from fanin.reports.figures import (
+    bars,
+    decimals,
+    fold,
+    pattern,
+    percent,
+    plural,
+    printed,
+    science,
+    short,
+    span,
+)
+from fanin.reports.lines import wrapped
 
 
 @pytest.mark.parametrize(
@@ -66,3 +79,34 @@ def test_names_fold_over_any_step() -> None:
 
 def test_plural() -> None:
     assert (plural(1, "finding"), plural(2, "finding")) == ("1 finding", "2 findings")
+
+
+def test_two_or_three_far_apart_are_listed() -> None:
+    assert fold(["a.0.w", "a.116.w"]) == "a.0,116.w ×2"
+    assert fold(["a.0.w", "a.1.w"]) == "a.0-1.w ×2"
+    assert fold(["a.1.w", "a.5.w", "a.9.w"]) == "a.1,5,9.w ×3"
+    assert fold([f"a.{k}.w" for k in (1, 5, 9, 13)]) == "a.1-13.w ×4"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("2.78e-37", "2.78×10⁻³⁷"), ("1.45e+04 times", "1.45×10⁴ times"), ("-1e5", "-1×10⁵"),
+        ("layer 3e5x", "layer 3e5x"), ("conv2e3", "conv2e3"), ("0.5", "0.5"),
+    ],
+)  # fmt: skip
+def test_print_has_no_e(text: str, shown: str) -> None:
+    assert printed(text) == shown
+
+
+def test_losses_keep_their_zeros() -> None:
+    assert (decimals(10.0036), decimals(10.0036, 3), decimals(math.inf)) == ("10.00", "10.004", "inf")
+    assert decimals(3.2e7) == "3.2×10⁷"
+
+
+@pytest.mark.parametrize("sign", ["\x1b", "\u202e", "\u200b", "\r", "\x07", "\u2028"])
+def test_a_name_cannot_steer_what_shows_it(sign: str) -> None:
+    assert visible(f"a{sign}[31mb") == "a\ufffd[31mb"
+    assert visible("größe_模型 ×2\n") == "größe_模型 ×2\n"
+    assert sign not in "".join(wrapped(f"layer {sign}x", 80))
+    assert sign not in render(("name",), [(f"layer {sign}x",)])

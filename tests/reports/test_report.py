@@ -39,7 +39,7 @@ def test_healthy_means_no_warning_and_no_failure(
         (Severity.WARNING, "DeepNet will train worse than it could: name."),
         (
             Severity.INFO,
-            "DeepNet is healthy at step zero, with remarks: 1 remark; 2 checks passed, 1 not made.",
+            "DeepNet is healthy at step zero, with 1 remark: 2 checks passed, 1 not made.",
         ),
     ],
 )

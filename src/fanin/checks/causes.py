@@ -12,12 +12,12 @@ from fanin.checks.figures import times
 from fanin.checks.stations import Drift, Station
 from fanin.checks.weights import Weighed, weighed
 from fanin.laws.gains import gain_from_values
-from fanin.records.graph import Branch, Graph, OpKind
+from fanin.records.graph import Branch, Graph, OpKind, UseKind
 from fanin.records.plan import Plan
 from fanin.records.table import fold_names
 from fanin.records.trace import Trace
 
-__all__ = ["Cause", "init_verb", "named", "scale_cause", "weights_cause"]
+__all__ = ["Cause", "init_verb", "loud_biases", "named", "scale_cause", "weights_cause"]
 
 _OFF = math.log(1.2)
 """A std within a factor 1.2 of the plan's is no cause: 50 such layers change a power 10^8-fold only
@@ -60,6 +60,18 @@ def named(names: Sequence[str], limit: int = 3) -> str:
 def _short(line: str) -> str:
     """Write a long list of numbers as its range, as the tables do: "2-58.weight ×29"."""
     return _LONG_LIST.sub(r"\1-\2", line)
+
+
+def loud_biases(graph: Graph, plan: Plan, trace: Trace) -> tuple[tuple[str, float], ...]:
+    """Biases of more than a unit's power where the plan has a constant: names, and root mean squares."""
+    constant = {e.name for e in plan.entries if e.draw is not None and e.draw.std == 0.0}
+    kinds = {p.name: {use.kind for use in p.uses} for p in graph.parameters}
+    found = [
+        (p.name, math.hypot(p.std, p.mean))
+        for p in trace.parameters
+        if p.name in constant and UseKind.BIAS in kinds.get(p.name, set()) and p.finite
+    ]
+    return tuple((name, size) for name, size in found if size > 1.0)
 
 
 def scale_cause(
@@ -168,7 +180,7 @@ def _blame(members: list[Weighed]) -> str:
 def _norms(drift: Drift, chain: tuple[Station, ...], norms: int) -> Cause:
     return Cause(
         cause=f"{norms} normalisations without skip connections: each rescales the gradient by more than "
-        f"its layer loses, so it grows by {times(drift.factor)} a layer whatever the weights are",
+        f"its layer loses, so it grows by a factor of {times(drift.factor)} a layer whatever the weights are",
         fix="No scale of the weights cures this: put skip connections around the blocks, or leave out the "
         "normalisation and use the plan's weights",
         where=tuple(s.label for s in chain),
@@ -190,7 +202,7 @@ def _joins(
     why = f" ({planned})" if planned else ""
     return Cause(
         cause=f"{len(bare)} residual branches without a norm each add their power to the stream, which "
-        f"grows by {times(drift.factor)} a step",
+        f"grows by a factor of {times(drift.factor)} a step",
         fix=f"Multiply the std of the last weight of every branch ({named(finals)}) by {factor:.3g}{why}, or "
         f"initialise the model with {init_verb(graph)}",
         where=tuple(finals),

@@ -159,6 +159,9 @@ def _laws(entry: Entry, framework: str, kind: UseKind, hidden: int | None) -> li
     elif framework == "torch" and hidden and kind in {UseKind.RECURRENT_INPUT, UseKind.RECURRENT_STATE}:
         text = "the framework's default law U(±1/√hidden_size), std 1/√(3 hidden_size)"
         laws.append((text, 1.0 / math.sqrt(3.0 * hidden), "U"))
+    elif framework == "torch" and entry.name.endswith("in_proj_weight") and len(shape) == 2:
+        text = "the framework's default law for attention, Glorot uniform of the packed weight"
+        laws.append((text, math.sqrt(2.0 / sum(shape)), "U"))
     elif framework == "torch" and len(shape) >= 2:
         # torch counts everything but the first dimension, also where that is no fan_in.
         counted = math.prod(shape[1:])
@@ -174,5 +177,9 @@ def _laws(entry: Entry, framework: str, kind: UseKind, hidden: int | None) -> li
             (f"LeCun's law{also}, std 1/√fan_in", math.sqrt(1.0 / fan_in), ""),
             ("Glorot's law, std √(2/(fan_in + fan_out))", math.sqrt(2.0 / (fan_in + fan_out)), ""),
         ]
+        if len(shape) >= 2:
+            # Counted as torch does, without the stride: what ResNets are initialised with.
+            by_out = math.sqrt(2.0 * shape[1] / math.prod(shape))
+            laws.append(("He's law by fan_out, std √(2/fan_out)", by_out, ""))
     laws += [(f"std {value:g} whatever the width", value, "N") for value in (1.0, 0.1, 0.05, 0.02, 0.01)]
     return laws

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-__all__ = ["Row", "fold_names", "folded", "render"]
+__all__ = ["Row", "fold_names", "folded", "render", "visible"]
 
 _NUMBER = re.compile(r"(?<![^.])\d+(?![^.])")
 """A whole component of a dotted path that is a number: the place in a list of blocks."""
+
+
+_UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+"""Unicode categories of what is no sign: controls, formats, and what is not assigned."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +67,7 @@ def render(header: Sequence[str], lines: Iterable[Sequence[str]], *, width: int 
     """
     body = [tuple(line) for line in lines]
     kept = [i for i in range(len(header)) if any(line[i] for line in body)] or [0]
-    rows = [tuple(line[i] for i in kept) for line in (tuple(header), *body)]
+    rows = [tuple(visible(line[i]) for i in kept) for line in (tuple(header), *body)]
     widths = [max(len(row[i]) for row in rows) for i in range(len(kept))]
     if width is not None and sum(widths) + 2 * len(widths) - 2 > width:
         widths[-1] = max(12, width - sum(widths[:-1]) - 2 * (len(widths) - 1))
@@ -73,3 +78,8 @@ def render(header: Sequence[str], lines: Iterable[Sequence[str]], *, width: int 
 
 def _fit(cell: str, width: int) -> str:
     return cell.ljust(width) if len(cell) <= width else cell[: width - 1] + "…"
+
+
+def visible(text: str) -> str:
+    """Replace what would steer a terminal or turn the direction of writing: a name is only shown."""
+    return "".join("\ufffd" if unicodedata.category(c) in _UNSEEN and c not in "\n\t" else c for c in text)

@@ -53,13 +53,17 @@ def _findings(audit: Audit) -> str:
         for group in groups
     ]
     lead = "Tensors that are not as declared; repeated blocks share a row, with the figures of the first."
-    return section("What differs", lead, table(("tensor", "severity", "finding"), rows, sorts=False))
+    return section(
+        "What differs",
+        lead,
+        table(("tensor", "severity", "finding"), rows, sorts=False, label="what differs"),
+    )
 
 
 def _tensors(audit: Audit) -> str:
     rows = [_row(group) for group in grouped(audit.comparisons)]
     lead = "Every tensor: what is declared for it, and what it is."
-    return section("Tensors", lead, table(HEADER, rows)) if rows else ""
+    return section("Tensors", lead, table(HEADER, rows, label="every tensor")) if rows else ""
 
 
 def _row(group: Sequence[Comparison]) -> tuple[Cell, ...]:

@@ -194,7 +194,7 @@ def signal(diagnosis: Diagnosis, *, within: Iterable[float] = ()) -> Any | None:
     figure.update_xaxes(
         title={"text": "layer along the main path", "standoff": 8}, gridcolor=_RULE, zeroline=False
     )
-    figure.update_xaxes(range=[places[0] - 0.6, places[-1] + 0.6], showgrid=False)
+    figure.update_xaxes(range=_room(places[0], places[-1]), showgrid=False, **_whole(places[-1]))
     if strips:
         _add_strips(figure, strips, places, names, top)
     return figure
@@ -218,6 +218,17 @@ def _log_range(values: Iterable[float | None]) -> list[float]:
     low, high = min([*logs, -1.0]), max([*logs, 1.0])
     margin = max(0.2, 0.05 * (high - low))
     return [low - margin, high + margin]
+
+
+def _room(first: int, last: int) -> list[float]:
+    """Ends of an axis of places: the outermost marks are whole, however many there are."""
+    margin = max(0.6, 0.015 * (last - first))
+    return [first - margin, last + margin]
+
+
+def _whole(last: int) -> dict[str, int]:
+    """Ticks at whole places only, where plotly would put some between them."""
+    return {"dtick": 1, "tick0": 1} if last <= 10 else {}
 
 
 def _strips(parts: Sequence[Part]) -> list[tuple[str, list[float | None]]]:
@@ -260,6 +271,7 @@ def _add_strips(
             "anchor": "x",
             "showgrid": False,
             "ticks": "",
+            "ticklabelstandoff": 6,
             "zeroline": False,
         },
         xaxis={"anchor": "y2"},
@@ -298,7 +310,7 @@ def spread(diagnosis: Diagnosis) -> Any | None:
     figure.update_xaxes(
         title={"text": "weight, in the model's order", "standoff": 8}, showgrid=False, zeroline=False
     )
-    figure.update_xaxes(range=[0.4, len(order) + 0.6])
+    figure.update_xaxes(range=_room(1, len(order)), **_whole(len(order)))
     return figure
 
 
@@ -330,7 +342,7 @@ def _layout(*, height: int) -> dict[str, Any]:
     return {
         "template": "none",
         "height": height,
-        "margin": {"l": 64, "r": 18, "t": 34, "b": 46},
+        "margin": {"l": 82, "r": 18, "t": 34, "b": 46},
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "font": {

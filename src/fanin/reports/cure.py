@@ -25,7 +25,7 @@ def cure_told(diagnosis: Diagnosis) -> Iterator[tuple[str, str]]:
             yield "cured", f"{', '.join(tried.cured)}: gone when the plan was tried. {call} carries it out"
         if tried.left:
             yield (
-                "not cured",
+                "remains",
                 f"{', '.join(tried.left)}: still there with the plan; no initialisation cures it",
             )
         if tried.new:

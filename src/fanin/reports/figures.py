@@ -6,10 +6,23 @@ import math
 import re
 from collections.abc import Sequence
 
-__all__ = ["bars", "count", "fold", "pattern", "percent", "plural", "science", "short", "span"]
+__all__ = [
+    "bars",
+    "count",
+    "decimals",
+    "fold",
+    "pattern",
+    "percent",
+    "plural",
+    "printed",
+    "science",
+    "short",
+    "span",
+]
 
 _NUMBER = re.compile(r"(?<![^.])\d+(?![^.])")
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+_POWER = re.compile(r"(?<![\w.])([-+]?\d+(?:\.\d+)?)e\+?(-?\d+)(?!\w)")
 _BLOCKS = "▁▂▃▄▅▆▇█"
 
 
@@ -34,6 +47,16 @@ def science(value: float | None, digits: int = 2) -> str:
     """Write a figure as in print: ``3×10⁻²⁴`` where `short` writes ``3e-24``."""
     mantissa, mark, exponent = short(value, digits).partition("e")
     return f"{mantissa}×10{exponent.translate(_SUPERSCRIPTS)}" if mark else mantissa
+
+
+def printed(text: str) -> str:
+    """Write a figure that is text already as in print: ``2.8×10⁻³⁷`` for ``2.8e-37``."""
+    return _POWER.sub(lambda found: f"{found[1]}×10{str(int(found[2])).translate(_SUPERSCRIPTS)}", text)
+
+
+def decimals(value: float, digits: int = 2) -> str:
+    """Write a figure with so many decimals, so that figures below each other can be compared: ``10.00``."""
+    return f"{value:.{digits}f}" if abs(value) < 1e4 else science(value, digits + 1)
 
 
 def percent(value: float | None) -> str:
@@ -89,10 +112,17 @@ def fold(names: Sequence[str]) -> str:
     """Write names that share a pattern as one: ``layers.0-31.weight ×32``.
 
     A component that takes several values is written as its range, whatever the step between them:
-    the count says how many there are.
+    the count says how many there are. Two or three values far apart are listed.
     """
     if len(names) == 1:
         return names[0]
     columns = zip(*(map(int, _NUMBER.findall(name)) for name in names), strict=True)
-    ranges = iter([f"{min(c)}-{max(c)}" if min(c) != max(c) else str(c[0]) for c in map(tuple, columns)])
+    ranges = iter([_range(sorted(set(column))) for column in columns])
     return f"{_NUMBER.sub(lambda _: next(ranges), names[0])} ×{len(names)}"
+
+
+def _range(numbers: Sequence[int]) -> str:
+    first, last = numbers[0], numbers[-1]
+    if len(numbers) <= 3 and last - first >= len(numbers):
+        return ",".join(map(str, numbers))
+    return str(first) if first == last else f"{first}-{last}"

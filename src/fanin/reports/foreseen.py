@@ -151,7 +151,9 @@ def _plain(what: str, measured: str, law: str, certainty: Certainty) -> Compared
 
 def said(row: Compared) -> str:
     """The distance in standard deviations; "" for an approximate law, whose own error comes on top."""
-    return "" if row.z is None or row.certainty != Certainty.EXACT else f"{row.z:+.1f}"
+    return (
+        "" if row.z is None or row.certainty != Certainty.EXACT else f"{row.z:+.1f}".replace("-0.0", "+0.0")
+    )
 
 
 def foreseen_lines(diagnosis: Diagnosis, width: int) -> Iterator[Line]:

@@ -15,6 +15,10 @@ _ROOM = 1e3
 """A band that chance makes wider than this is cut by the chart's edge, or the rest would have no room."""
 
 
+_LEGEND = {False: "by law", True: "by law, with the plan's weights"}
+"""What the legend calls the thin lines, of the weights as they are and as planned."""
+
+
 def add_laws(
     figure: Any,
     places: Sequence[int],
@@ -65,7 +69,15 @@ def add_laws(
     if found.planned is not None:
         lines.append((found.planned, f"{word}, by law with the plan's weights", "dot", colours[2]))
     shown = []
+    known = {trace.legendgroup for trace in figure.data}
     for line, name, dash, colour in lines:
+        group = _LEGEND["plan" in name]
+        if group not in known:
+            # One sign in the legend for both directions.
+            figure.add_scatter(
+                x=[None], y=[None], name=group, legendgroup=group, mode="lines", legendrank=2000,
+                line={"color": colours[2], "width": 1.3, "dash": dash}, hoverinfo="skip",
+            )  # fmt: skip
         values = [value / reference if value else None for value in line]
         shown += [value for value in values if value]
         figure.add_scatter(

@@ -15,6 +15,7 @@ from typing import Any
 
 from fanin.records.finding import Diagnosis
 from fanin.reports import charts
+from fanin.reports.figures import plural
 from fanin.reports.markup import embedded, escaped, section
 from fanin.reports.sections import basis, checks, findings, laws, layers, loss, plan, title, verdict_banner
 
@@ -134,9 +135,16 @@ def _spread(diagnosis: Diagnosis) -> str:
     ]  # fmt: skip
     moved = sum(p.std > 0.0 for p in constant)
     lead = "Standard deviation of each weight as it is now, beside what the plan would draw for it."
-    below = (
-        f"{len(constant)} further tensors (biases, norms) are planned constant; "
-        + (f"{moved} of them are not constant now." if moved else "all of them are.")
-        if constant else ""
-    )  # fmt: skip
+    below = _still(len(constant), moved)
     return section("Weights", lead, chart("spread", "standard deviation of each weight"), below)
+
+
+def _still(planned: int, moved: int) -> str:
+    """What to say of tensors that are planned constant, some of which are not."""
+    if planned == 0:
+        return ""
+    tensors, are = plural(planned, "further tensor"), "is" if planned == 1 else "are"
+    said = f"{tensors} (biases, norms) {are} planned constant"
+    if moved:
+        return f"{said}; {moved} of them {'is' if moved == 1 else 'are'} not constant now."
+    return f"{said}, and constant now."

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from fanin.records.table import visible
+
 __all__ = ["Line", "Piece", "table", "to_ascii", "wrapped"]
 
 
@@ -40,7 +42,7 @@ def to_ascii(text: str) -> str:
 def wrapped(text: str, width: int, *, first: str = "", rest: str = "") -> list[str]:
     """Break a text into lines of at most `width` columns, each behind its margin."""
     return textwrap.wrap(
-        text, max(width, 40), initial_indent=first, subsequent_indent=rest, break_on_hyphens=False
+        visible(text), max(width, 40), initial_indent=first, subsequent_indent=rest, break_on_hyphens=False
     ) or [first]
 
 
@@ -63,4 +65,5 @@ def table(
 
 def _fit(text: str, size: int) -> str:
     """Cut at the left: paths begin alike and differ at their ends."""
+    text = visible(" ".join(text.split("\n")))
     return text.ljust(size) if len(text) <= size else f"…{text[len(text) - size + 1 :]}"

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fanin.records.table import visible
+
 __all__ = ["Cell", "element", "embedded", "escaped", "section", "table"]
 
 _RANGE = re.compile(r"\d+-\d+")
@@ -16,8 +18,8 @@ _RANGE = re.compile(r"\d+-\d+")
 
 
 def escaped(text: object) -> str:
-    """Text as markup: nothing in it is a tag, an entity or the end of an attribute."""
-    return html.escape(str(text), quote=True)
+    """Text as markup: nothing in it is a tag, an entity, the end of an attribute or a hidden sign."""
+    return html.escape(visible(str(text)), quote=True)
 
 
 def element(tag: str, text: object, css: str = "") -> str:
@@ -47,8 +49,13 @@ class Cell:
     css: str = ""
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[Cell]], *, sorts: bool = True) -> str:
-    """A table in a box that scrolls; columns that are empty in every row are left out."""
+def table(
+    header: Sequence[str], rows: Iterable[Sequence[Cell]], *, sorts: bool = True, label: str = ""
+) -> str:
+    """A table in a box that scrolls; columns that are empty in every row are left out.
+
+    With a `label` the box is a region that the keyboard reaches.
+    """
     body = [tuple(row) for row in rows]
     kept = [i for i in range(len(header)) if any(row[i].text for row in body)]
     heads = []
@@ -59,8 +66,10 @@ def table(header: Sequence[str], rows: Iterable[Sequence[Cell]], *, sorts: bool 
     lines = "".join("<tr>" + "".join(_cell(row[i]) for i in kept) + "</tr>\n" for row in body)
     css = ' class="sorts"' if sorts else ""
     tall = " tall" if len(body) > 20 else ""
+    # A box that scrolls is reached by the Tab key, and says what it is.
+    named = f' role="region" tabindex="0" aria-label="{escaped(label)}"' if label else ""
     return (
-        f'<div class="scroll{tall}"><table{css}><thead><tr>{"".join(heads)}</tr></thead>\n'
+        f'<div class="scroll{tall}"{named}><table{css}><thead><tr>{"".join(heads)}</tr></thead>\n'
         f"<tbody>\n{lines}</tbody></table></div>"
     )
 

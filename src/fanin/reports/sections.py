@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from fanin.records.codec import digest
 from fanin.records.finding import Diagnosis, Finding, Severity
 from fanin.reports.cure import cure_told
-from fanin.reports.figures import count, fold, plural, science
+from fanin.reports.figures import count, decimals, fold, plural, printed, science
 from fanin.reports.foreseen import compared, foreseen_note, said
 from fanin.reports.markup import Cell, element, escaped, section, table
 from fanin.reports.tables import LAYERS, PLAN, layer_rows, plan_rows
@@ -79,8 +79,9 @@ def tiles(diagnosis: Diagnosis) -> str:
                 (science(first.gradient_power / last.gradient_power), "power backward, first layer over last")
             )
     if trace.loss is not None:
-        expected = f", expected {science(trace.loss.expected, 3)}" if trace.loss.expected is not None else ""
-        shown.append((science(trace.loss.value, 3), f"{trace.loss.name}{expected}"))
+        of = trace.loss.expected
+        guess = f"; {decimals(of)} is that of the best constant guess" if of is not None else ""
+        shown.append((decimals(trace.loss.value), f"{trace.loss.name}{guess}"))
     shown.append((str(len(diagnosis.passed)), f"checks passed, {len(diagnosis.skipped)} not made"))
     cells = "".join(
         f'<div class="tile">{element("div", figure, "figure")}{element("div", what, "what")}</div>'
@@ -95,7 +96,7 @@ def findings(diagnosis: Diagnosis) -> str:
     told = [(word, text) for word, text in cure_told(diagnosis)]
     if not found and not told:
         return ""
-    below = _facts(told) if told else ""
+    below = f'<div class="cure">{_facts([(w.capitalize(), text) for w, text in told])}</div>' if told else ""
     return "<section><h2>Findings</h2>" + "\n".join(map(_finding, found)) + below + "</section>"
 
 
@@ -103,12 +104,15 @@ def _finding(finding: Finding) -> str:
     groups = [fold(names) for names in fold_findings_where(finding.where)]
     names = "".join(f"<span>{escaped(name)}</span> " for name in groups[:_NAMES])
     more = f"<span>and {len(groups) - _NAMES} more</span>" if len(groups) > _NAMES else ""
-    figures = ", ".join(f"{name} {science(value, 3)}" for name, value in finding.evidence)
+    figures = "".join(
+        f"<span>{escaped(name)} <b>{escaped(science(value, 3))}</b></span> "
+        for name, value in finding.evidence
+    )
     rows = [
-        ("Cause", escaped(finding.cause), ""),
-        ("Fix", escaped(finding.fix), "fix"),
+        ("Cause", escaped(printed(finding.cause)), ""),
+        ("Fix", escaped(printed(finding.fix)), "fix"),
         ("Where", names + more, "mono names"),
-        ("Figures", escaped(figures), ""),
+        ("Figures", figures, "figures"),
     ]
     facts = "".join(
         f"<dt>{label}</dt><dd{f' class={chr(34)}{css}{chr(34)}' if css else ''}>{text}</dd>"
@@ -119,7 +123,7 @@ def _finding(finding: Finding) -> str:
         f'<article class="finding is-{finding.severity}"><header>'
         f"{element('h3', finding.name)}{element('span', _WORDS[finding.severity], 'word')}"
         f"{element('span', finding.code, 'code')}</header>"
-        f"{element('p', finding.summary, 'summary')}<dl>{facts}</dl></article>"
+        f"{element('p', printed(finding.summary), 'summary')}<dl>{facts}</dl></article>"
     )
 
 
@@ -128,11 +132,11 @@ def loss(diagnosis: Diagnosis) -> str:
     found = diagnosis.trace.loss
     if found is None:
         return ""
-    facts = [(f"{found.name}, measured", science(found.value, 4))]
+    facts = [(f"{found.name}, measured", decimals(found.value, 3))]
     if found.expected is not None:
         classes = f" (ln {found.classes})" if found.classes and found.name == "cross entropy" else ""
-        facts.append(("of the best constant guess", science(found.expected, 4) + classes))
-        facts.append(("difference", science(found.value - found.expected, 3)))
+        facts.append(("of the best constant guess", decimals(found.expected, 3) + classes))
+        facts.append(("difference", f"{found.value - found.expected:+.3f}"))
     if found.logit_std is not None:
         facts.append(("std of the logits in a sample", science(found.logit_std, 3)))
     lead = (
@@ -152,12 +156,18 @@ def laws(diagnosis: Diagnosis) -> str:
     )
     cells = [
         (
-            Cell(text=r.what), Cell(text=r.measured, css="n"), Cell(text=r.law, css="n"),
+            Cell(text=r.what), Cell(text=printed(r.measured), css="n"),
+            Cell(text=printed(r.law), css="n"),
             Cell(text=said(r), css="n"), Cell(text=str(r.certainty)),
         )
         for r in rows
     ]  # fmt: skip
-    made = table(("figure", "measured", "by law", "z", "law"), cells, sorts=False)
+    made = table(
+        ("figure", "measured", "by law", "z", "law"),
+        cells,
+        sorts=False,
+        label="figures as measured and by law",
+    )
     return section("Measured and foretold", lead, made, foreseen_note(diagnosis))
 
 
@@ -171,7 +181,7 @@ def layers(diagnosis: Diagnosis) -> str:
     if not rows:
         return ""
     lead = "Every measured operation in execution order. Choose a heading to sort."
-    return section("Layers", lead, table(LAYERS, rows), note)
+    return section("Layers", lead, table(LAYERS, rows, label="measured operations"), note)
 
 
 def plan(diagnosis: Diagnosis) -> str:
@@ -184,7 +194,7 @@ def plan(diagnosis: Diagnosis) -> str:
         "What fanin would draw for each tensor, and why. "
         f"Policy {p.policy}, seed {p.seed}, stream {p.stream}."
     )
-    return section("Plan", lead, table(PLAN, rows), note)
+    return section("Plan", lead, table(PLAN, rows, label="tensors of the plan"), note)
 
 
 def checks(diagnosis: Diagnosis) -> str:

@@ -102,7 +102,9 @@ def _curves(study: Study) -> str:
     header = ("epoch", *(f"{arm.name}, %" for arm in study.arms))
     below = f"{study.data}. {seeds * len(study.arms)} runs in {study.seconds:.0f} s."
     inside = (
-        chart("curves", "test accuracy by epoch") + '<div class="gap"></div>' + markup_table(header, rows)
+        chart("curves", "test accuracy by epoch")
+        + '<div class="gap"></div>'
+        + markup_table(header, rows, label="test accuracy by epoch")
     )
     return section("Training", lead, inside, below)
 

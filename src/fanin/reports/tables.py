@@ -9,7 +9,7 @@ from typing import TypeVar
 from fanin.records.finding import Diagnosis
 from fanin.records.plan import Entry, Status
 from fanin.records.trace import Measurement, Spread
-from fanin.reports.figures import fold, pattern, percent, science, span
+from fanin.reports.figures import count, fold, pattern, percent, science, span
 from fanin.reports.markup import Cell
 from fanin.reports.view import Weight, grouped, layer_name, operation, weights
 
@@ -114,6 +114,10 @@ def plan_rows(diagnosis: Diagnosis) -> tuple[list[list[Cell]], str]:
     return rows, _note(len(entries), groups)
 
 
+def _fan(value: float) -> str:
+    return count(int(value)) if value == int(value) else science(value, 4)
+
+
 def _entry(group: Sequence[Entry], found: Sequence[Weight | None]) -> list[Cell]:
     e = group[0]
     name = fold([entry.name for entry in group]) if len(group) > 1 else e.name
@@ -125,7 +129,7 @@ def _entry(group: Sequence[Entry], found: Sequence[Weight | None]) -> list[Cell]
         Cell(text=name + tied, css="name"),
         Cell(text="×".join(map(str, e.shape)) or "scalar"),
         Cell(
-            text=f"{science(e.fan_in, 4)} → {science(e.fan_out, 4)}" if e.fan_in and e.fan_out else "",
+            text=f"{_fan(e.fan_in)} → {_fan(e.fan_out)}" if e.fan_in and e.fan_out else "",
             css="n",
         ),
         Cell(text=science(e.gain, 4), value=e.gain, css="n"),

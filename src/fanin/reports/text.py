@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from fanin.records.finding import Diagnosis, Finding, Severity
 from fanin.records.trace import Measurement
 from fanin.reports.cure import cure_told
-from fanin.reports.figures import bars, fold, pattern, percent, plural, short, span
+from fanin.reports.figures import bars, decimals, fold, pattern, percent, plural, short, span
 from fanin.reports.foreseen import foreseen_lines
 from fanin.reports.lines import Line, Piece, table, to_ascii, wrapped
 from fanin.reports.verdict import verdict, worst
@@ -185,16 +185,25 @@ def _weights(diagnosis: Diagnosis, width: int) -> Iterator[Line]:
     compared = [w for w in weights(diagnosis) if w.planned is not None]
     if not compared:
         return
-    groups = grouped(compared, _like, at_least=2)
+    # What is constant and should be has nothing to compare.
+    still = sum(w.planned == 0.0 and w.measured.std == 0.0 for w in compared)
+    groups = grouped([w for w in compared if w.planned or w.measured.std != 0.0], _like, at_least=2)
     yield (Piece("Weights", "bold"), Piece("  standard deviation as it is, and as planned", "dim"))
     rows = [_weight_row(group) for group in groups]
     yield from table(("parameter", "is", "planned", "ratio", "law"), rows[:_ROWS], width, drop=(4,))
     yield from _more(rows)
+    if still:
+        further = "further " if rows else ""
+        are = "is" if still == 1 else "are"
+        yield (
+            Piece(f"{plural(still, f'{further}tensor')} (biases, norms) {are} constant, as planned", "dim"),
+        )
 
 
 def _more(rows: Sequence[object]) -> Iterator[Line]:
     if len(rows) > _ROWS:
-        yield (Piece(f"... and {len(rows) - _ROWS} more rows; the JSON report holds all", "dim"),)
+        more = plural(len(rows) - _ROWS, "more row")
+        yield (Piece(f"... and {more}; the JSON report holds all", "dim"),)
 
 
 def _like(weight: Weight) -> tuple[object, ...]:
@@ -216,10 +225,10 @@ def _loss(diagnosis: Diagnosis) -> Iterator[Line]:
     loss = diagnosis.trace.loss
     if loss is None:
         return
-    parts = [f"{loss.name} {short(loss.value, 4)}"]
+    parts = [f"{loss.name} {decimals(loss.value, 3)}"]
     if loss.expected is not None:
         classes = f" for {loss.classes} classes" if loss.classes else ""
-        parts.append(f"an unprejudiced output has {short(loss.expected, 4)}{classes}")
+        parts.append(f"an unprejudiced output has {decimals(loss.expected, 3)}{classes}")
     if loss.logit_std is not None:
         parts.append(f"logit std {short(loss.logit_std, 3)}")
     yield Piece("Loss", "bold"), Piece("  " + "; ".join(parts))

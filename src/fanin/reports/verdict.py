@@ -11,7 +11,7 @@ __all__ = ["WORDS", "verdict", "worst"]
 WORDS = {
     Severity.FAILURE: "will not train as it is",
     Severity.WARNING: "will train worse than it could",
-    Severity.INFO: "is healthy at step zero, with remarks",
+    Severity.INFO: "is healthy at step zero",
 }
 """What each severity means for training, in words that need no colour."""
 
@@ -37,7 +37,7 @@ def verdict(diagnosis: Diagnosis) -> str:
         return f"{model} is healthy at step zero: {made}{skipped}."
     first = findings[0]
     if first.severity == Severity.INFO:
-        return f"{model} {WORDS[first.severity]}: {plural(len(findings), 'remark')}; {made}{skipped}."
+        return f"{model} {WORDS[first.severity]}, with {plural(len(findings), 'remark')}: {made}{skipped}."
     rest = len(findings) - 1
     more = f" (and {plural(rest, 'further finding')})" if rest else ""
     return f"{model} {WORDS[first.severity]}: {first.name}{more}."

@@ -23,6 +23,10 @@ _SPREAD = 64
 """Samples whose logits are enough to know their spread."""
 
 
+_FEW, _SURE = 16, 6.0
+"""Samples below which outputs share one variance, and standard errors that luck does not reach."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loss:
     """A scalar with its history, and what it should be for an unprejudiced output."""
@@ -262,15 +266,24 @@ def _squares(output: torch.Tensor, target: torch.Tensor) -> Loss:
 
 
 def _offset(output: torch.Tensor, target: torch.Tensor) -> float | None:
-    """Largest distance over outputs between mean output and mean target, in the target's deviations."""
-    if len(target) < 2:
+    """Largest distance over outputs between mean output and mean target, in the target's deviations.
+
+    A distance that the luck of a few samples explains is none: an image has thousands of outputs.
+    """
+    samples = len(target)
+    if samples < 2:
         return None
-    guess, wanted = (t.detach().double().reshape(len(target), -1) for t in (output, target))
-    spread = wanted.std(dim=0, correction=0)
-    if not bool((spread > 0.0).any()):
+    guess, wanted = (t.detach().double().reshape(samples, -1) for t in (output, target))
+    variance, varied = wanted.var(dim=0, correction=0), guess.var(dim=0, correction=0)
+    if samples < _FEW:
+        # The variance of so few is itself luck: all outputs have one.
+        variance, varied = ((v.mean() * samples / (samples - 1)).expand_as(v) for v in (variance, varied))
+    seen = variance > 0.0
+    if not bool(seen.any()):
         return None
     away = (guess.mean(dim=0) - wanted.mean(dim=0)).abs()
-    return float((away[spread > 0.0] / spread[spread > 0.0]).amax())
+    luck = _SURE * ((variance + varied) / samples).sqrt()
+    return float(torch.where(away > luck, away / variance.sqrt(), 0.0)[seen].amax())
 
 
 def _variance(target: torch.Tensor) -> float:

@@ -57,7 +57,7 @@ def _check(graph: Graph, _plan: Plan, trace: Trace, forecast: Forecast | None = 
         code=RULE.code,
         name="collapsed inputs" if collapsed else "inputs grow alike",
         severity=Severity.WARNING if collapsed or strange else Severity.INFO,
-        summary=f"The mean cosine between samples rises from {start:.3f} at {first.called} to {end:.6g} at "
+        summary=f"The mean cosine between samples rises from {start:.3f} at {first.called} to {end:.4g} at "
         f"{last.called}: what tells inputs apart is {100 * left:.2g} % of the signal",
         cause=f"depth: every activation that is no odd function, and every bias, makes two inputs more "
         f"alike, here over {len(chain)} layers"
@@ -84,7 +84,18 @@ RULE = Rule(
     "1 - c < 1e-6, where less than 0.1 % of the signal tells inputs apart, or when 1 - c lies a decade and "
     "6 standard deviations of chance below what is predicted for these weights",
     advice="Skip connections, leaky or odd activations, batch normalisation, fewer layers",
-    symptom_of=("FAN104", "FAN105", "FAN101", "FAN102", "FAN106", "FAN201", "FAN205", "FAN402", "FAN401"),
+    symptom_of=(
+        "FAN104",
+        "FAN105",
+        "FAN101",
+        "FAN102",
+        "FAN106",
+        "FAN201",
+        "FAN204",
+        "FAN205",
+        "FAN402",
+        "FAN401",
+    ),
     references=(
         "B. Poole et al., Exponential expressivity in deep neural networks through transient chaos, 2016",
     ),

@@ -62,7 +62,7 @@ def _check(graph: Graph, _plan: Plan, trace: Trace) -> Outcome:
     if min(powers) <= 0.0 or not math.isfinite(log):
         return Passed(reason="a stream of zeros does not grow")
     exponential = _straightness([math.log(p) for p in powers]) > _straightness(powers)
-    grown = f"the stream's power grows by {times(math.exp(log))} over {len(run)} blocks"
+    grown = f"the stream's power grows by a factor of {times(math.exp(log))} over {len(run)} blocks"
     if rate <= _RATE or not exponential or log < _WARNING:
         return Passed(reason=f"{grown}, {'a factor' if exponential else 'as a sum'} a block")
     steps = [math.exp(log_ratio(b, a)) for a, b in itertools.pairwise(powers)]
@@ -72,7 +72,7 @@ def _check(graph: Graph, _plan: Plan, trace: Trace) -> Outcome:
         code=RULE.code,
         name="residual stream multiplies",
         severity=Severity.WARNING,
-        summary=f"The residual stream's power grows by {times(math.exp(rate))} a block {ends}: "
+        summary=f"The residual stream's power grows by a factor of {times(math.exp(rate))} a block {ends}: "
         f"{decades(log)}, exponentially and not as a sum",
         cause=f"{len(run)} branches without a norm each add a power in proportion to the stream's",
         fix=f"Multiply the std of the last weight of every branch ({named(finals)}) by {factor:.3g} "

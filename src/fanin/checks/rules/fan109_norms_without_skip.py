@@ -44,12 +44,14 @@ def _check(graph: Graph, _plan: Plan, trace: Trace) -> Outcome:
     log = log_ratio(run[0].measure.gradient_power or 0.0, run[-1].measure.gradient_power or 0.0)
     rate = log / (len(run) - 1)
     if rate <= _RATIO:
-        return Passed(reason=f"the gradient grows by {times(math.exp(rate))} a layer over {len(run)} layers")
+        return Passed(
+            reason=f"the gradient grows by a factor of {times(math.exp(rate))} a layer over {len(run)} layers"
+        )
     return Finding(
         code=RULE.code,
         name="gradient grows through norms",
         severity=Severity.WARNING if log >= _WARNING else Severity.INFO,
-        summary=f"The gradient's power grows by {times(math.exp(rate))} a layer over {len(run)} "
+        summary=f"The gradient's power grows by a factor of {times(math.exp(rate))} a layer over {len(run)} "
         "normalised layers "
         f"without skip connection, {decades(log)} from {called(run[-1].node.module, run[-1].node.op)} "
         "back to "

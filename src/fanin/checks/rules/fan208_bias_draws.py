@@ -38,12 +38,13 @@ def _check(graph: Graph, plan: Plan, trace: Trace) -> Outcome:
         return Skipped(reason="no bias that was measured")
     if not drawn:
         return Passed(reason=f"{seen} biases, none of them most of what its layer puts out")
+    where = "In the one layer with a bias" if seen == 1 else f"In {len(drawn)} of {seen} layers"
     return Finding(
         code=RULE.code,
         name="biases outweigh the signal",
         severity=Severity.INFO,
-        summary=f"In {len(drawn)} of {seen} layers most of the output is the bias ({named(drawn)}), up to "
-        f"{percent(worst[0])}: what is the same for every input",
+        summary=f"{where} most of the output is the bias ({named(drawn)}), up to {percent(worst[0])}: what "
+        "is the same for every input",
         cause="biases that were drawn at random, beside weights that pass on less and less",
         fix=f"Start biases at zero: {init_verb(graph)}",
         where=tuple(drawn),

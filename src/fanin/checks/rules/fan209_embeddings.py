@@ -36,9 +36,13 @@ def _check(graph: Graph, _plan: Plan, trace: Trace) -> Outcome:
         if any(u.kind == UseKind.EMBEDDING for u in p.uses) and any(u.head for u in p.uses) and p.name in stds
     ]  # fmt: skip
     for p in tied:
-        logits = stds[p.name] * math.sqrt(p.shape[-1])
-        behind_norm = any(u.head and _normalised(graph, u.node) for u in p.uses)
-        if logits > _LOGITS and behind_norm:
+        behind = [u.node for u in p.uses if u.head and _normalised(graph, u.node)]
+        # As measured: a model may scale what the head reads (T5 does, by 1/√d).
+        logits = max(
+            (math.sqrt(powers[i]) if i in powers else stds[p.name] * math.sqrt(p.shape[-1]) for i in behind),
+            default=0.0,
+        )
+        if logits > _LOGITS:
             return _loud(graph, p.name, stds[p.name], p.shape[-1], logits)
     pairs = []
     for node in graph.nodes:
@@ -94,7 +98,7 @@ def _loud(graph: Graph, name: str, std: float, width: int, logits: float) -> Fin
         severity=Severity.WARNING,
         summary=f"{name} is embedding and head at once, with std {std:.3g}: behind a norm of {width} "
         "features the "
-        f"logits have std {logits:.3g} (std sqrt(d)), and the first loss is far above ln C",
+        f"logits have std {logits:.3g}, and the first loss is far above ln C",
         cause=f"a law for embeddings (std {std:.3g}) on a table that is the head too",
         fix=f"Multiply its std by {0.5 / logits:.3g}, which gives logits with std 0.5; or {init_verb(graph)}",
         where=(name,),
@@ -105,9 +109,8 @@ def _loud(graph: Graph, name: str, std: float, width: int, logits: float) -> Fin
 RULE = Rule(
     code="FAN209",
     name="embeddings",
-    definition="ratio of the root mean squares of embeddings that are added; std sqrt(d) of a table that "
-    "is the head "
-    "too and reads a norm's output",
+    definition="ratio of the root mean squares of embeddings that are added; std of the logits of a "
+    "table that is the head too and reads a norm's output",
     threshold="a ratio of 10; logits with std 2.5, at which the first loss is 3 nats above ln C",
     advice="One std for tables that are added; 0.5 / sqrt(d) or less for one that is tied to the head",
     symptom_of=(),
