@@ -18,6 +18,7 @@ __all__ = [
     "geometry_of",
     "key_of",
     "laid_out",
+    "output_at",
     "output_of",
     "sources_of",
     "state_of",
@@ -25,7 +26,7 @@ __all__ = [
 ]
 
 Geometry: TypeAlias = tuple[Any, ...]
-"""Which view of its memory a tensor is: offset, shape, strides, type."""
+"""Which view of its memory a tensor is: offset, shape, strides, type; one that has no strides is itself."""
 
 
 @dataclass(slots=True)
@@ -97,10 +98,16 @@ def sources_of(layouts: tuple[Layout, ...], tensor: torch.Tensor) -> tuple[Sourc
 
 def output_of(tensor: torch.Tensor) -> Output:
     """Where a tensor lies in its memory."""
-    shape = tuple(tensor.shape)
-    if tensor.layout is not torch.strided:
+    return output_at(tensor, geometry_of(tensor))
+
+
+def output_at(tensor: torch.Tensor, place: Geometry) -> Output:
+    """Where a tensor of this geometry lies in its memory."""
+    if len(place) == 1:
+        shape = tuple(tensor.shape)
         return Output(shape=shape, strides=(0,) * len(shape), offset=0)
-    return Output(shape=shape, strides=tensor.stride(), offset=int(tensor.storage_offset()))
+    offset, shape, strides, _ = place
+    return Output(shape=tuple(shape), strides=strides, offset=offset)
 
 
 def key_of(tensor: torch.Tensor) -> int:

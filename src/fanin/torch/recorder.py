@@ -12,23 +12,28 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from fanin.graphs.sources import Source, root
 from fanin.torch.derive import derive
 from fanin.torch.memory import (
+    Geometry,
     Memory,
     apart,
     geometry_of,
     key_of,
     laid_out,
+    output_at,
     output_of,
     state_of,
     storage_of,
 )
 from fanin.torch.ops import Facts, facts_of
-from fanin.torch.recording import Observer, Op, Operand
+from fanin.torch.recording import Observer, Op, Operand, Output
 from fanin.torch.shadows import Shadows
 
 __all__ = ["Recorder"]
 
 _SMALL = 64
 """Largest number of elements of an outside constant that a recording keeps."""
+
+_NUMBERS = frozenset({int, float, bool, str, torch.dtype, torch.device, type(None)})
+"""Types of the arguments that are no tensors and hold none, the most of them."""
 
 _DEVICE = torch.ops.prim.device.default
 """Asked by fake tensors more often than anything else."""
@@ -125,25 +130,27 @@ class Recorder(TorchDispatchMode):
             return func(*args, **kwargs)
         facts = facts_of(func)
         operands: list[Operand] = []
-        noted_args = self._noted(args, operands)
-        noted_kwargs = dict(zip(kwargs, self._noted(kwargs.values(), operands), strict=True))
+        places: list[Geometry] = []
+        noted_args = self._noted(args, operands, places)
+        noted_kwargs = (
+            dict(zip(kwargs, self._noted(kwargs.values(), operands, places), strict=True)) if kwargs else {}
+        )
         written = _written(facts, args, kwargs) if facts.written else []
         if self._observer is not None:
             for tensor in written:
                 known = self.operand(tensor)
                 if known.op is not None:
                     self._observer.before_mutation(known.op, tensor)
-        out = _shape_rule(func, args)
+        shadows = self._shadows
+        out = None if shadows is None else _shape_rule(func, args)
         if out is None:
-            shadows = self._shadows
-            out = func(*args, **kwargs) if shadows is None else shadows.run(func, args, kwargs)
-        results = (
-            [out]
-            if isinstance(out, torch.Tensor)
-            else [x for x in out if isinstance(x, torch.Tensor)]
-            if isinstance(out, list | tuple)
-            else []
-        )
+            out = func(*args, **kwargs) if shadows is None else shadows.run(func, args, kwargs, places)
+        if isinstance(out, torch.Tensor):
+            results = [out]
+        elif isinstance(out, list | tuple):
+            results = [x for x in out if isinstance(x, torch.Tensor)]
+        else:
+            results = []
         if not results and not written:
             return out
         self._write_down(func, facts, noted_args, noted_kwargs, operands, written, results)
@@ -151,16 +158,23 @@ class Recorder(TorchDispatchMode):
             self._observer.after(len(self.ops) - 1, results[0])
         return out
 
-    def _noted(self, values: Iterable[Any], operands: list[Operand]) -> tuple[Any, ...]:
-        """Arguments with an operand for each tensor; the operands are listed, too."""
+    def _noted(
+        self, values: Iterable[Any], operands: list[Operand], places: list[Geometry]
+    ) -> tuple[Any, ...]:
+        """Arguments with an operand for each tensor; operands and geometries are listed, too."""
         noted: list[Any] = []
         for x in values:
             kind = type(x)
-            if kind is list or kind is tuple:
-                noted.append(kind(self._noted(x, operands)))
+            if kind in _NUMBERS:
+                noted.append(x)
+            elif kind is list or kind is tuple:
+                noted.append(kind(self._noted(x, operands, places)))
             elif isinstance(x, torch.Tensor):
-                operand = self.operand(x)
+                place = geometry_of(x)
+                memory = self._memory.get(key_of(x))
+                operand = self.operand(x) if memory is None else memory.operand(x, place)
                 operands.append(operand)
+                places.append(place)
                 noted.append(operand)
             else:
                 noted.append(x)
@@ -187,15 +201,18 @@ class Recorder(TorchDispatchMode):
         constant = constant or facts.shape_only
         alone = alone and not constant
         first = (results or written)[0]
-        is_view = not written and bool(results) and self._known(first)
+        is_view = False
+        outputs: list[Output] = []
         for index, tensor in enumerate(results):
+            place = geometry_of(tensor)
+            outputs.append(output_at(tensor, place))
             memory = self._memory.get(key_of(tensor))
-            if memory is not None:
-                if not written:
-                    memory.viewed(geometry_of(tensor), (id, index))
-                continue
-            sources = self._derived(func, args, operands, tensor) if alone else ()
-            self._remember(tensor, id, index, constant=constant, sources=sources)
+            if memory is None:
+                sources = self._derived(func, args, operands, tensor) if alone else ()
+                self._remember(tensor, id, index, constant=constant, sources=sources)
+            elif not written:
+                is_view = is_view or index == 0
+                memory.viewed(place, (id, index))
         before: Operand | None = None
         for tensor in written:
             memory = self._memory.get(key_of(tensor))
@@ -228,8 +245,8 @@ class Recorder(TorchDispatchMode):
                 call=self.call,
                 shape=tuple(first.shape),
                 dtype=first.dtype,
-                outputs=tuple([output_of(result) for result in results or [first]]),
-                sources=known.behind(first, geometry_of(first)) if known else (),
+                outputs=tuple(outputs) or (output_of(first),),
+                sources=known.behind(first, geometry_of(first)) if known and known.layouts else (),
                 constant=known.constant if known else constant,
                 view=is_view,
                 mutates=bool(written),

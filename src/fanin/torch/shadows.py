@@ -8,7 +8,7 @@ tensors have none.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from math import prod
 from typing import Any
 
@@ -23,6 +23,7 @@ from torch._subclasses.fake_tensor import (
 )
 from torch.utils._pytree import tree_map
 
+from fanin.torch.memory import Geometry
 from fanin.torch.names import storage_key
 from fanin.torch.ops import Facts, facts_of
 from fanin.torch.shapes import Shapes
@@ -52,8 +53,17 @@ class Shadows:
             if not weight and not original.is_meta and _followed(original):
                 _know(fake, original.detach().cpu().clone())
 
-    def run(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def run(
+        self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], places: Sequence[Geometry]
+    ) -> Any:
         """Run an operator on fake tensors, and beside it on the values, where all of them are known.
+
+        Parameters
+        ----------
+        func, args, kwargs
+            The operator and its arguments.
+        places
+            Geometry of each tensor among them, in order.
 
         Raises
         ------
@@ -62,7 +72,7 @@ class Shadows:
         """
         real = self._beside(func, args, kwargs)
         try:
-            out = self._shapes.run(func, args, kwargs)
+            out = self._shapes.run(func, args, kwargs, places)
         except (DataDependentOutputException, DynamicOutputShapeException):
             if real is None:
                 raise

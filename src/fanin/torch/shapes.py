@@ -9,7 +9,7 @@ conditions are those under which torch keeps such notes of its own: nothing that
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeAlias
@@ -18,6 +18,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
 from fanin.torch.fakes import Mint
+from fanin.torch.memory import Geometry
 from fanin.torch.ops import facts_of
 
 __all__ = ["Shapes"]
@@ -60,8 +61,18 @@ class Shapes:
         self._mode = mode
         self._mint = Mint(mode)
 
-    def run(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-        """The operator's output; the mode is on the stack of modes."""
+    def run(
+        self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], places: Sequence[Geometry]
+    ) -> Any:
+        """The operator's output; the mode is on the stack of modes.
+
+        Parameters
+        ----------
+        func, args, kwargs
+            The operator and its arguments.
+        places
+            Geometry of each tensor among them, in order.
+        """
         kept = _kept(func)
         if not kept:
             if func is _LIFT and type(args[0]) is torch.Tensor and args[0].numel() == 0:
@@ -69,9 +80,11 @@ class Shapes:
             return func(*args, **kwargs)
         tensors: list[FakeTensor] = []
         key: list[Any] = [func, torch.get_default_dtype(), torch.is_inference_mode_enabled()]
-        known = _told(args, key, tensors) and (
-            not kwargs or (_told(kwargs.keys(), key, tensors) and _told(kwargs.values(), key, tensors))
-        )
+        ahead = iter(places)
+        known = _told(args, key, tensors, ahead)
+        if kwargs and known:
+            key += kwargs
+            known = _told(kwargs.values(), key, tensors, ahead)
         if not known or not _by_shape(func, tensors):
             return func(*args, **kwargs)
         notes = _notes()
@@ -166,22 +179,25 @@ def _by_shape(func: Any, tensors: list[FakeTensor]) -> bool:
     return constants == 0 or (constants < len(tensors) and not facts_of(func).written)
 
 
-def _told(values: Iterable[Any], key: list[Any], tensors: list[FakeTensor]) -> bool:
+def _told(
+    values: Iterable[Any], key: list[Any], tensors: list[FakeTensor], places: Iterator[Geometry]
+) -> bool:
     """Write arguments into a key, tensors by what their shape is; false if one cannot be written."""
     for x in values:
         kind = type(x)
         if kind is FakeTensor:
-            if x.layout is not torch.strided or x.is_neg() or x.is_conj():
+            place = next(places)
+            if len(place) == 1 or x.is_neg() or x.is_conj():
                 return False
             tensors.append(x)
-            key += (x.shape, x.stride(), x.storage_offset(), x.dtype, x.fake_device, x.requires_grad)
+            key += (place, x.fake_device, x.requires_grad)
         elif kind is int or kind in _PLAIN:
             key.append(x)
         elif kind is bool or kind is float or kind is complex:
             key.append((kind, x))
         elif kind is list or kind is tuple:
             key.append((kind, len(x)))
-            if not _told(x, key, tensors):
+            if not _told(x, key, tensors, places):
                 return False
         else:
             return False
