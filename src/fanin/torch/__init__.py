@@ -45,6 +45,9 @@ from fanin.torch.parametrised import adjusted as _adjusted
 from fanin.torch.parametrised import check_plain as _check_plain
 from fanin.torch.predict import predict
 from fanin.torch.read import read as _read
+from fanin.torch.sharded import is_sharded as _is_sharded
+from fanin.torch.sharded import whole as _whole
+from fanin.torch.sharded import write_parts as _write_parts
 from fanin.torch.write import write as _write
 
 __all__ = [
@@ -120,10 +123,11 @@ def plan(
     >>> [entry.name for entry in made.entries]
     ['weight', 'bias']
     """
-    if isinstance(model, nn.Module):
-        _check_plain(model)
-    graph = _read(model, *inputs)
-    return _adjusted(model, planner.plan(graph, policy=policy, seed=seed, class_prior=class_prior))
+    with _whole(model, values=False):
+        if isinstance(model, nn.Module):
+            _check_plain(model)
+        graph = _read(model, *inputs)
+        return _adjusted(model, planner.plan(graph, policy=policy, seed=seed, class_prior=class_prior))
 
 
 def init_(
@@ -198,7 +202,9 @@ def apply_(
     >>> layer.bias.tolist()
     [1.0, 1.0]
     """
-    if device is None:
+    if _is_sharded(model) and isinstance(plan, Plan):
+        _write_parts(model, plan, device=device)
+    elif device is None:
         if values:
             raise InputError(
                 explain(

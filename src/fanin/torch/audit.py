@@ -19,6 +19,7 @@ from fanin.records.plan import Entry, Plan
 from fanin.torch.names import NamedTensor, named_tensors
 from fanin.torch.parametrised import adjusted
 from fanin.torch.read import read
+from fanin.torch.sharded import whole
 from fanin.torch.store import memoryless
 from fanin.torch.write import fitting
 
@@ -95,6 +96,14 @@ def audit(
                 remedy="Initialise it first: fanin.torch.init_(model, batch, device='cpu')",
             )
         )
+    with whole(model, values=True):
+        return _audited(model, inputs, against, seed, level)
+
+
+def _audited(
+    model: nn.Module, inputs: tuple[object, ...], against: str | Policy | Plan, seed: int, level: float
+) -> Audit:
+    found = {entry.name: entry for entry in named_tensors(model)}
     if isinstance(against, Plan):
         declared, told = against, f"the plan (policy {against.policy}, seed {against.seed})"
         fitting(declared, found)

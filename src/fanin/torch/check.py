@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import nn
 
 from fanin.checks import runner
+from fanin.errors import FaninError, InputError, explain
 from fanin.plans import planner
 from fanin.records.finding import Cure, Diagnosis, Severity
 from fanin.records.plan import Plan
@@ -19,6 +20,7 @@ from fanin.reports.report import Report
 from fanin.torch.draws import spreads
 from fanin.torch.names import named_tensors
 from fanin.torch.probe import measure
+from fanin.torch.sharded import whole
 from fanin.torch.tiers import Clock
 from fanin.torch.write import write
 
@@ -93,32 +95,87 @@ def check(
     >>> check(model, torch.randn(32, 4), target=torch.arange(32) % 2).healthy
     True
     """
+    made = model if isinstance(model, nn.Module) else _called(model)
+    others = 0 if isinstance(model, nn.Module) else max(0, draws - 1)
+    asked = _Asked(
+        inputs=inputs, target=target, loss=loss, seed=seed, tier=tier, plan=plan, lr=lr, fix=fix,
+        select=select, ignore=ignore,
+    )  # fmt: skip
+    with whole(made, values=True):
+        return _checked(made, asked, [model] * others)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """What `check` was asked for."""
+
+    inputs: tuple[object, ...]
+    target: Any
+    loss: Callable[..., Any] | None
+    seed: int
+    tier: str
+    plan: Plan | None
+    lr: float | None
+    fix: bool
+    select: Sequence[str]
+    ignore: Sequence[str]
+
+
+def _checked(made: nn.Module, want: _Asked, others: Sequence[Any]) -> Report:
     clock = Clock()
-    made: Any = model
-    others = 0
-    if not isinstance(model, nn.Module) and callable(model):
-        made, others = model(), max(0, draws - 1)
-    asked = {"target": target, "loss": loss, "seed": seed}
-    graph, trace = measure(made, *inputs, **asked, tier=tier, lr=lr, clock=clock)
-    yardstick = plan or planner.plan(graph, seed=seed)
-    if others and callable(model):
-        with clock.part(f"{others} further draws"):
-            more = [measure(model(), *inputs, **asked, tier="fast")[1] for _ in range(others)]
-            trace = replace(trace, draws=others + 1, spreads=spreads([trace, *more]))
-    trace = replace(trace, declared=plan is not None)
-    diagnosis = runner.run(graph, yardstick, trace, select=select, ignore=ignore)
-    if fix and diagnosis.findings and isinstance(made, nn.Module):
+    asked = {"target": want.target, "loss": want.loss, "seed": want.seed}
+    graph, trace = measure(made, *want.inputs, **asked, tier=want.tier, lr=want.lr, clock=clock)
+    yardstick = want.plan or planner.plan(graph, seed=want.seed)
+    if others:
+        with clock.part(f"{len(others)} further draws"):
+            more = [measure(_called(f), *want.inputs, **asked, tier="fast")[1] for f in others]
+            trace = replace(trace, draws=len(others) + 1, spreads=spreads([trace, *more]))
+    trace = replace(trace, declared=want.plan is not None)
+    chosen = {"select": want.select, "ignore": want.ignore}
+    diagnosis = runner.run(graph, yardstick, trace, **chosen)
+    if want.fix and diagnosis.findings:
         with clock.part("the cure on trial"), _tried(made, yardstick):
-            _, after = measure(made, *inputs, **asked, lr=lr)
-        again = runner.run(graph, yardstick, _like(after, trace), select=select, ignore=ignore)
+            _, after = measure(made, *want.inputs, **asked, lr=want.lr)
+        again = runner.run(graph, yardstick, _like(after, trace), **chosen)
         diagnosis = replace(diagnosis, cure=_compared(diagnosis, again))
     environment = (
         *diagnosis.environment,
         ("torch", torch.__version__),
         ("device", _device(made)),
-        ("cost", clock.said(tier)),
+        ("cost", clock.said(want.tier)),
     )
     return Report(replace(diagnosis, environment=environment))
+
+
+def _called(make: object) -> nn.Module:
+    """The model that a function makes.
+
+    Raises
+    ------
+    InputError
+        What is no function, one that cannot be called without arguments, or one that makes no model.
+    """
+    what = "A check takes a torch.nn.Module, or a function without arguments that makes one"
+    if not callable(make):
+        raise InputError(explain("There is no model to check", received=type(make).__name__, rule=what))
+    name = getattr(make, "__name__", type(make).__name__)
+    try:
+        made = make()
+    except FaninError:
+        raise
+    except Exception as error:
+        raise InputError(
+            explain(
+                f"'{name}' cannot be called to make a model",
+                received=f"{type(error).__name__}: {error}",
+                rule=what,
+                remedy="Give a model itself, or a function that builds it: check(lambda: Net(...), batch)",
+            )
+        ) from error
+    if not isinstance(made, nn.Module):
+        received = f"'{name}' returned {type(made).__name__}"
+        raise InputError(explain("There is no model to check", received=received, rule=what))
+    return made
 
 
 def _like(after: Trace, before: Trace) -> Trace:
@@ -149,6 +206,5 @@ def _compared(before: Diagnosis, after: Diagnosis) -> Cure:
     )
 
 
-def _device(model: object) -> str:
-    found = model.parameters() if isinstance(model, nn.Module) else ()
-    return ", ".join(sorted({str(p.device) for p in found})) or "none"
+def _device(model: nn.Module) -> str:
+    return ", ".join(sorted({str(p.device) for p in model.parameters()})) or "none"

@@ -124,7 +124,7 @@ def graph_of(recording: Recording, model: nn.Module, *, why: str = "") -> Graph:
     idle = _idle(parameters)
     notes = (f"took no part in this run: {', '.join(idle[:8])}{', ...' * (len(idle) > 8)}",) if idle else ()
     return Graph(
-        model=type(unwrapped(model)).__name__,
+        model=_kind(unwrapped(model)),
         framework=f"torch {torch.__version__}",
         engine=f"{recording.engine} ({why})" if why else recording.engine,
         nodes=reading.nodes,
@@ -135,6 +135,12 @@ def graph_of(recording: Recording, model: nn.Module, *, why: str = "") -> Graph:
         branches=reading.branches,
         notes=notes,
     )
+
+
+def _kind(model: nn.Module) -> str:
+    """Name of the user's class; FSDP puts one of its own in its place."""
+    kinds = (kind for kind in type(model).__mro__ if not kind.__module__.startswith("torch.distributed."))
+    return next(kinds).__name__
 
 
 def _read_fake(

@@ -224,8 +224,9 @@ def unwrapped(model: nn.Module) -> nn.Module:
     inner = model
     while True:
         children = dict(inner.named_children())
-        if "_orig_mod" in children:
-            inner = children["_orig_mod"]
+        held = children.keys() & {"_orig_mod", "_fsdp_wrapped_module"}
+        if held:
+            inner = children[held.pop()]
         elif isinstance(inner, nn.DataParallel | nn.parallel.DistributedDataParallel):
             inner = children["module"]
         else:
