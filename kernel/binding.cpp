@@ -7,13 +7,10 @@
 #include <nanobind/stl/vector.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdlib>
-#include <deque>
 #include <optional>
 #include <stdexcept>
 #include <string>
-#include <string_view>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -21,30 +18,17 @@
 #include "fanin/fill.hpp"
 #include "fanin/haar.hpp"
 #include "fanin/keys.hpp"
-
-namespace nb = nanobind;
-using namespace nb::literals;
+#include "fanin/python.hpp"
+#include "fanin/runs.hpp"
 
 namespace {
 
 using Bytes = nb::ndarray<std::uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using KeyWords = std::tuple<std::uint32_t, std::uint32_t, std::uint32_t, std::uint32_t>;
 
-const fanin::Path& path_named(std::string_view name) {
-    for (const fanin::Path* const* path = fanin::available_paths(); *path; ++path)
-        if (name == "auto" || name == (*path)->name) return **path;
-    throw std::invalid_argument("no such kernel path here: " + std::string(name));
-}
-
 fanin::Key key_of(const KeyWords& words) {
     return {std::get<0>(words), std::get<1>(words), std::get<2>(words), std::get<3>(words)};
 }
-
-// fanin.sampling.recipe.Recipe for one dtype.
-struct Recipe {
-    fanin::Dtype dtype;
-    fanin::Recipe numbers;
-};
 
 void make_recipe(Recipe* made, int dtype, int kind, bool wide, double scale, double shift, double low, double high,
                  std::uint64_t start, std::uint64_t width, double near, double ratio, double complement, bool mirrored) {
@@ -57,36 +41,6 @@ void make_recipe(Recipe* made, int dtype, int kind, bool wide, double scale, dou
                       {static_cast<fanin::Kind>(kind), wide, scale, shift, low, high, start, width,
                        {near, ratio, complement, mirrored}}};
 }
-
-// A writable array's memory, held while it is filled.
-class Memory {
-  public:
-    explicit Memory(nb::handle array) {
-        if (PyObject_GetBuffer(array.ptr(), &view_, PyBUF_WRITABLE | PyBUF_STRIDED) != 0) throw nb::python_error();
-    }
-    ~Memory() { PyBuffer_Release(&view_); }
-    Memory(const Memory&) = delete;
-    Memory& operator=(const Memory&) = delete;
-    const Py_buffer& operator*() const { return view_; }
-
-  private:
-    Py_buffer view_;
-};
-
-// Ask Python for signals such as Ctrl-C, but not so often that it costs anything.
-class Signals {
-  public:
-    bool operator()() {
-        const auto now = std::chrono::steady_clock::now();
-        if (now - asked_ < std::chrono::milliseconds(20)) return false;
-        asked_ = now;
-        const nb::gil_scoped_acquire locked;
-        return PyErr_CheckSignals() != 0;
-    }
-
-  private:
-    std::chrono::steady_clock::time_point asked_ = std::chrono::steady_clock::now();
-};
 
 void check_item(const Py_buffer& view, const Recipe& recipe) {
     if (view.itemsize != static_cast<Py_ssize_t>(fanin::item_size(recipe.dtype)))
@@ -111,23 +65,10 @@ void fill(nb::handle out, const Recipe& recipe, const KeyWords& key, std::uint64
     const Memory memory(out);
     const Py_buffer& view = *memory;
     check_item(view, recipe);
-    const std::size_t depth = static_cast<std::size_t>(view.ndim);
-    if (steps && steps->size() != depth) throw std::invalid_argument("there is one step a dimension");
-    std::vector<fanin::Dimension> shape(depth);
-    std::uint64_t inner = 1;
-    for (std::size_t k = depth; k-- > 0;) {
-        const std::size_t extent = static_cast<std::size_t>(view.shape[k]);
-        shape[k] = {extent, steps ? static_cast<std::uint64_t>((*steps)[k]) : inner, view.strides[k]};
-        inner *= extent;
-    }
+    std::vector<fanin::Dimension> shape = row_major(view);
+    if (steps && steps->size() != shape.size()) throw std::invalid_argument("there is one step a dimension");
+    for (std::size_t k = 0; steps && k < shape.size(); ++k) shape[k].step = static_cast<std::uint64_t>((*steps)[k]);
     run(view.buf, recipe, begin, shape, key_of(key), threads, path_named(path));
-}
-
-std::string_view utf8(nb::handle text) {
-    Py_ssize_t size = 0;
-    const char* const bytes = PyUnicode_AsUTF8AndSize(text.ptr(), &size);
-    if (bytes == nullptr) throw nb::python_error();
-    return {bytes, static_cast<std::size_t>(size)};
 }
 
 // The short way for the commonest case, a whole array of one run of memory and a name of one text: key and
@@ -163,92 +104,6 @@ bool draw(nb::handle out, const Recipe& recipe, std::uint64_t seed, nb::handle n
 bool draw_memory(std::uintptr_t address, std::size_t count, const Recipe& recipe, std::uint64_t seed, nb::handle name,
                  unsigned threads) {
     return drawn(reinterpret_cast<void*>(address), count, recipe, seed, name, threads);
-}
-
-// An item that its list goes on owning.
-nb::handle item_of(nb::handle list, std::size_t place) {
-    return PyList_GetItem(list.ptr(), static_cast<Py_ssize_t>(place));
-}
-
-// Names, recipes (one each, or one for all) and whole arrays or memory of many tensors, as tasks. Whatever
-// does not fit is refused here, before anything is written.
-std::vector<fanin::Task> tasks_of(nb::list names, nb::handle recipes) {
-    std::vector<fanin::Task> tasks(names.size());
-    const bool one = nb::isinstance<Recipe>(recipes);
-    if (!one && (!nb::isinstance<nb::list>(recipes) || nb::len(recipes) != tasks.size()))
-        throw std::invalid_argument("there is one recipe a name, or one for all");
-    const Recipe* recipe = one ? nb::cast<const Recipe*>(recipes) : nullptr;
-    nb::handle last;
-    for (std::size_t i = 0; i < tasks.size(); ++i) {
-        if (!one) {
-            const nb::handle next = item_of(recipes, i);
-            if (!next.is(last)) recipe = nb::cast<const Recipe*>(next);
-            last = next;
-        }
-        const nb::handle name = item_of(names, i);
-        if (!PyUnicode_CheckExact(name.ptr())) throw std::invalid_argument("a name is a str");
-        tasks[i] = {utf8(name), nullptr, 0, recipe->dtype, &recipe->numbers};
-        if (tasks[i].name.empty()) throw std::invalid_argument("a name is empty");
-    }
-    return tasks;
-}
-
-// Tensors that share memory would get whichever stream was written last.
-void check_apart(const std::vector<fanin::Task>& tasks) {
-    std::vector<std::pair<std::uintptr_t, std::uintptr_t>> bounds;
-    bounds.reserve(tasks.size());
-    for (const fanin::Task& task : tasks) {
-        const std::size_t size = fanin::item_size(task.dtype);
-        const auto begin = reinterpret_cast<std::uintptr_t>(task.out);
-        if (begin % size != 0) throw std::invalid_argument("memory is misaligned");
-        if (task.count > 0) bounds.emplace_back(begin, begin + task.count * size);
-    }
-    std::sort(bounds.begin(), bounds.end());
-    for (std::size_t i = 1; i < bounds.size(); ++i)
-        if (bounds[i - 1].second > bounds[i].first) throw std::invalid_argument("tensors share memory");
-}
-
-void run_tasks(const std::vector<fanin::Task>& tasks, std::uint64_t seed, unsigned threads, const std::string& path) {
-    check_apart(tasks);
-    const fanin::Path& chosen = path_named(path);
-    if (tasks.empty()) return;
-    bool finished;
-    {
-        const nb::gil_scoped_release unlocked;
-        finished = fanin::fill_tasks(chosen, tasks, seed, threads, Signals());
-    }
-    if (!finished) throw nb::python_error();
-}
-
-// Arrays that are one run of memory each.
-void fill_arrays(nb::list outs, nb::handle recipes, nb::list names, std::uint64_t seed, unsigned threads,
-                 const std::string& path) {
-    if (outs.size() != names.size()) throw std::invalid_argument("there is one name an array");
-    std::vector<fanin::Task> tasks = tasks_of(names, recipes);
-    std::deque<Memory> memory;
-    for (std::size_t i = 0; i < tasks.size(); ++i) {
-        memory.emplace_back(item_of(outs, i));
-        const Py_buffer& view = *memory.back();
-        if (!PyBuffer_IsContiguous(&view, 'C') ||
-            view.itemsize != static_cast<Py_ssize_t>(fanin::item_size(tasks[i].dtype)))
-            throw std::invalid_argument("an array is in pieces, or its items have another size than the dtype's");
-        tasks[i].out = view.buf;
-        tasks[i].count = static_cast<std::size_t>(view.len / view.itemsize);
-    }
-    run_tasks(tasks, seed, threads, path);
-}
-
-// Memory by its address: the caller vouches for it, and holds it.
-void fill_memory(nb::list addresses, nb::list counts, nb::handle recipes, nb::list names, std::uint64_t seed,
-                 unsigned threads, const std::string& path) {
-    if (addresses.size() != names.size() || counts.size() != names.size())
-        throw std::invalid_argument("there is one name an address and count");
-    std::vector<fanin::Task> tasks = tasks_of(names, recipes);
-    for (std::size_t i = 0; i < tasks.size(); ++i) {
-        tasks[i].out = reinterpret_cast<void*>(nb::cast<std::uintptr_t>(item_of(addresses, i)));
-        tasks[i].count = nb::cast<std::size_t>(item_of(counts, i));
-    }
-    run_tasks(tasks, seed, threads, path);
 }
 
 void words(Bytes out, std::uint64_t begin, KeyWords key, const std::string& path) {
@@ -361,9 +216,7 @@ NB_MODULE(_kernel, module) {
     module.def("fill", &fill, "out"_a, "recipe"_a, "key"_a, "begin"_a, "steps"_a.none(), "threads"_a, "path"_a);
     module.def("draw", &draw, "out"_a, "recipe"_a, "seed"_a, "name"_a, "threads"_a);
     module.def("draw_memory", &draw_memory, "address"_a, "count"_a, "recipe"_a, "seed"_a, "name"_a, "threads"_a);
-    module.def("fill_arrays", &fill_arrays, "outs"_a, "recipes"_a, "names"_a, "seed"_a, "threads"_a, "path"_a);
-    module.def("fill_memory", &fill_memory, "addresses"_a, "counts"_a, "recipes"_a, "names"_a, "seed"_a, "threads"_a,
-               "path"_a);
+    add_tasks(module);
     // noconvert: nanobind would otherwise fill a converted copy in silence.
     module.def("words", &words, "out"_a.noconvert(), "begin"_a, "key"_a, "path"_a);
     module.def("normals", &normals, "words"_a.noconvert(), "out"_a.noconvert(), "path"_a);

@@ -4,6 +4,7 @@
 
 #include "fanin/batches.hpp"
 #include "fanin/keys.hpp"
+#include "fanin/lines.hpp"
 
 namespace fanin {
 namespace {
@@ -56,12 +57,14 @@ FANIN_INLINE Product product(Words word, std::uint32_t number) {
     return halves(vmull_u32(vget_low_u32(word), vdup_n_u32(number)), vmull_high_u32(word, vdupq_n_u32(number)));
 }
 
-// Word j of the blocks of group h in word[groups * j + h]; block `first` is in the first lane of the first.
-FANIN_INLINE void philox_words_of(const Schedule& schedule, std::uint32_t first, Words* word) {
+// Word j of the blocks of group h in word[groups * j + h]; block `first` is in the first lane of the first, and
+// from lane to lane they are `apart`.
+FANIN_INLINE void philox_words_of(const Schedule& schedule, std::uint32_t first, std::uint32_t apart, Words* word) {
     static constexpr std::uint32_t numbers[4] = {0, 1, 2, 3};
     Words a[groups], b[groups], c[groups], d[groups];
     for (int h = 0; h < groups; ++h) {
-        const Words block = vaddq_u32(vld1q_u32(numbers), vdupq_n_u32(first + 4 * static_cast<std::uint32_t>(h)));
+        const Words block = vmlaq_n_u32(vdupq_n_u32(first + 4 * static_cast<std::uint32_t>(h) * apart),
+                                        vld1q_u32(numbers), apart);
         const Product p = product(block, philox_m0);
         const Product q = product(veorq_u32(p.high, all32(schedule.first_c)), philox_m1);
         a[h] = veorq_u32(q.high, all32(schedule.second_a));
@@ -183,10 +186,42 @@ FANIN_INLINE void store(Float16* out, const Floats* value) {
                                         to_float16x4(value[2 * groups]), to_float16x4(value[3 * groups])}}));
 }
 
-// Whole batches from the block on; none may cross a multiple of 2^32 blocks.
-template <Kind kind, bool clamp_base, bool shifted, class Item>
+// One word of four rows.
+FANIN_INLINE void keep(float* out, Floats value) { vst1q_f32(out, value); }
+FANIN_INLINE void keep(Bfloat16* out, Floats value) { vst1_u16(&out->bits, to_bfloat16x4(value)); }
+FANIN_INLINE void keep(Float16* out, Floats value) { vst1_u16(&out->bits, to_float16x4(value)); }
+
+// One run of memory, block after block.
+template <class Item>
+struct Run {
+    Item* at;
+    static constexpr std::uint32_t apart = 1;
+
+    FANIN_INLINE void put(const Floats* value) {
+        for (int h = 0; h < groups; ++h) store(at + 16 * h, value + h);
+        at += at_once;
+    }
+};
+
+// Four lines, a row a block: word j of four rows is a vector as it is.
+template <class Item>
+struct Four {
+    std::uint32_t apart;
+    Item* at[4];
+
+    FANIN_INLINE void put(const Floats* value) {
+        for (int j = 0; j < 4; ++j) {
+            for (int h = 0; h < groups; ++h) keep(at[j] + 4 * h, value[groups * j + h]);
+            at[j] += blocks_at_once;
+        }
+    }
+};
+
+// Whole batches from the block on; none may cross a multiple of 2^32 blocks. `Out` says how far blocks are
+// apart, and puts a batch's values where they belong: word j of group h is in value[groups * j + h].
+template <Kind kind, bool clamp_base, bool shifted, class Out>
 __attribute__((noinline)) void batches(const Recipe& recipe, const Key& key, std::uint64_t block, std::size_t count,
-                                       Item* out) {
+                                       Out out) {
     const Schedule schedule = schedule_of(key, static_cast<std::uint32_t>(block >> 32));
     // A uniform's two multiplications are one: the factors 2^-31 and 2^7 are exact.
     const Floats scale = vdupq_n_f32(static_cast<float>(recipe.scale) * (kind == Kind::uniform ? 0x1p-31f : 1.0f));
@@ -196,11 +231,11 @@ __attribute__((noinline)) void batches(const Recipe& recipe, const Key& key, std
     const uint32x2_t width = vdup_n_u32(static_cast<std::uint32_t>(recipe.width));
     const uint64x2_t offset = vdupq_n_u64((recipe.start << 32) + (recipe.width >> 1));
     std::uint32_t first = static_cast<std::uint32_t>(block);
-    for (std::size_t i = 0; i < count; ++i, out += at_once) {
+    for (std::size_t i = 0; i < count; ++i) {
         Words word[vectors];
         Floats value[vectors];
-        philox_words_of(schedule, first, word);
-        first += static_cast<std::uint32_t>(blocks_at_once);
+        philox_words_of(schedule, first, out.apart, word);
+        first += static_cast<std::uint32_t>(blocks_at_once) * out.apart;
         if constexpr (kind == Kind::truncated)
             for (int k = 0; k < vectors; ++k) word[k] = window_words(word[k], width, offset);
         if constexpr (kind == Kind::uniform) {
@@ -217,7 +252,7 @@ __attribute__((noinline)) void batches(const Recipe& recipe, const Key& key, std
             if constexpr (shifted) value[k] = vaddq_f32(value[k], shift);
             if constexpr (shifted && kind == Kind::uniform) value[k] = clamped(value[k], low, high);
         }
-        for (int h = 0; h < groups; ++h) store(out + 16 * h, value + h);
+        out.put(value);
     }
 }
 
@@ -227,7 +262,7 @@ void word_batches(const Key& key, std::uint64_t block, std::size_t count, std::u
     std::uint32_t first = static_cast<std::uint32_t>(block);
     for (std::size_t i = 0; i < count; ++i, out += at_once) {
         Words word[vectors];
-        philox_words_of(schedule, first, word);
+        philox_words_of(schedule, first, 1, word);
         first += static_cast<std::uint32_t>(blocks_at_once);
         for (int h = 0; h < groups; ++h)
             vst4q_u32(out + 16 * h,
@@ -243,7 +278,15 @@ struct Here {
 
     template <Kind kind, bool clamp_base, bool shifted, class Item>
     static void draw(const Recipe& recipe, const Key& key, std::uint64_t block, std::size_t count, Item* out) {
-        batches<kind, clamp_base, shifted>(recipe, key, block, count, out);
+        batches<kind, clamp_base, shifted>(recipe, key, block, count, Run<Item>{out});
+    }
+
+    template <Kind kind, bool clamp_base, bool shifted, class Item>
+    static void draw(const Recipe& recipe, const Key& key, std::uint64_t block, std::uint64_t apart, std::size_t count,
+                     Item* const* out, bool) {
+        // Of larger steps only the first row of a batch is wanted.
+        batches<kind, clamp_base, shifted>(
+            recipe, key, block, count, Four<Item>{static_cast<std::uint32_t>(apart), {out[0], out[1], out[2], out[3]}});
     }
 
     static void draw_words(const Key& key, std::uint64_t block, std::size_t count, std::uint32_t* out) {
@@ -278,7 +321,7 @@ void cast(const float* in, std::size_t count, Dtype dtype, void* out) {
 }  // namespace
 
 extern const Path neon_path;
-const Path neon_path = {"neon", supported, Ranges<Here>::words, normals, Ranges<Here>::narrow, wide_bases, cast,
-                        keys_one_by_one};
+const Path neon_path = {"neon", supported, Ranges<Here>::words, normals, Ranges<Here>::narrow, Lined<Here>::narrow, wide_bases,
+                        cast, keys_one_by_one};
 
 }  // namespace fanin

@@ -24,7 +24,7 @@ void normals(const std::uint32_t* word, std::size_t count, float* out) {
 }  // namespace
 
 extern const Path portable_path;
-const Path portable_path = {"portable", supported, words, normals, portable_narrow, wide_bases, cast_elements,
+const Path portable_path = {"portable", supported, words, normals, portable_narrow, nullptr, wide_bases, cast_elements,
                             keys_one_by_one};
 
 }  // namespace fanin

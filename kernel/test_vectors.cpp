@@ -86,6 +86,26 @@ std::vector<unsigned char> filled(const fanin::Path& path, const Case& made, std
     return bytes;
 }
 
+// A matrix whose columns lie one after the other, a part of it from the third column on, against the same
+// numbers in a row from the path that knows no lines.
+bool same_turned(const fanin::Path& path, const fanin::Path& plain, Case made) {
+    constexpr std::size_t rows = 75, columns = 68, cut = 2;
+    // A stream ends after 2^64 elements.
+    made.begin = std::min(made.begin, ~std::uint64_t{0} - rows * columns);
+    const std::size_t size = fanin::item_size(made.dtype);
+    const std::vector<unsigned char> expected = filled(plain, made, rows * columns, 1);
+    std::vector<unsigned char> turned(rows * (columns - cut) * size);
+    const std::vector<fanin::Dimension> shape = {{rows, columns, static_cast<std::ptrdiff_t>(size)},
+                                                 {columns - cut, 1, static_cast<std::ptrdiff_t>(rows * size)}};
+    fanin::fill_region(path, turned.data(), made.dtype, made.begin + cut, shape, made.key, made.recipe, 2);
+    for (std::size_t row = 0; row < rows; ++row)
+        for (std::size_t column = cut; column < columns; ++column)
+            if (std::memcmp(&expected[(row * columns + column) * size], &turned[((column - cut) * rows + row) * size],
+                            size) != 0)
+                return false;
+    return true;
+}
+
 // The files hold little-endian patterns, as every processor with a path here stores them.
 std::string hexadecimal(const std::vector<unsigned char>& bytes, std::size_t size) {
     std::string text;
@@ -225,6 +245,9 @@ int main(int count, char** arguments) {
 
     const std::vector<Row> streams = read(directory + "/streams.csv");
     const std::vector<Row> digests = read(directory + "/digests.csv");
+    // The last of all paths is in plain C++.
+    const fanin::Path* portable = *fanin::available_paths();
+    for (const fanin::Path* const* path = fanin::available_paths(); *path; ++path) portable = *path;
     for (const fanin::Path* const* path = fanin::available_paths(); *path; ++path) {
         check(same_keys(**path), "a key", (*path)->name, 0);
         check(same_normals(**path), "a normal", (*path)->name, 0);
@@ -234,6 +257,7 @@ int main(int count, char** arguments) {
             const std::size_t elements = split(expected, ' ').size();
             const std::string got = hexadecimal(filled(**path, made, elements, 1), fanin::item_size(made.dtype));
             check(got == expected, "streams.csv", (*path)->name, i);
+            check(same_turned(**path, *portable, made), "a turned matrix", (*path)->name, i);
         }
         for (std::size_t i = 0; i < digests.size(); ++i) {
             const Case made = case_of(digests[i]);

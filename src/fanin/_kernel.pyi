@@ -22,6 +22,16 @@ class Recipe:
         mirrored: bool = False,
     ) -> None: ...
 
+class Tasks:
+    def __init__(
+        self,
+        outs: list[NDArray[Any]],
+        recipes: Recipe | list[Recipe],
+        names: list[str | tuple[str, ...]],
+        seed: int,
+    ) -> None: ...
+    def fill(self, threads: int, path: str) -> None: ...
+
 HAAR_BLOCK: int
 
 def fill(
@@ -35,19 +45,11 @@ def fill(
 ) -> None: ...
 def draw(out: NDArray[Any], recipe: Recipe, seed: int, name: object, threads: int) -> bool: ...
 def draw_memory(address: int, count: int, recipe: Recipe, seed: int, name: object, threads: int) -> bool: ...
-def fill_arrays(
-    outs: list[NDArray[Any]],
-    recipes: Recipe | list[Recipe],
-    names: list[str],
-    seed: int,
-    threads: int,
-    path: str,
-) -> None: ...
 def fill_memory(
     addresses: list[int],
     counts: list[int],
     recipes: Recipe | list[Recipe],
-    names: list[str],
+    names: list[str | tuple[str, ...]],
     seed: int,
     threads: int,
     path: str,

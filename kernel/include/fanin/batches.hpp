@@ -35,6 +35,35 @@ constexpr std::size_t stream_alignment = 64;
 // Below this a uniform's scale times 2^-31 would be subnormal, and not exact.
 constexpr double least_uniform_scale = 0x1p-95;
 
+// Whether clamping a truncated draw changes nothing: normals never decrease with their word, so the
+// ends of the window speak for all of it.
+static inline bool clamps_nothing(const Recipe& recipe) {
+    const float low = normal32(window32(0, recipe.start, recipe.width));
+    const float high = normal32(window32(0xFFFFFFFFu, recipe.start, recipe.width));
+    return low >= static_cast<float>(recipe.low) && high <= static_cast<float>(recipe.high);
+}
+
+// Call `work` with a recipe's kind, whether it clamps bases and whether it shifts, each as a constant.
+template <class Work>
+static inline void as_constants(const Recipe& recipe, const Work& work) {
+    const auto with = [&](auto kind, auto clamp_base) {
+        if (recipe.shift != 0.0) {
+            work(kind, clamp_base, std::true_type());
+        } else {
+            work(kind, clamp_base, std::false_type());
+        }
+    };
+    if (recipe.kind == Kind::uniform) {
+        with(std::integral_constant<Kind, Kind::uniform>(), std::false_type());
+    } else if (recipe.kind == Kind::normal) {
+        with(std::integral_constant<Kind, Kind::normal>(), std::false_type());
+    } else if (clamps_nothing(recipe)) {
+        with(std::integral_constant<Kind, Kind::truncated>(), std::false_type());
+    } else {
+        with(std::integral_constant<Kind, Kind::truncated>(), std::true_type());
+    }
+}
+
 template <class Here>
 struct Ranges {
     static constexpr std::size_t batch = Here::batch;
@@ -67,14 +96,6 @@ struct Ranges {
             out += now;
             count -= now;
         }
-    }
-
-    // Whether clamping a truncated draw changes nothing: normals never decrease with their word, so the
-    // ends of the window speak for all of it.
-    static bool clamps_nothing(const Recipe& recipe) {
-        const float low = normal32(window32(0, recipe.start, recipe.width));
-        const float high = normal32(window32(0xFFFFFFFFu, recipe.start, recipe.width));
-        return low >= static_cast<float>(recipe.low) && high <= static_cast<float>(recipe.high);
     }
 
     template <Kind kind, bool clamp_base, bool shifted, class Item>
@@ -129,27 +150,11 @@ struct Ranges {
         items(recipe, key, begin + done, count - done, out + done);
     }
 
-    template <Kind kind, bool clamp_base, class Item>
-    static void shifted_or_not(const Recipe& recipe, const Key& key, std::uint64_t begin, std::size_t count,
-                               Item* out) {
-        if (recipe.shift != 0.0) {
-            range<kind, clamp_base, true>(recipe, key, begin, count, out);
-        } else {
-            range<kind, clamp_base, false>(recipe, key, begin, count, out);
-        }
-    }
-
     template <class Item>
     static void items(const Recipe& recipe, const Key& key, std::uint64_t begin, std::size_t count, Item* out) {
-        if (recipe.kind == Kind::uniform) {
-            shifted_or_not<Kind::uniform, false>(recipe, key, begin, count, out);
-        } else if (recipe.kind == Kind::normal) {
-            shifted_or_not<Kind::normal, false>(recipe, key, begin, count, out);
-        } else if (clamps_nothing(recipe)) {
-            shifted_or_not<Kind::truncated, false>(recipe, key, begin, count, out);
-        } else {
-            shifted_or_not<Kind::truncated, true>(recipe, key, begin, count, out);
-        }
+        as_constants(recipe, [&](auto kind, auto clamp_base, auto shifted) {
+            range<kind, clamp_base, shifted>(recipe, key, begin, count, out);
+        });
     }
 
     template <class Item>

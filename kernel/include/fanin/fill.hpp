@@ -35,6 +35,14 @@ struct Recipe {
     Far far;
 };
 
+// Four lines of memory: item r of line k is word k of the block `block + r * apart` (modulo 2^62). Null lines are not
+// wanted; others are aligned to items.
+struct Lines {
+    std::uint64_t block, apart;
+    std::size_t length;
+    void* at[4];
+};
+
 // One instruction-set path. All paths write the same bits.
 struct Path {
     const char* name;
@@ -46,6 +54,8 @@ struct Path {
     // memory is more than caches hold.
     void (*narrow)(const Recipe&, const Key&, std::uint64_t begin, std::size_t count, Dtype dtype, bool large,
                    void* out);
+    // Lines of such elements, `apart` of at least 1; null where a path has no way of its own to draw them.
+    void (*lines)(const Recipe&, const Key&, const Lines&, Dtype dtype, bool large);
     // Float64 bases (before scale and shift) of a wide recipe, from the two words of each element.
     void (*wide)(const Recipe&, const std::uint32_t* first, const std::uint32_t* second, std::size_t count,
                  double* out);
@@ -79,17 +89,16 @@ bool fill_region(const Path& path, void* out, Dtype dtype, std::uint64_t begin, 
 bool fill(const Path& path, void* out, Dtype dtype, std::uint64_t begin, std::size_t count, const Key& key,
           const Recipe& recipe, unsigned threads, const Stop& stop = {});
 
-// The same at once, on the caller's thread: for few elements. Memory is aligned to items.
-void fill_run(const Path& path, void* out, Dtype dtype, std::uint64_t begin, std::size_t count, const Key& key,
-              const Recipe& recipe);
-
-// One whole tensor of many: its name, and one aligned run of memory.
+// One whole tensor of many: its name, or the key of its stream where it has none; its elements; and its
+// dimensions as in fill_region, or none where it is one aligned run of memory.
 struct Task {
     std::string_view name;
+    Key key;
     void* out;
     std::size_t count;
     Dtype dtype;
     const Recipe* recipe;
+    std::vector<Dimension> shape;
 };
 
 // Fill tensors that have streams of their own, hashing their names; returns false if stopped.

@@ -31,6 +31,7 @@ __all__ = [
     "fill_flat",
     "fill_region",
     "lowered_each",
+    "tasks_of",
     "workers",
 ]
 
@@ -138,25 +139,35 @@ def lowered_each(
     return [lowered(*each) for each in zip(arrays, draws, dtypes, strict=True)]
 
 
-def draw_many(
-    arrays: list[NDArray[Any]], recipes: list[Any], names: list[str], seed: object, threads: int | None
-) -> bool:
-    """Fill whole arrays of one run of memory each; False, and nothing is written, if one is something else.
+def tasks_of(
+    arrays: list[NDArray[Any]], recipes: list[Any], names: list[str | tuple[str, ...]], seed: object
+) -> Any:
+    """Whole arrays as one piece of work for the kernel; None if any of them cannot be.
 
     Parameters
     ----------
+    arrays
+        Dimensions in logical order, any strides.
     recipes
         Of `lowered_each`, none of them None.
+
+    Returns
+    -------
+    object
+        What `draw_many` takes. Nothing can fail in it any more: the memory is there, held and apart.
     """
-    kernel, path = chosen()
+    kernel, _ = chosen()
     if kernel is None or type(seed) is not int or not 0 <= seed < _SEED_END:
-        return False
-    count = 1 if threads == 1 else workers(threads, sum(array.size for array in arrays))
+        return None
     try:
-        kernel.fill_arrays(arrays, recipes, names, seed, count, path)
+        return kernel.Tasks(arrays, recipes, names, seed)
     except (ValueError, BufferError):
-        return False
-    return True
+        return None
+
+
+def draw_many(tasks: Any, size: int, threads: int | None) -> None:
+    """Fill the arrays of `tasks_of`, of `size` elements together."""
+    tasks.fill(1 if threads == 1 else workers(threads, size), chosen()[1])
 
 
 def fill_flat(

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fanin.errors import nearest
 
-__all__ = ["COMPLEX", "DTYPES", "SERVED", "Format", "decode", "encode", "format_of", "storage_of"]
+__all__ = ["COMPLEX", "DTYPES", "SERVED", "Format", "decode", "encode", "format_of", "rounded", "storage_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +95,12 @@ def encode(values: NDArray[np.float32], dtype: str) -> NDArray[np.generic]:
     if dtype in ("float32", "float64"):
         return values.astype(dtype, copy=False)
     return _round(values, kind).astype(f"u{np.dtype(kind.storage).itemsize}").view(kind.storage)
+
+
+def rounded(values: NDArray[np.float64], dtype: str) -> NDArray[Any]:
+    """Round float64 values to what a dtype of `SERVED` stores; the small formats go through float32."""
+    real = COMPLEX.get(dtype, dtype)
+    return values if real == "float64" else encode(values.astype(np.float32), real)
 
 
 def decode(patterns: NDArray[np.generic], dtype: str) -> NDArray[np.float64]:

@@ -11,7 +11,7 @@ from fanin.errors import InputError, explain
 from fanin.records.axes import Axes
 from fanin.records.draw import Constant, Draw, Structured
 from fanin.sampling.backends import backend, draw_whole
-from fanin.sampling.cast import COMPLEX, DTYPES, SERVED, encode, storage_of
+from fanin.sampling.cast import COMPLEX, DTYPES, SERVED, rounded, storage_of
 from fanin.sampling.components import fill_elements
 from fanin.sampling.layout import flat_view, in_order
 from fanin.sampling.outputs import array_of, check_threads, checked_output
@@ -252,15 +252,9 @@ def _fill_part(
     part: NDArray[Any], place: Region, draw: Draw, key: StreamKey, dtype: str, threads: int | None
 ) -> None:
     if isinstance(draw, Constant):
-        part[...] = _rounded(np.array(constant(draw, dtype)), dtype)
+        part[...] = rounded(np.array(constant(draw, dtype)), dtype)
     else:
         fill_elements(part, draw, key, place, dtype, threads)
-
-
-def _rounded(values: NDArray[np.float64], dtype: str) -> NDArray[Any]:
-    """Round float64 values to what `dtype` stores; the small formats go through float32."""
-    real = COMPLEX.get(dtype, dtype)
-    return values if real == "float64" else encode(values.astype(np.float32), real)
 
 
 def _each(dtype: str) -> int:

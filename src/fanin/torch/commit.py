@@ -9,22 +9,17 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from numpy.typing import NDArray
 
-from fanin.records.draw import Constant, Structured
+from fanin.records.draw import Structured
 from fanin.records.pieces import Piece, pieces
 from fanin.records.plan import Entry
-from fanin.sampling.cast import COMPLEX
-from fanin.sampling.many import fill_many
-from fanin.sampling.outputs import checked_output
-from fanin.sampling.parts import parts
-from fanin.sampling.recipe import constant, recipe
-from fanin.sampling.streams import stream_key
+from fanin.sampling.many import ready
 from fanin.torch.store import dtype_name, stored
 
 __all__ = ["Job", "commit", "exchange", "held_signals", "staged_entry"]
@@ -41,22 +36,12 @@ class Job:
     tensor: torch.Tensor
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Direct:
-    """A tensor that is drawn where it is."""
-
-    tensor: torch.Tensor
-    memory: NDArray[Any]
-    pieces: tuple[Piece, ...]
-    zeroed: int | None
-
-
 def commit(jobs: Sequence[Job], seed: int, *, also: Sequence[tuple[torch.Tensor, torch.Tensor]] = ()) -> None:
     """Fill every job's tensor, or none.
 
     Signals are held until it is done: an interrupt comes before the first number or after the last.
-    A draw into memory cannot fail once its recipe is made; the rest is staged and exchanged, and
-    exchanged back if anything goes wrong.
+    A draw into memory cannot fail once it is ready; the rest is staged and exchanged, and exchanged back
+    if anything goes wrong.
 
     Parameters
     ----------
@@ -72,67 +57,59 @@ def commit(jobs: Sequence[Job], seed: int, *, also: Sequence[tuple[torch.Tensor,
     InputError
         A draw that cannot be made in a tensor's dtype; nothing is changed.
     """
-    direct = [_direct(job, seed) for job in jobs if _in_place(job)]
+    direct = [job for job in jobs if _in_place(job)]
+    placed = {id(job) for job in direct}
+    draw = _ready([(job.entry, stored(job.tensor), dtype_name(job.tensor)) for job in direct], seed)
     staged = [
-        (job.tensor, staged_entry(job.entry, job.tensor.dtype, seed)) for job in jobs if not _in_place(job)
+        (job.tensor, staged_entry(job.entry, job.tensor.dtype, seed)) for job in jobs if id(job) not in placed
     ]
     with held_signals(), torch.no_grad():
         exchange([*staged, *also])
-        _draw(direct, seed)
-        for one in direct:
+        draw()
+        for job in direct:
             # NumPy wrote behind autograd's back: a graph that saved this tensor has to notice.
-            torch.autograd.graph.increment_version(one.tensor)
+            torch.autograd.graph.increment_version(job.tensor)
 
 
 def staged_entry(entry: Entry, dtype: torch.dtype, seed: int) -> torch.Tensor:
     """A line's values in a new CPU tensor of the given dtype."""
     values = torch.empty(entry.shape, dtype=dtype)
-    _draw([_Direct(tensor=values, memory=stored(values), pieces=pieces(entry), zeroed=entry.zeroed)], seed)
+    _ready([(entry, stored(values), dtype_name(values))], seed)()
     return values
 
 
 def _in_place(job: Job) -> bool:
-    entry = job.entry
-    draws = [entry.draw, *(block.draw for block in entry.blocks)]
-    return job.tensor.device.type == "cpu" and not any(isinstance(draw, Structured) for draw in draws)
+    if not job.tensor.is_cpu or isinstance(job.entry.draw, Structured):
+        return False
+    return not any(isinstance(block.draw, Structured) for block in job.entry.blocks)
 
 
-def _direct(job: Job, seed: int) -> _Direct:
-    found = pieces(job.entry)
-    memory, dtype = stored(job.tensor), dtype_name(job.tensor)
-    for piece in found:
-        # What cannot be drawn is refused here, before anything is written.
-        checked_output(_place(memory, piece), dtype)
-        stream_key(seed, piece.name)
-        if isinstance(piece.draw, Constant):
-            constant(piece.draw, dtype)
-        else:
-            for part in parts(piece.draw):
-                recipe(part, COMPLEX.get(dtype, dtype))
-    return _Direct(tensor=job.tensor, memory=memory, pieces=found, zeroed=job.entry.zeroed)
-
-
-def _place(memory: NDArray[Any], piece: Piece) -> NDArray[Any]:
-    # An ellipsis besides, or the one number of a scalar would be a copy of it.
-    index: Any = (*piece.index, ...)
-    found: NDArray[Any] = memory[index]
-    return found
-
-
-def _draw(direct: Sequence[_Direct], seed: int) -> None:
-    """Draw every piece of all tensors, in one call of the kernel as far as memory is in one run."""
-    found = [(one, piece, dtype_name(one.tensor)) for one in direct for piece in one.pieces]
-    fill_many(
-        [_place(one.memory, piece) for one, piece, _ in found],
+def _ready(lines: Sequence[tuple[Entry, NDArray[Any], str]], seed: int) -> Callable[[], None]:
+    """Check every piece of all lines, and return what draws them into the memory beside them in one go."""
+    found = [(memory, piece, dtype) for entry, memory, dtype in lines for piece in pieces(entry)]
+    draw = ready(
+        [_place(memory, piece) for memory, piece, _ in found],
         [piece.draw for _, piece, _ in found],
         seed=seed,
         names=[piece.name for _, piece, _ in found],
         axes=[piece.axes for _, piece, _ in found],
         dtypes=[dtype for _, _, dtype in found],
     )
-    for one in direct:
-        if one.zeroed is not None:
-            one.memory[one.zeroed] = 0
+
+    def run() -> None:
+        draw()
+        for entry, memory, _ in lines:
+            if entry.zeroed is not None:
+                memory[entry.zeroed] = 0
+
+    return run
+
+
+def _place(memory: NDArray[Any], piece: Piece) -> NDArray[Any]:
+    if piece.shape == memory.shape:
+        return memory
+    found: NDArray[Any] = memory[piece.index]
+    return found
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 import torch
@@ -152,10 +153,10 @@ def _rounding(entries: Iterable[Entry]) -> None:
 
 
 def _same_names(plan: Plan, found: Mapping[str, NamedTensor]) -> None:
-    planned = [entry.name for entry in plan.entries]
-    twice = {name for name in planned if planned.count(name) > 1} if len(set(planned)) < len(planned) else ()
+    planned = Counter(entry.name for entry in plan.entries)
+    twice = {name for name, times in planned.items() if times > 1}
     absent = [name for name in planned if name not in found]
-    unplanned = [name for name in found if name not in set(planned)]
+    unplanned = [name for name in found if name not in planned]
     if not (twice or absent or unplanned):
         return
     parts = [

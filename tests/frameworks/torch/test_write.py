@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import tracemalloc
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -265,17 +266,22 @@ def test_a_failure_half_way_puts_everything_back(
 def test_an_interrupt_waits_until_all_numbers_are_in(monkeypatch: Any) -> None:
     done, interrupted = small(), small()
     write(done, plan_of(done))
-    draw, calls = committing.fill_many, 0
+    ready, calls = committing.ready, 0
 
-    def interrupt(*args: Any, **kwargs: Any) -> None:
-        nonlocal calls
-        calls += 1
-        # Python's handlers run between its own steps: after the first, and after the kernel's return.
-        signal.raise_signal(signal.SIGINT)
-        draw(*args, **kwargs)
-        signal.raise_signal(signal.SIGINT)
+    def interrupted_ready(*args: Any, **kwargs: Any) -> Callable[[], None]:
+        draw = ready(*args, **kwargs)
 
-    monkeypatch.setattr(committing, "fill_many", interrupt)
+        def interrupt() -> None:
+            nonlocal calls
+            calls += 1
+            # Python's handlers run between its own steps: after the first, and after the kernel's return.
+            signal.raise_signal(signal.SIGINT)
+            draw()
+            signal.raise_signal(signal.SIGINT)
+
+        return interrupt
+
+    monkeypatch.setattr(committing, "ready", interrupted_ready)
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
         write(interrupted, plan_of(interrupted))
