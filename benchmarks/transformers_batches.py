@@ -1,94 +1,143 @@
-"""Batches for models of transformers, from the signature of their ``forward`` or by their type."""
+"""Batches for models of transformers, from the signatures of their methods or by their type."""
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Mapping
+import itertools
+import re
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 import torch
 from torch import nn
 from transformers import PreTrainedConfig
-from transformers_models import IMAGE, parts
+from transformers_media import BATCH, LENGTH, Batch, first, images, names_of, required, side, sounds
+from transformers_models import IMAGE, SOUND, value
 
-__all__ = ["batch_of"]
+__all__ = ["batches"]
 
-BATCH, LENGTH = 4, 16
+_TEXT = ("input_ids", "decoder_input_ids")
+_COUNTED = re.compile(r"features:? *(\d+)")
+_TRIES = 40
+"""Batches of one model that are tried, at the most."""
 
 
-def batch_of(kind: str, config: PreTrainedConfig, model: nn.Module) -> dict[str, torch.Tensor]:
-    """A batch that the model takes."""
+def batches(kind: str, config: PreTrainedConfig, model: nn.Module) -> Iterator[Batch]:
+    """Batches that the model may take, those with the most in them first."""
     generator = torch.Generator().manual_seed(0)
     if kind in BATCHES:
-        return BATCHES[kind](config, generator)
-    wanted = inspect.signature(model.forward).parameters
-    names = [model.main_input_name, *(n for n, p in wanted.items() if p.default is p.empty)]
-    if getattr(config, "is_encoder_decoder", False) and "decoder_input_ids" in wanted:
+        yield BATCHES[kind](config, generator)
+        return
+    yield from itertools.islice(_all(config, model), _TRIES)
+
+
+def _all(config: PreTrainedConfig, model: nn.Module) -> Iterator[Batch]:
+    generator = torch.Generator().manual_seed(0)
+    wanted = names_of(model.forward)
+    if "input_ids" in wanted:
+        yield from _with_media(config, model, generator)
+    plain = _plain(config, model, generator)
+    if plain is not None:
+        yield plain
+    rest = _needed(config, model, generator)
+    for made in [*images(config, model.forward), *sounds(config, model.forward)]:
+        yield rest | made
+    if plain is not None:
+        known = {n: MAKERS[n](config, generator) for n in wanted if n in MAKERS and n not in plain}
+        for name, part in known.items():
+            yield plain | {name: part}
+        yield plain | known
+
+
+def _needed(config: PreTrainedConfig, model: nn.Module, generator: torch.Generator) -> Batch:
+    """What a model has to have besides images and sounds, as far as anybody knows."""
+    names = required(model.forward)
+    if value(config, "is_encoder_decoder") and "decoder_input_ids" in names_of(model.forward):
         names.append("decoder_input_ids")
-    made = {}
-    for name in dict.fromkeys(names):
-        if name in ("kwargs", "args", "self"):
-            continue
-        if name not in MAKERS:
-            raise LookupError(f"nobody knows how to make {name!r} for {kind}")
-        made[name] = MAKERS[name](config, generator)
-    return made | _with_image(config, model, generator)
+    return {name: MAKERS[name](config, generator) for name in names if name in MAKERS}
 
 
-def _with_image(
-    config: PreTrainedConfig, model: nn.Module, generator: torch.Generator
-) -> dict[str, torch.Tensor]:
-    """Text that an image goes before, as many tokens as the model makes of it; nothing if it takes none."""
-    tokens = any(hasattr(config, name) for name in ("image_token_id", "image_token_index"))
-    inner = getattr(config, "vision_config", None)
-    if not tokens or inner is None or not hasattr(model, "get_image_features"):
-        return {}
-    pixels = _pixels(inner, generator)
-    try:
-        with torch.no_grad():
-            found = model.get_image_features(pixel_values=pixels)
-        found = getattr(found, "pooler_output", found)
-        found = torch.cat([f.reshape(-1, f.shape[-1]) for f in found])
-    except Exception:  # noqa: BLE001 - it wants more than the pixels: text alone, which the table says
-        return {}
+def _plain(config: PreTrainedConfig, model: nn.Module, generator: torch.Generator) -> Batch | None:
+    """The model's main input and what it cannot do without; None if nobody knows how to make that."""
+    main = model.main_input_name  # of models with two towers it is a list
+    main = [main] if isinstance(main, str) and main in names_of(model.forward) else []
+    names = dict.fromkeys([*main, *required(model.forward)])
+    if any(name not in MAKERS for name in names):
+        return None
+    made = {name: MAKERS[name](config, generator) for name in names}
+    return made | _needed(config, model, generator)
+
+
+def _with_media(config: PreTrainedConfig, model: nn.Module, generator: torch.Generator) -> Iterator[Batch]:
+    """Text that images and sounds go before, as many tokens as the model makes of them."""
+    seen = _found(config, model, images, "vision_config", "get_image_features")
+    heard = _found(config, model, sounds, "audio_config", "get_audio_features")
     ids = _ids(config, generator)
-    places = torch.full((BATCH, found.shape[0] // BATCH), IMAGE)
-    made = {"input_ids": torch.cat([places, ids], dim=1), "pixel_values": pixels}
-    try:
-        model(**made)
-    except Exception:  # noqa: BLE001 - as above
-        return {}
-    return made
+    wanted = names_of(model.forward)
+    pairs = [(s, h) for s in [*seen, None] for h in [*heard, None] if s is not None or h is not None]
+    for see, hear in pairs:
+        places, kinds = [ids[:, :1]], [torch.zeros(BATCH, 1, dtype=torch.long)]
+        made: Batch = {}
+        for part, token, label in ((see, IMAGE, 1), (hear, SOUND, 3)):
+            if part is not None:
+                made |= {name: piece for name, piece in part[0].items() if name in wanted}
+                places.append(torch.full((BATCH, part[1]), token))
+                kinds.append(torch.full((BATCH, part[1]), label))
+        made["input_ids"] = torch.cat([*places, ids], dim=1)
+        kinds = torch.cat([*kinds, torch.zeros_like(ids)], dim=1)
+        made |= _needed(config, model, generator) | made
+        if "mm_token_type_ids" in wanted:
+            made["mm_token_type_ids"] = kinds
+        if "token_type_ids" in wanted and hasattr(model, "get_image_features"):
+            yield made | {"token_type_ids": (kinds == 1).long()}
+        yield made
 
 
-def _first(config: PreTrainedConfig, *names: str, default: int) -> Any:
-    """A setting by any of its names, in the configuration or in one inside it."""
-    for part in parts(config):
-        for name in names:
-            value = getattr(part, name, None)
-            if isinstance(value, int | list | tuple) and value is not None and not isinstance(value, bool):
-                return value
-    return default
+def _found(
+    config: PreTrainedConfig,
+    model: nn.Module,
+    forms: Callable[[PreTrainedConfig, Callable[..., Any]], Iterator[Batch]],
+    tower: str,
+    getter: str,
+) -> list[tuple[Batch, int]]:
+    """Images or sounds that the model makes features of, with the number of tokens that they take."""
+    call = getattr(model, getter, None)
+    inner = value(config, tower) or config
+    found: list[tuple[Batch, int]] = []
+    if call is None:
+        return found
+    for made in forms(inner, call):
+        try:
+            with torch.no_grad():
+                count = _rows(call(**made))
+        except Exception:  # noqa: BLE001, S112 - another form may do
+            continue
+        found.append((made, count // BATCH))
+    return found[:2]
+
+
+def _rows(found: Any) -> int:
+    """The number of tokens in what a model made of images or sounds."""
+    if not isinstance(found, torch.Tensor | list | tuple):
+        pooled = getattr(found, "pooler_output", None)
+        found = found.last_hidden_state if pooled is None else pooled
+    if isinstance(found, torch.Tensor):
+        return int(found.numel() // found.shape[-1])
+    return sum(_rows(part) for part in found)
 
 
 def _ids(config: PreTrainedConfig, generator: torch.Generator) -> torch.Tensor:
-    vocabulary = _first(config, "vocab_size", default=100)
-    return torch.randint(3, min(int(vocabulary), 500), (BATCH, LENGTH), generator=generator)
-
-
-def _side(config: PreTrainedConfig) -> tuple[int, int]:
-    side = _first(config, "image_size", default=64)
-    return (side, side) if isinstance(side, int) else (int(side[0]), int(side[1]))
+    vocabulary = first(config, "vocab_size", default=100)
+    return torch.randint(10, min(int(vocabulary), 500), (BATCH, LENGTH), generator=generator)
 
 
 def _pixels(config: PreTrainedConfig, generator: torch.Generator) -> torch.Tensor:
-    channels = _first(config, "num_channels", "in_channels", "in_chans", default=3)
-    return torch.randn(BATCH, int(channels), *_side(config), generator=generator)
+    channels = first(config, "num_channels", "in_channels", "in_chans", default=3)
+    return torch.randn(BATCH, int(channels), *side(config), generator=generator)
 
 
 def _video(config: PreTrainedConfig, generator: torch.Generator) -> torch.Tensor:
-    frames = _first(config, "num_frames", "frames_per_clip", default=8)
-    return torch.randn(2, frames, 3, *_side(config), generator=generator)
+    frames = first(config, "num_frames", "frames_per_clip", default=8)
+    return torch.randn(2, frames, 3, *side(config), generator=generator)
 
 
 def _wave(_: PreTrainedConfig, generator: torch.Generator) -> torch.Tensor:
@@ -100,16 +149,14 @@ def _mono(_: PreTrainedConfig, generator: torch.Generator) -> torch.Tensor:
 
 
 def _spectrogram(config: PreTrainedConfig, generator: torch.Generator) -> torch.Tensor:
-    bins = _first(config, "num_mel_bins", "feature_size", "n_mels", default=80)
-    length = 2 * int(_first(config, "max_source_positions", default=64))
+    bins = first(config, "num_mel_bins", "feature_size", "n_mels", default=80)
+    length = 2 * int(first(config, "max_source_positions", default=64))
     return torch.randn(BATCH, int(bins), length, generator=generator)
 
 
 def _frames(config: PreTrainedConfig, generator: torch.Generator) -> torch.Tensor:
     """Spectra in time order, features last."""
-    bins = _first(
-        config, "input_feat_per_channel", "feature_projection_input_dim", "num_mel_bins", default=80
-    )
+    bins = first(config, "input_feat_per_channel", "feature_projection_input_dim", "num_mel_bins", default=80)
     return torch.randn(BATCH, 64, int(bins), generator=generator)
 
 
@@ -121,15 +168,21 @@ def _long_frames(config: PreTrainedConfig, generator: torch.Generator) -> torch.
     return torch.randn(BATCH, config.max_length, config.num_mel_bins, generator=generator)
 
 
+def _boxes_of(_: PreTrainedConfig, generator: torch.Generator) -> torch.Tensor:
+    return torch.randint(0, 500, (BATCH, LENGTH, 4), generator=generator).sort(dim=-1).values
+
+
 Maker: TypeAlias = Callable[[PreTrainedConfig, torch.Generator], torch.Tensor]
 MAKERS: Mapping[str, Maker] = {
     "input_ids": _ids,
     "decoder_input_ids": _ids,
+    "qformer_input_ids": _ids,
     "pixel_values": _pixels,
     "pixel_values_videos": _video,
     "input_values": _wave,
     "input_features": _spectrogram,
     "attention_mask": _mask,
+    "bbox": _boxes_of,
 }
 
 
@@ -139,18 +192,10 @@ def _many_images(config: PreTrainedConfig, generator: torch.Generator) -> dict[s
     return {**made, "attention_mask": _mask(config, generator)}
 
 
-def _patches(config: PreTrainedConfig, generator: torch.Generator) -> dict[str, torch.Tensor]:
-    """Images cut into patches, one row each, with the grid that they came from."""
-    side, depth = _first(config, "patch_size", default=14), _first(config, "temporal_patch_size", default=1)
-    channels = _first(config, "in_channels", "in_chans", "num_channels", default=3)
-    rows = torch.randn(2 * 64, int(channels) * int(depth) * int(side) ** 2, generator=generator)
-    return {"hidden_states": rows, "grid_thw": torch.tensor([[1, 8, 8]] * 2)}
-
-
 def _series(config: PreTrainedConfig, generator: torch.Generator) -> dict[str, torch.Tensor]:
     """Past and future of a few channels."""
-    length = int(_first(config, "context_length", default=32))
-    channels = int(_first(config, "num_input_channels", default=1))
+    length = int(first(config, "context_length", default=32))
+    channels = int(first(config, "num_input_channels", default=1))
     return {"past_values": torch.randn(BATCH, length, channels, generator=generator)}
 
 
@@ -167,8 +212,7 @@ def _forecast(config: PreTrainedConfig, generator: torch.Generator) -> dict[str,
 
 
 def _boxes(config: PreTrainedConfig, generator: torch.Generator) -> dict[str, torch.Tensor]:
-    made = torch.randint(0, 500, (BATCH, LENGTH, 4), generator=generator).sort(dim=-1).values
-    return {"input_ids": _ids(config, generator), "bbox": made}
+    return {"input_ids": _ids(config, generator), "bbox": _boxes_of(config, generator)}
 
 
 def _decisions(config: PreTrainedConfig, generator: torch.Generator) -> dict[str, torch.Tensor]:
@@ -178,6 +222,101 @@ def _decisions(config: PreTrainedConfig, generator: torch.Generator) -> dict[str
         "returns_to_go": torch.randn(BATCH, LENGTH, 1, generator=generator),
         "timesteps": torch.arange(LENGTH).repeat(BATCH, 1),
         "attention_mask": _mask(config, generator),
+    }
+
+
+def _codes(config: PreTrainedConfig, generator: torch.Generator) -> dict[str, torch.Tensor]:
+    """Text, and codes of a sound in several channels."""
+    channels = config.decoder_config.num_channels
+    codes = torch.randint(10, 500, (BATCH, LENGTH, channels), generator=generator)
+    return {"input_ids": _ids(config, generator), "decoder_input_ids": codes}
+
+
+def _queries(config: PreTrainedConfig, generator: torch.Generator) -> dict[str, torch.Tensor]:
+    """Queries, and what they are asked of."""
+    return {
+        "query_embeds": torch.randn(BATCH, LENGTH, config.hidden_size, generator=generator),
+        "encoder_hidden_states": torch.randn(
+            BATCH, 2 * LENGTH, config.encoder_hidden_size, generator=generator
+        ),
+    }
+
+
+def _regions(config: PreTrainedConfig, generator: torch.Generator) -> dict[str, torch.Tensor]:
+    """Text, and features of regions of an image with their places."""
+    return {
+        "input_ids": _ids(config, generator),
+        "visual_feats": torch.randn(BATCH, LENGTH, config.visual_feat_dim, generator=generator),
+        "visual_pos": torch.rand(BATCH, LENGTH, config.visual_pos_dim, generator=generator),
+    }
+
+
+def _past(config: PreTrainedConfig, generator: torch.Generator) -> dict[str, torch.Tensor]:
+    """A series cut into patches by the model, nothing of it missing, and its kind of frequency."""
+    values = torch.randn(BATCH, 4 * config.patch_length, generator=generator)
+    made = {"past_values": values, "past_values_padding": torch.zeros_like(values)}
+    kinds = {"freq": torch.zeros(BATCH, 1, dtype=torch.long)} if config.model_type == "timesfm" else {}
+    return made | kinds
+
+
+def _prompted(config: PreTrainedConfig, generator: torch.Generator) -> dict[str, torch.Tensor]:
+    """Images, and others with what was made of them."""
+    pixels = [_pixels(config, generator) for _ in range(3)]
+    return dict(zip(["pixel_values", "prompt_pixel_values", "prompt_masks"], pixels, strict=True))
+
+
+def _noted(config: PreTrainedConfig, generator: torch.Generator) -> dict[str, torch.Tensor]:
+    """Text with images that it looks at."""
+    pixels = torch.randn(BATCH, 1, 3, *side(config.vision_config), generator=generator)
+    mask = torch.ones(BATCH, LENGTH, 1, dtype=torch.long)
+    ids = _ids(config, generator)
+    return {
+        "input_ids": ids,
+        "pixel_values": pixels,
+        "image_attention_mask": mask,
+        "attention_mask": torch.ones_like(ids),
+    }
+
+
+def _film_and_text(config: PreTrainedConfig, generator: torch.Generator) -> dict[str, torch.Tensor]:
+    """Text and frames for models that compare them."""
+    frames = torch.randn(BATCH, 8, 3, *side(config), generator=generator)
+    made = {"input_ids": _ids(config, generator), "pixel_values": frames}
+    return made | {"attention_mask": _mask(config, generator)}
+
+
+def _marked(config: PreTrainedConfig, generator: torch.Generator) -> dict[str, torch.Tensor]:
+    """Text after an image whose place in it a mask tells."""
+    count = config.latent_query_num
+    ids = torch.cat([torch.full((BATCH, count), 5), _ids(config, generator)], dim=1)
+    mask = torch.zeros_like(ids)
+    mask[:, :count] = 1
+    return {
+        "input_ids": ids,
+        "pixel_values": _pixels(config, generator),
+        "image_embeds_position_mask": mask,
+    }
+
+
+def _page(config: PreTrainedConfig, generator: torch.Generator) -> dict[str, torch.Tensor]:
+    """Words with their boxes, an image of their page, and words to be made of them."""
+    boxes = torch.rand(BATCH, LENGTH, 4, generator=generator).sort(dim=-1).values
+    return {
+        "input_ids": _ids(config, generator),
+        "bbox": boxes,
+        "pixel_values": _pixels(config, generator),
+        "decoder_input_ids": _ids(config, generator),
+    }
+
+
+def _many_patches(config: PreTrainedConfig, generator: torch.Generator) -> dict[str, torch.Tensor]:
+    """Text and images as sequences of patches for models that compare them."""
+    size = config.vision_config.num_channels * config.vision_config.patch_size**2
+    return {
+        "input_ids": _ids(config, generator),
+        "pixel_values": torch.randn(BATCH, 16, size, generator=generator),
+        "pixel_attention_mask": torch.ones(BATCH, 16, dtype=torch.long),
+        "spatial_shapes": torch.full((BATCH, 2), 4),
     }
 
 
@@ -200,12 +339,7 @@ BATCHES: Mapping[str, Callable[[PreTrainedConfig, torch.Generator], dict[str, to
         "vilt vision-text-dual-encoder aimv2 flava layoutlmv3 git".split(),
         _many_images,
     ),
-    **dict.fromkeys(
-        "qwen2_5_vl_vision qwen3_vl_vision qwen3_vl_moe_vision qwen3_5_vision glm4v_vision glm4v_moe_vision "
-        "glm_ocr_vision exaone4_5_vision qwen4_exp_vision qwen3_5_moe_vision".split(),
-        _patches,
-    ),
-    **dict.fromkeys("patchtst patchtsmixer timesfm".split(), _series),
+    **dict.fromkeys("patchtst patchtsmixer".split(), _series),
     **dict.fromkeys("time_series_transformer autoformer informer".split(), _forecast),
     **dict.fromkeys("bros layoutlm lilt".split(), _boxes),
     "decision_transformer": _decisions,
@@ -213,10 +347,16 @@ BATCHES: Mapping[str, Callable[[PreTrainedConfig, torch.Generator], dict[str, to
     **dict.fromkeys("dac encodec mimi mimi_encoder".split(), _only("input_values", _mono)),
     "audio-spectrogram-transformer": _only("input_values", _long_frames),
     "speecht5": _speech,
-    **dict.fromkeys(
-        "speech_to_text wav2vec2-bert canary cohere_asr parakeet_ctc parakeet_encoder parakeet_rnnt "
-        "parakeet_tdt nemotron_asr_streaming_encoder".split(),
-        _only("input_features", _frames),
-    ),
+    "wav2vec2-bert": _only("input_features", _frames),
     "perceiver": _anything,
+    "dia": _codes,
+    "blip_2_qformer": _queries,
+    "lxmert": _regions,
+    **dict.fromkeys(["timesfm", "timesfm2_5"], _past),
+    "seggpt": _prompted,
+    "idefics": _noted,
+    **dict.fromkeys(["xclip", "tvp"], _film_and_text),
+    "kosmos-2": _marked,
+    "udop": _page,
+    "siglip2": _many_patches,
 }

@@ -18,8 +18,8 @@ from collections import Counter
 from typing import Any
 
 import torch
-from transformers_batches import batch_of
-from transformers_models import build, config_of, group_of
+from transformers_fit import fit
+from transformers_models import group_of
 
 import fanin.torch
 from fanin.checks import runner
@@ -30,29 +30,21 @@ from fanin.records.trace import Trace
 from fanin.torch.probe import measure
 from fanin.torch.read import read
 
-LARGEST = 40_000_000
-"""Parameters of the largest model that is built: 160 MB, and a few times that to measure it."""
 MEMORY = 8 << 30
 """Bytes of address space that a worker may take."""
 
 
 def measured(kind: str) -> dict[str, Any]:
     """Everything that the table says of one model type."""
-    torch.manual_seed(0)
     row: dict[str, Any] = {"kind": kind}
     try:
-        config = config_of(kind)
-        with torch.device("meta"):
-            size = sum(p.numel() for p in build(config).parameters())
-        if size > LARGEST:
-            return row | {"not built": f"{size / 1e6:.0f} million parameters after shrinking"}
-        model = build(config).train()
-        batch = batch_of(kind, config, model)
-        model(**batch)
+        found = fit(kind)
     except Exception as error:  # noqa: BLE001 - a model that does not run by itself says nothing of fanin
-        return row | {"not built": f"{type(error).__name__}: {str(error).splitlines()[0][:120]}"}
-    row["group"] = group_of(kind, config, model, batch)
+        return row | {"not built": str(error)}
+    model, batch = found.model, found.batch
+    row["group"] = group_of(kind, found.config, model, batch)
     row |= {"model": type(model).__name__, "size": sum(p.numel() for p in model.parameters())}
+    row |= {"way": found.way, "training": model.training, "inputs": sorted(batch)}
 
     start = time.perf_counter()
     graph = read(model, batch)  # the two halves of `plan`, for the engine
