@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -36,7 +37,7 @@ parameter               is     planned  ratio  law
 layers.0-58.weight ×30  0.072  0.18     0.41   he_normal
 layers.0-58.bias ×30    0.072  0               zeros
 
-Loss  cross entropy 2.310; an unprejudiced output has 2.303 for 10 classes; logit std 0.08
+Loss  cross entropy 2.310; best constant guess 2.303 (10 classes); logit std 0.08
 
 Checks  2 passed, 1 found something, 1 not made
   FAN601 attention entropy: the model has no attention
@@ -149,3 +150,36 @@ def test_brief_is_verdict_and_findings_behind_a_margin(sick: Diagnosis) -> None:
     assert "FAN201" in text
     assert "Layers" not in text
     assert all(line.startswith("   ") for line in text.splitlines() if line)
+
+
+def test_the_loss_stays_within_the_width(make: Callable[..., Diagnosis]) -> None:
+    diagnosis = make(3)
+    assert diagnosis.trace.loss is not None
+    long = replace(diagnosis.trace.loss, value=1234.5678, expected=10.825, classes=50257, logit_std=0.123456)
+    text = plain(replace(diagnosis, trace=replace(diagnosis.trace, loss=long)), width=60)
+    assert max(map(len, text.splitlines())) <= 60
+
+
+def test_wide_signs_take_two_columns(make: Callable[..., Diagnosis]) -> None:
+    """Columns after a Chinese name stand where they stand after a Latin one."""
+    text = plain(make(3, prefix="模型.层"), width=80)
+    header, row = next(
+        (line, below) for line, below in itertools.pairwise(text.splitlines()) if line.startswith("layer")
+    )
+    before = row[: row.index("linear")] if "linear" in row else row.split("  ")[0]
+    assert "模型" in before
+    column = header.index("forward")
+    shown = "".join(sign + ("\0" if sign in "模型层" else "") for sign in row)
+    assert shown[column - 1] == " "
+    assert shown[column] != " "
+    assert all(sum(2 if sign in "模型层" else 1 for sign in line) <= 80 for line in text.splitlines())
+
+
+def test_ascii_stays_within_the_width(sick: Diagnosis) -> None:
+    finding = replace(sick.findings[0], cause="std 1/√(3 fan_in), U(±1/√fan_in) " * 9)
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    show(replace(sick, findings=(finding,)), stream)
+    stream.seek(0)
+    written = stream.read()
+    assert "sqrt(3 fan_in)" in written
+    assert max(map(len, written.splitlines())) <= 80

@@ -325,7 +325,7 @@ def _dots(
     size: int,
 ) -> None:
     figure.add_scatter(
-        x=places, y=values, name=name, mode="markers",
+        x=places, y=values, name=name, mode="markers", cliponaxis=False,
         marker={"symbol": symbol, "size": size, "color": colour, "line": {"width": 1.5, "color": colour}},
         customdata=[[_said(w.measured.name), science(w.ratio, 3)] for w in shown],
         hovertemplate="%{customdata[0]}<br>" + name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -54,16 +55,19 @@ def add_laws(
     if found is None or not reference or not any(found.line):
         return []
     ends = [
-        (place, low / reference, high / reference)
+        (place, low / reference, high / reference) if low and high else None
         for place, low, high in zip(places, found.low, found.high, strict=True)
-        if low and high
     ]
-    figure.add_scatter(
-        x=[*(x for x, *_ in ends), *(x for x, *_ in reversed(ends))],
-        y=[*(high for *_, high in ends), *(low for _, low, _ in reversed(ends))],
-        fill="toself", fillcolor=colours[1], line={"width": 0}, mode="lines", hoverinfo="skip",
-        showlegend=False,
-    )  # fmt: skip
+    for known_here, stretch in itertools.groupby(ends, key=lambda end: end is not None):
+        run = [end for end in stretch if end is not None]
+        if not known_here:
+            continue
+        figure.add_scatter(
+            x=[*(x for x, *_ in run), *(x for x, *_ in reversed(run))],
+            y=[*(high for *_, high in run), *(low for _, low, _ in reversed(run))],
+            fill="toself", fillcolor=colours[1], line={"width": 0}, mode="lines", hoverinfo="skip",
+            showlegend=False,
+        )  # fmt: skip
     word = "backward" if back else "forward"
     lines = [(found.line, f"{word}, by law", "dash", colours[0])]
     if found.planned is not None:
@@ -85,5 +89,5 @@ def add_laws(
             line={"color": colour, "width": 1.3, "dash": dash},
             hovertemplate=f"{name} %{{y:.3g}}<extra></extra>",
         )  # fmt: skip
-    inside = [v for _, low, high in ends for v in (low, high) if 1.0 / _ROOM < v < _ROOM]
+    inside = [v for end in ends if end for v in end[1:] if 1.0 / _ROOM < v < _ROOM]
     return [*shown, *inside]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -30,6 +31,9 @@ _ASCII = str.maketrans(
     }
 )  # fmt: skip
 
+_SECOND = "\x00"
+"""Stands for the second column of a wide sign while lines are broken; `visible` leaves none in a text."""
+
 _NAME = 26
 """Columns that a name keeps when the table is too wide."""
 
@@ -41,9 +45,20 @@ def to_ascii(text: str) -> str:
 
 def wrapped(text: str, width: int, *, first: str = "", rest: str = "") -> list[str]:
     """Break a text into lines of at most `width` columns, each behind its margin."""
-    return textwrap.wrap(
-        visible(text), max(width, 40), initial_indent=first, subsequent_indent=rest, break_on_hyphens=False
-    ) or [first]
+    # A wide sign (most of Chinese, Japanese and Korean) takes two columns: the second one is counted too.
+    spread = "".join(c + _SECOND if _wide(c) else c for c in visible(text))
+    found = textwrap.wrap(
+        spread, max(width, 40), initial_indent=first, subsequent_indent=rest, break_on_hyphens=False
+    )
+    return [line.replace(_SECOND, "") for line in found] or [first]
+
+
+def _wide(sign: str) -> bool:
+    return unicodedata.east_asian_width(sign) in "WF"
+
+
+def _columns(text: str) -> int:
+    return len(text) + sum(map(_wide, text))
 
 
 def table(
@@ -51,7 +66,7 @@ def table(
 ) -> Iterator[Line]:
     """Columns two spaces apart; `drop` lists the columns to give up, in that order, until all fits."""
     kept = [i for i in range(len(header)) if any(row[i] for row in rows)]
-    sizes = {i: max(len(header[i]), *(len(row[i]) for row in rows)) for i in kept}
+    sizes = {i: max(len(header[i]), *(_columns(row[i]) for row in rows)) for i in kept}
     droppable = [i for i in drop if i in kept]
     while (excess := sum(sizes[i] + 2 for i in kept) - 2 - width) > 0:
         if sizes[kept[0]] - excess >= _NAME or not droppable:
@@ -66,4 +81,8 @@ def table(
 def _fit(text: str, size: int) -> str:
     """Cut at the left: paths begin alike and differ at their ends."""
     text = visible(" ".join(text.split("\n")))
-    return text.ljust(size) if len(text) <= size else f"…{text[len(text) - size + 1 :]}"
+    if (columns := _columns(text)) <= size:
+        return text + " " * (size - columns)
+    while _columns(text) >= size:
+        text = text[1:]
+    return f"…{text}".ljust(size + len(text) - _columns(text))

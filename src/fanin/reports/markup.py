@@ -11,7 +11,7 @@ from typing import Any
 
 from fanin.records.table import visible
 
-__all__ = ["Cell", "element", "embedded", "escaped", "section", "table"]
+__all__ = ["Cell", "element", "embedded", "escaped", "path", "section", "table"]
 
 _RANGE = re.compile(r"\d+-\d+")
 """A range of numbers in a folded name."""
@@ -38,6 +38,11 @@ def section(title: str, lead: str, inside: str, below: str = "") -> str:
     """A section of the page: title and texts are escaped, `inside` is markup."""
     under = element("p", below, "below") if below else ""
     return f"<section>{element('h2', title)}{element('p', lead, 'lead')}{inside}{under}</section>"
+
+
+def path(name: str) -> str:
+    """A dotted name that may break after its dots, where a reader would break it, and not within a range."""
+    return _RANGE.sub(r"<b>\g<0></b>", escaped(name)).replace(".", ".<wbr>")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,8 +82,5 @@ def table(
 def _cell(cell: Cell) -> str:
     css = f' class="{escaped(cell.css)}"' if cell.css else ""
     value = f' data-v="{cell.value!r}"' if cell.value is not None else ""
-    text = escaped(cell.text)
-    if cell.css == "name":
-        # A path may break after its dots, where a reader would break it, and not within a range.
-        text = _RANGE.sub(r"<b>\g<0></b>", text).replace(".", ".<wbr>")
+    text = path(cell.text) if cell.css == "name" else escaped(cell.text)
     return f"<td{css}{value}>{text}</td>"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 from fanin.records.codec import digest
@@ -9,7 +10,7 @@ from fanin.records.finding import Diagnosis, Finding, Severity
 from fanin.reports.cure import cure_told
 from fanin.reports.figures import count, decimals, fold, plural, printed, science
 from fanin.reports.foreseen import compared, foreseen_note, said
-from fanin.reports.markup import Cell, element, escaped, section, table
+from fanin.reports.markup import Cell, element, escaped, path, section, table
 from fanin.reports.tables import LAYERS, PLAN, layer_rows, plan_rows
 from fanin.reports.verdict import verdict, worst
 from fanin.reports.view import chain, fold_findings_where, ranked
@@ -102,7 +103,7 @@ def findings(diagnosis: Diagnosis) -> str:
 
 def _finding(finding: Finding) -> str:
     groups = [fold(names) for names in fold_findings_where(finding.where)]
-    names = "".join(f"<span>{escaped(name)}</span> " for name in groups[:_NAMES])
+    names = "".join(f"<span>{path(name)}</span> " for name in groups[:_NAMES])
     more = f"<span>and {len(groups) - _NAMES} more</span>" if len(groups) > _NAMES else ""
     figures = "".join(
         f"<span>{escaped(name)} <b>{escaped(science(value, 3))}</b></span> "
@@ -136,7 +137,8 @@ def loss(diagnosis: Diagnosis) -> str:
     if found.expected is not None:
         classes = f" (ln {found.classes})" if found.classes and found.name == "cross entropy" else ""
         facts.append(("of the best constant guess", decimals(found.expected, 3) + classes))
-        facts.append(("difference", f"{found.value - found.expected:+.3f}"))
+        if math.isfinite(found.value):
+            facts.append(("difference", f"{found.value - found.expected:+.3f}"))
     if found.logit_std is not None:
         facts.append(("std of the logits in a sample", science(found.logit_std, 3)))
     lead = (

@@ -24,8 +24,8 @@ _STYLES = {
     "info": "bold blue",
 }
 
-_NARROW, _WIDE = 80, 120
-"""Columns of a pipe, and the most that a report uses of a wide terminal."""
+_LEAST, _NARROW, _WIDE = 40, 80, 120
+"""The fewest columns, those of a pipe, and the most that a report uses of a wide terminal."""
 
 
 def as_rich(report: Sequence[Line]) -> Any:
@@ -44,7 +44,7 @@ def show(diagnosis: Diagnosis, stream: TextIO) -> None:
     A terminal gets its width and, where rich is installed and NO_COLOR is not set, colour; a pipe
     gets 80 plain columns. Characters that the stream's encoding lacks are replaced by ASCII.
     """
-    _write(lines(diagnosis, width=_width(stream)), stream)
+    write_lines(lambda width: lines(diagnosis, width=width), stream)
 
 
 def brief(diagnosis: Diagnosis, stream: TextIO, *, margin: str = "") -> None:
@@ -55,11 +55,24 @@ def brief(diagnosis: Diagnosis, stream: TextIO, *, margin: str = "") -> None:
 
 def write_lines(laid_out: Callable[[int], Sequence[Line]], stream: TextIO) -> None:
     """Write what a function lays out for a width, as rich as the stream can show it; see `show`."""
-    _write(laid_out(_width(stream)), stream)
+    width = _width(stream)
+    report, room = laid_out(width), width
+    # ASCII needs more room for some signs: sqrt for √. Lines stay within the width all the same.
+    while (over := _excess(report, stream, width)) > 0 and room > _LEAST:
+        room = max(_LEAST, room - over)
+        report = laid_out(room)
+    _write(report, stream)
+
+
+def _excess(report: Sequence[Line], stream: TextIO, width: int) -> int:
+    written = ["".join(piece.text for piece in line).rstrip() for line in report]
+    if _can_say(stream, "\n".join(written)):
+        return 0
+    return max((len(to_ascii(line)) for line in written), default=0) - width
 
 
 def _width(stream: TextIO) -> int:
-    return max(40, min(shutil.get_terminal_size().columns, _WIDE)) if stream.isatty() else _NARROW
+    return max(_LEAST, min(shutil.get_terminal_size().columns, _WIDE)) if stream.isatty() else _NARROW
 
 
 def _write(report: Sequence[Line], stream: TextIO) -> None:

@@ -43,7 +43,7 @@ def lines(diagnosis: Diagnosis, *, width: int = 80) -> list[Line]:
     body = [
         _layers(diagnosis, width),
         _weights(diagnosis, width),
-        _loss(diagnosis),
+        _loss(diagnosis, width),
         foreseen_lines(diagnosis, width),
         _checks(diagnosis, width),
         _basis(diagnosis, width),
@@ -221,17 +221,18 @@ def _weight_row(group: Sequence[Weight]) -> tuple[str, ...]:
     )
 
 
-def _loss(diagnosis: Diagnosis) -> Iterator[Line]:
+def _loss(diagnosis: Diagnosis, width: int) -> Iterator[Line]:
     loss = diagnosis.trace.loss
     if loss is None:
         return
     parts = [f"{loss.name} {decimals(loss.value, 3)}"]
     if loss.expected is not None:
-        classes = f" for {loss.classes} classes" if loss.classes else ""
-        parts.append(f"an unprejudiced output has {decimals(loss.expected, 3)}{classes}")
+        classes = f" ({loss.classes} classes)" if loss.classes else ""
+        parts.append(f"best constant guess {decimals(loss.expected, 3)}{classes}")
     if loss.logit_std is not None:
         parts.append(f"logit std {short(loss.logit_std, 3)}")
-    yield Piece("Loss", "bold"), Piece("  " + "; ".join(parts))
+    for place, text in enumerate(wrapped("; ".join(parts), width, first="Loss  ", rest="  ")):
+        yield (Piece("Loss", "bold"), Piece(text[4:])) if place == 0 else (Piece(text),)
 
 
 def _checks(diagnosis: Diagnosis, width: int) -> Iterator[Line]:

@@ -18,7 +18,8 @@ __all__ = ["RULE"]
 def _check(graph: Graph, _plan: Plan, trace: Trace) -> Outcome:
     if not trace.measurements:
         return Skipped(reason="nothing was measured")
-    bad = [p.name for p in trace.parameters if not p.finite]
+    read = {name for node in graph.nodes for name in node.parameters}
+    bad = [p.name for p in trace.parameters if not p.finite and p.name in read]
     first = next((m for m in trace.measurements if not m.finite), None)
     if first is not None and first.kind == OpKind.INPUT:
         return _found(
@@ -29,11 +30,16 @@ def _check(graph: Graph, _plan: Plan, trace: Trace) -> Outcome:
         )
     if bad:
         return _found(
-            f"{len(bad)} parameters hold NaN or infinite values",
+            f"{len(bad)} parameter{'s hold' if len(bad) > 1 else ' holds'} NaN or infinite values",
             "memory that was never initialised, or a bad checkpoint: they are wrong before any layer runs",
             f"Initialise them: {init_verb(graph)}",
             tuple(bad),
             f" ({named(bad)})",
+        )
+    if first is not None and _masked(graph, trace):
+        return Passed(
+            reason=f"{called(first.module, first.op)} makes values that are not finite, as masks do, and the "
+            "outputs, the loss and every gradient are finite"
         )
     if first is not None:
         place = first.module or first.op
@@ -61,6 +67,20 @@ def _check(graph: Graph, _plan: Plan, trace: Trace) -> Outcome:
     )
 
 
+def _masked(graph: Graph, trace: Trace) -> bool:
+    """Whether what is not finite stays inside: scores of masked places, which a softmax makes zeros of."""
+    ends = [m for m in trace.measurements if m.node in graph.outputs or m.node == trace.output]
+    gradients = [p.gradient_norm for p in trace.parameters if p.gradient_norm is not None]
+    sound = trace.loss is None or math.isfinite(trace.loss.value)
+    return (
+        sound
+        and bool(ends)
+        and all(m.finite for m in ends)
+        and bool(gradients)
+        and all(map(math.isfinite, gradients))
+    )
+
+
 def _found(summary: str, cause: str, fix: str, where: tuple[str, ...], more: str = "") -> Finding:
     return Finding(
         code=RULE.code,
@@ -77,7 +97,8 @@ RULE = Rule(
     code="FAN106",
     name="finite values",
     definition="NaN or infinity in the batch, a parameter, an operation's output or the loss, in this order",
-    threshold="any",
+    threshold="any in the batch, or in a parameter that is read; in an output of an operation any that the "
+    "outputs, the loss or a gradient show for it: masks are minus infinity by design, and stay inside",
     advice="The first place is the cause; everything after it follows",
     symptom_of=("FAN101",),
     check=_check,
