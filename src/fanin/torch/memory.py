@@ -121,11 +121,13 @@ def key_of(tensor: torch.Tensor) -> int:
 def storage_of(tensor: torch.Tensor) -> tuple[int, Any]:
     """A key for the tensor's memory, and what must be held so that the key is not given away."""
     try:
-        # A weak reference keeps the address taken but lets the memory go.
-        alive = StorageWeakRef(tensor.untyped_storage())
+        storage = tensor.untyped_storage()
     except (NotImplementedError, RuntimeError):
         return id(tensor), tensor
-    return alive.cdata, alive
+    if storage.device.type == "meta":
+        return storage._cdata, storage  # takes no memory
+    # A weak reference keeps the address taken but lets the memory go.
+    return storage._cdata, StorageWeakRef(storage)
 
 
 def geometry_of(tensor: torch.Tensor) -> Geometry:

@@ -148,9 +148,9 @@ def schema(func: Any) -> Any:
     return func._schema
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Facts:
-    """What a recorder has to know of an operator.
+    """What a recorder has to know of an operator; there is one for each, equal to itself alone.
 
     Parameters
     ----------
@@ -164,6 +164,8 @@ class Facts:
         Whether it reads a tensor for its shape, not for its values.
     arguments
         Names of all its arguments, in order.
+    by_shape
+        Whether shapes of outputs follow from shapes of what is read. For an index, if it is no mask.
     """
 
     name: str
@@ -172,6 +174,7 @@ class Facts:
     aliases: bool
     shape_only: bool
     arguments: tuple[str, ...]
+    by_shape: bool
 
 
 @cache
@@ -189,7 +192,17 @@ def facts_of(func: Any) -> Facts:
         aliases=any(output.alias_info is not None for output in schema(func).returns),
         shape_only=base_name(func) in _SHAPE_ONLY,
         arguments=tuple(str(spec.name) for spec in arguments),
+        by_shape=_by_shape(func),
     )
+
+
+def _by_shape(func: Any) -> bool:
+    if not isinstance(func, torch._ops.OpOverload) or func.namespace != "aten":
+        return False  # an operator that is not torch's own may look at values
+    if base_name(func).startswith("lift"):
+        return False  # what is lifted is a constant, and torch keeps its value
+    values = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape, torch.Tag.inplace_view}
+    return func is torch.ops.aten.index.Tensor or not values & set(func.tags)
 
 
 @cache

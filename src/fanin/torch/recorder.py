@@ -26,6 +26,7 @@ from fanin.torch.memory import (
 from fanin.torch.ops import Facts, facts_of
 from fanin.torch.recording import Observer, Op, Operand, Output
 from fanin.torch.shadows import Shadows
+from fanin.torch.shapes import Made
 
 __all__ = ["Recorder"]
 
@@ -131,9 +132,12 @@ class Recorder(TorchDispatchMode):
         facts = facts_of(func)
         operands: list[Operand] = []
         places: list[Geometry] = []
-        noted_args = self._noted(args, operands, places)
+        memories: list[Memory | None] = []
+        noted_args = self._noted(args, operands, places, memories)
         noted_kwargs = (
-            dict(zip(kwargs, self._noted(kwargs.values(), operands, places), strict=True)) if kwargs else {}
+            dict(zip(kwargs, self._noted(kwargs.values(), operands, places, memories), strict=True))
+            if kwargs
+            else {}
         )
         written = _written(facts, args, kwargs) if facts.written else []
         if self._observer is not None:
@@ -141,10 +145,17 @@ class Recorder(TorchDispatchMode):
                 known = self.operand(tensor)
                 if known.op is not None:
                     self._observer.before_mutation(known.op, tensor)
-        shadows = self._shadows
-        out = None if shadows is None else _shape_rule(func, args)
-        if out is None:
-            out = func(*args, **kwargs) if shadows is None else shadows.run(func, args, kwargs, places)
+        if self._shadows is None:
+            out = func(*args, **kwargs)
+        else:
+            out = _shape_rule(func, args)
+            if out is None:
+                out, note = self._shadows.run(func, facts, args, kwargs, places)
+                if note is not None and note.one is not None and not written and self._observer is None:
+                    base = memories[note.one.base] if note.one.base is not None else None
+                    if base is not None or note.one.base is None:
+                        self._write_one(func, facts, noted_args, noted_kwargs, operands, out, note.one, base)
+                        return out
         if isinstance(out, torch.Tensor):
             results = [out]
         elif isinstance(out, list | tuple):
@@ -159,22 +170,27 @@ class Recorder(TorchDispatchMode):
         return out
 
     def _noted(
-        self, values: Iterable[Any], operands: list[Operand], places: list[Geometry]
+        self,
+        values: Iterable[Any],
+        operands: list[Operand],
+        places: list[Geometry],
+        memories: list[Memory | None],
     ) -> tuple[Any, ...]:
-        """Arguments with an operand for each tensor; operands and geometries are listed, too."""
+        """Arguments with an operand for each tensor; operands, geometries and memories are listed, too."""
         noted: list[Any] = []
         for x in values:
             kind = type(x)
             if kind in _NUMBERS:
                 noted.append(x)
             elif kind is list or kind is tuple:
-                noted.append(kind(self._noted(x, operands, places)))
+                noted.append(kind(self._noted(x, operands, places, memories)))
             elif isinstance(x, torch.Tensor):
                 place = geometry_of(x)
                 memory = self._memory.get(key_of(x))
                 operand = self.operand(x) if memory is None else memory.operand(x, place)
                 operands.append(operand)
                 places.append(place)
+                memories.append(memory)
                 noted.append(operand)
             else:
                 noted.append(x)
@@ -191,15 +207,7 @@ class Recorder(TorchDispatchMode):
         results: list[torch.Tensor],
     ) -> None:
         id = len(self.ops)
-        constant, alone = True, True
-        for operand in operands:
-            if not operand.constant:
-                constant = False
-                if not operand.sources:
-                    alone = False
-                    break
-        constant = constant or facts.shape_only
-        alone = alone and not constant
+        constant, alone = _nature(facts, operands)
         first = (results or written)[0]
         is_view = False
         outputs: list[Output] = []
@@ -254,6 +262,47 @@ class Recorder(TorchDispatchMode):
             )
         )
 
+    def _write_one(
+        self,
+        func: Any,
+        facts: Facts,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        operands: list[Operand],
+        out: torch.Tensor,
+        made: Made,
+        base: Memory | None,
+    ) -> None:
+        """What `_write_down` does, for an output of which a note says that it is new or a view of `base`."""
+        id = len(self.ops)
+        constant, alone = _nature(facts, operands)
+        if base is not None:
+            memory = base
+            memory.viewed(made.place, (id, 0))
+        else:
+            sources = self._derived(func, args, operands, out) if alone else ()
+            storage = out.untyped_storage()
+            layouts = laid_out(out, sources) if sources else ()
+            memory = self._memory[storage._cdata] = Memory(storage, (id, 0), constant, layouts)
+        self.ops.append(
+            Op(
+                id=id,
+                name=facts.name,
+                func=func,
+                args=args,
+                kwargs=kwargs,
+                operands=tuple(operands),
+                module=self.module,
+                call=self.call,
+                shape=made.shape,
+                dtype=made.dtype,
+                outputs=made.outputs,
+                sources=memory.behind(out, made.place) if memory.layouts else (),
+                constant=memory.constant,
+                view=base is not None,
+            )
+        )
+
     def _derived(
         self, func: Any, args: tuple[Any, ...], operands: list[Operand], out: torch.Tensor
     ) -> tuple[Source, ...]:
@@ -302,6 +351,18 @@ def _shape_rule(func: Any, args: tuple[Any, ...]) -> torch.Tensor | None:
         return None
     left, right = args[0], args[1]
     return left.new_empty((*left.shape[:-1], right.shape[-1])) if right.ndim == 3 else None
+
+
+def _nature(facts: Facts, operands: list[Operand]) -> tuple[bool, bool]:
+    """Whether an output depends on nothing but constants, and whether on nothing but them and parameters."""
+    constant = True
+    for operand in operands:
+        if not operand.constant:
+            constant = False
+            if not operand.sources:
+                return facts.shape_only, False
+    constant = constant or facts.shape_only
+    return constant, not constant
 
 
 def _written(facts: Facts, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[torch.Tensor]:

@@ -25,8 +25,8 @@ from torch.utils._pytree import tree_map
 
 from fanin.torch.memory import Geometry
 from fanin.torch.names import storage_key
-from fanin.torch.ops import Facts, facts_of
-from fanin.torch.shapes import Shapes
+from fanin.torch.ops import Facts
+from fanin.torch.shapes import Note, Shapes
 
 __all__ = ["Shadows"]
 
@@ -54,38 +54,47 @@ class Shadows:
                 _know(fake, original.detach().cpu().clone())
 
     def run(
-        self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], places: Sequence[Geometry]
-    ) -> Any:
+        self,
+        func: Any,
+        facts: Facts,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        places: Sequence[Geometry],
+    ) -> tuple[Any, Note | None]:
         """Run an operator on fake tensors, and beside it on the values, where all of them are known.
 
         Parameters
         ----------
-        func, args, kwargs
-            The operator and its arguments.
+        func, facts, args, kwargs
+            The operator, what is known of it, and its arguments.
         places
             Geometry of each tensor among them, in order.
+
+        Returns
+        -------
+        tuple
+            The output, and the note of `fanin.torch.shapes` that it was made by.
 
         Raises
         ------
         DataDependentOutputException, DynamicOutputShapeException
             The output depends on values that are not known.
         """
-        real = self._beside(func, args, kwargs)
+        real = self._beside(func, facts, args, kwargs)
         try:
-            out = self._shapes.run(func, args, kwargs, places)
+            out, note = self._shapes.run(func, facts, args, kwargs, places)
         except (DataDependentOutputException, DynamicOutputShapeException):
             if real is None:
                 raise
-            return tree_map(self._faked, real)
+            return tree_map(self._faked, real), None
         if real is not None:
             for fake, value in zip(_leaves(out), _leaves(real), strict=True):
                 if isinstance(fake, FakeTensor) and _followed(value) and fake.shape == value.shape:
                     _know(fake, value)
-        return out
+        return out, note
 
-    def _beside(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _beside(self, func: Any, facts: Facts, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The operator's output on real values; None where some value is not known."""
-        facts = facts_of(func)
         if not facts.written:
             for x in args:
                 if type(x) is FakeTensor and _KNOWN not in vars(x):

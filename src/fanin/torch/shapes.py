@@ -12,16 +12,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, TypeAlias
+from typing import Any
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
 from fanin.torch.fakes import Mint
-from fanin.torch.memory import Geometry
-from fanin.torch.ops import facts_of
+from fanin.torch.memory import Geometry, geometry_of, output_of
+from fanin.torch.ops import Facts
+from fanin.torch.recording import Output
 
-__all__ = ["Shapes"]
+__all__ = ["Made", "Note", "Shapes"]
 
 _MOST = 1 << 14
 """Notes that are kept; when there are more, all are thrown away."""
@@ -32,26 +33,38 @@ _PLAIN = frozenset({str, torch.dtype, torch.device, torch.layout, torch.memory_f
 _CHOOSERS = (torch.bool, torch.uint8, torch.int8)
 """Types of indices that choose by value how many rows there are."""
 
-_BY_VALUE = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape, torch.Tag.inplace_view}
+_INDEX = "aten.index.Tensor"
 _LIFT = torch.ops.aten.lift_fresh.default
-_LIFTS = {_LIFT, torch.ops.aten.lift_fresh_copy.default, torch.ops.aten.lift.default}
 
 
-@dataclass(frozen=True, slots=True)
-class _Out:
-    """One output: operand `same` itself, a view of operand `base`, or (both None) a new tensor."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Made:
+    """How one output is made: operand `same` itself, a view of operand `base`, or (both None) a new tensor.
 
-    same: int | None = None
-    base: int | None = None
-    shape: tuple[int, ...] = ()
-    strides: tuple[int, ...] = ()
-    offset: int = 0
-    dtype: torch.dtype = torch.float32
-    device: torch.device | None = None
+    `place` is its geometry, `outputs` what a recording says of it.
+    """
+
+    same: int | None
+    base: int | None
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    offset: int
+    dtype: torch.dtype
+    device: torch.device
+    place: Geometry
+    outputs: tuple[Output, ...]
 
 
-_Note: TypeAlias = tuple[type | None, tuple[_Out, ...]]
-"""The type of the container (None for a bare tensor), and the outputs."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Note:
+    """What an operator returns.
+
+    `container` is None for a bare tensor; `one` is how it is made, if it is a tensor that was not there.
+    """
+
+    container: type | None
+    outs: tuple[Made, ...]
+    one: Made | None
 
 
 class Shapes:
@@ -62,31 +75,35 @@ class Shapes:
         self._mint = Mint(mode)
 
     def run(
-        self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], places: Sequence[Geometry]
-    ) -> Any:
-        """The operator's output; the mode is on the stack of modes.
+        self,
+        func: Any,
+        facts: Facts,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        places: Sequence[Geometry],
+    ) -> tuple[Any, Note | None]:
+        """The operator's output, and the note that it was made by; the mode is on the stack of modes.
 
         Parameters
         ----------
-        func, args, kwargs
-            The operator and its arguments.
+        func, facts, args, kwargs
+            The operator, what is known of it, and its arguments.
         places
             Geometry of each tensor among them, in order.
         """
-        kept = _kept(func)
-        if not kept:
+        if not facts.by_shape:
             if func is _LIFT and type(args[0]) is torch.Tensor and args[0].numel() == 0:
-                return self._lifted(args[0])
-            return func(*args, **kwargs)
+                return self._lifted(args[0]), None
+            return func(*args, **kwargs), None
         tensors: list[FakeTensor] = []
-        key: list[Any] = [func, torch.get_default_dtype(), torch.is_inference_mode_enabled()]
+        key: list[Any] = [facts, torch.get_default_dtype(), torch.is_inference_mode_enabled()]
         ahead = iter(places)
         known = _told(args, key, tensors, ahead)
         if kwargs and known:
             key += kwargs
             known = _told(kwargs.values(), key, tensors, ahead)
-        if not known or not _by_shape(func, tensors):
-            return func(*args, **kwargs)
+        if not known or not _by_shape(facts, tensors):
+            return func(*args, **kwargs), None
         notes = _notes()
         place = tuple(key)
         if place not in notes:
@@ -94,14 +111,15 @@ class Shapes:
             if len(notes) >= _MOST:
                 notes.clear()
             notes[place] = self._noted(tensors, out)
-            return out
+            return out, None
         note = notes[place]
         if note is None:
-            return func(*args, **kwargs)
-        container, outs = note
+            return func(*args, **kwargs), None
         with torch._C._DisableTorchDispatch():
-            made = [self._made(x, tensors) for x in outs]
-        return made[0] if container is None else container(made)
+            if note.one is not None:
+                return self._made(note.one, tensors), note
+            made = [self._made(x, tensors) for x in note.outs]
+        return made[0] if note.container is None else note.container(made), note
 
     def _lifted(self, tensor: torch.Tensor) -> FakeTensor:
         """A fake for a tensor that was just made of nothing, as caches are at their start."""
@@ -109,7 +127,7 @@ class Shapes:
             bare = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
             return self._mint.fake(bare, tensor.device)
 
-    def _made(self, out: _Out, tensors: list[FakeTensor]) -> FakeTensor:
+    def _made(self, out: Made, tensors: list[FakeTensor]) -> FakeTensor:
         if out.same is not None:
             return tensors[out.same]
         if out.base is None:
@@ -119,64 +137,67 @@ class Shapes:
             bare.set_(tensors[out.base].untyped_storage(), out.offset, out.shape, out.strides)
         return self._mint.fake(bare, out.device)
 
-    def _noted(self, tensors: list[FakeTensor], out: Any) -> _Note | None:
+    def _noted(self, tensors: list[FakeTensor], out: Any) -> Note | None:
         """What is to be remembered of an output; None if it is not to be made by a note."""
         if isinstance(out, FakeTensor):
-            one = self._out(tensors, out)
-            return None if one is None else (None, (one,))
+            one = self._how(tensors, out)
+            return None if one is None else Note(None, (one,), one if one.same is None else None)
         if type(out) not in (tuple, list):
             return None
-        found = [self._out(tensors, x) if isinstance(x, FakeTensor) else None for x in out]
-        several = tuple(x for x in found if x is not None)
-        return (type(out), several) if len(several) == len(found) else None
+        found = [self._how(tensors, x) if isinstance(x, FakeTensor) else None for x in out]
+        outs = tuple(x for x in found if x is not None)
+        fresh = [
+            x.untyped_storage()._cdata
+            for x, made in zip(out, found, strict=True)
+            if made is not None and made.same is None and made.base is None
+        ]
+        # New tensors that share one memory, or something else than tensors: too rare to be worth a rule.
+        return (
+            Note(type(out), outs, None) if len(outs) == len(found) and len(set(fresh)) == len(fresh) else None
+        )
 
-    def _out(self, tensors: list[FakeTensor], out: FakeTensor) -> _Out | None:
-        for place, tensor in enumerate(tensors):
-            if tensor is out:
-                return _Out(same=place)
-        if out.constant is not None or out.layout is not torch.strided:
+    def _how(self, tensors: list[FakeTensor], out: FakeTensor) -> Made | None:
+        if out.layout is not torch.strided:
             return None
+        same = next((i for i, tensor in enumerate(tensors) if tensor is out), None)
         memory = out.untyped_storage()._cdata
         bases = [i for i, tensor in enumerate(tensors) if tensor.untyped_storage()._cdata == memory]
-        if len(bases) > 1:
-            return None
-        note = _Out(
+        made = Made(
+            same=same,
             base=bases[0] if bases else None,
             shape=tuple(out.shape),
             strides=out.stride(),
             offset=int(out.storage_offset()),
             dtype=out.dtype,
             device=out.fake_device,
+            place=geometry_of(out),
+            outputs=(output_of(out),),
         )
+        if same is not None:
+            return made
+        if out.constant is not None or len(bases) > 1:
+            return None
         with torch._C._DisableTorchDispatch():
-            trial = self._made(note, tensors)
-        same = torch._C._dispatch_key_set(trial) == torch._C._dispatch_key_set(out)
+            trial = self._made(made, tensors)
+        alike = torch._C._dispatch_key_set(trial) == torch._C._dispatch_key_set(out)
         sized = bases or out.untyped_storage().nbytes() == trial.untyped_storage().nbytes()
-        return note if same and sized and trial.storage_offset() == note.offset else None
+        return made if alike and sized and trial.storage_offset() == made.offset else None
 
 
 @cache
-def _notes() -> dict[tuple[Any, ...], _Note | None]:
+def _notes() -> dict[tuple[Any, ...], Note | None]:
     """Notes by operator and arguments; no tensor is among them, and a run does not change what they say."""
     return {}
 
 
-@cache
-def _kept(func: Any) -> bool:
-    """Whether notes are kept of an operator: one of torch's own whose shapes follow from shapes."""
-    if not isinstance(func, torch._ops.OpOverload) or func.namespace != "aten" or func in _LIFTS:
+def _by_shape(facts: Facts, tensors: list[FakeTensor]) -> bool:
+    """Whether the shapes of these operands decide; with constants alone torch computes."""
+    constants = 0
+    for tensor in tensors:
+        constants += tensor.constant is not None
+    if constants and (constants == len(tensors) or facts.written):
         return False
-    if func is torch.ops.aten.index.Tensor:
-        return True  # see `_by_shape`
-    return not _BY_VALUE & set(func.tags)
-
-
-def _by_shape(func: Any, tensors: list[FakeTensor]) -> bool:
-    """Whether these operands' shapes decide; torch computes with values that it knows (constants)."""
-    if func is torch.ops.aten.index.Tensor and any(tensor.dtype in _CHOOSERS for tensor in tensors):
-        return False
-    constants = sum(tensor.constant is not None for tensor in tensors)
-    return constants == 0 or (constants < len(tensors) and not facts_of(func).written)
+    return facts.name != _INDEX or not any(tensor.dtype in _CHOOSERS for tensor in tensors)
 
 
 def _told(
