@@ -111,8 +111,8 @@ def _packed_dimension(entry: Entry) -> int:
         fits = fits and block.start == end and block.size > 0
         end += block.size
     names = [block.name for block in entry.blocks]
-    told = ", ".join(f"'{b.name}' from {b.start} with {b.size}" for b in entry.blocks)
     if not fits or end != entry.shape[places[0]] or len(set(names)) < len(names):
+        told = ", ".join(f"'{b.name}' from {b.start} with {b.size}" for b in entry.blocks)
         raise InputError(
             explain(
                 f"The blocks of '{entry.name}' do not fill its out dimension",

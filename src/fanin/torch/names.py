@@ -104,7 +104,7 @@ def named_tensors(model: nn.Module) -> tuple[NamedTensor, ...]:
                 aliases[key] = []
             elif name != found[key].name and name not in aliases[key]:
                 aliases[key].append(name)
-    return tuple(_with_aliases(entry, aliases[key]) for key, entry in found.items())
+    return tuple(_with_aliases(one, aliases[key]) if aliases[key] else one for key, one in found.items())
 
 
 def named_modules(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:

@@ -185,8 +185,9 @@ def _spectral(model: nn.Module) -> Iterator[_Spectral]:
                     right=f"{prefix}{hook.name}_v",
                     dim=hook.dim,
                 )
-    for path, parametrised in _parametrised(model, known=True):
-        for place, one in enumerate(parametrised):
+        if not isinstance(module, ParametrizationList) or not module.is_tensor:
+            continue
+        for place, one in enumerate(module):
             if type(one).__name__ == "_SpectralNorm" and "_u" in vars(one)["_buffers"]:
                 inside = f"{path}.{place}"
                 yield _Spectral(
@@ -194,13 +195,13 @@ def _spectral(model: nn.Module) -> Iterator[_Spectral]:
                 )
 
 
-def _parametrised(model: nn.Module, *, known: bool = False) -> Iterator[tuple[str, ParametrizationList]]:
-    """Parametrised weights with one tensor underneath, and the path of what computes them."""
+def _parametrised(model: nn.Module) -> Iterator[tuple[str, ParametrizationList]]:
+    """Weights with one tensor underneath and no rules of their own, and the path of what computes them."""
     for path, module in named_modules(model):
-        if isinstance(module, ParametrizationList) and module.is_tensor:
-            special = any(isinstance(one, _KNOWN) for one in module)
-            if special == known:
-                yield path, module
+        if not isinstance(module, ParametrizationList) or not module.is_tensor:
+            continue
+        if not any(isinstance(one, _KNOWN) for one in module):
+            yield path, module
 
 
 def _tried(entry: Entry, parametrised: ParametrizationList, seed: int) -> Entry:

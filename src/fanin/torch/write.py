@@ -72,13 +72,16 @@ def write(model: nn.Module, plan: Plan) -> None:
     >>> layer.weight.tolist()
     [[0.5, 0.5]]
     """
-    jobs = checked(model, plan)
-    found = {entry.name: entry.tensor for entry in named_tensors(model)}
-    also = [(found[name], value) for name, value in following(model, plan).items()]
+    _check_types(model, plan)
+    found = {entry.name: entry for entry in named_tensors(model)}
+    jobs = checked(model, plan, found=found)
+    also = [(found[name].tensor, value) for name, value in following(model, plan).items()]
     commit(jobs, plan.seed, also=[(tensor, value.to(tensor)) for tensor, value in also])
 
 
-def checked(model: nn.Module, plan: Plan, *, memory: bool = True) -> list[Job]:
+def checked(
+    model: nn.Module, plan: Plan, *, memory: bool = True, found: Mapping[str, NamedTensor] | None = None
+) -> list[Job]:
     """The lines of a plan that draw, each with its tensor, once all of the plan is known to fit.
 
     Parameters
@@ -87,12 +90,29 @@ def checked(model: nn.Module, plan: Plan, *, memory: bool = True) -> list[Job]:
         As in `write`.
     memory
         Whether every tensor has to have memory already.
+    found
+        The model's tensors by name, if they are listed already.
 
     Raises
     ------
     InputError
         As `write` does.
     """
+    _check_types(model, plan)
+    if found is None:
+        found = {entry.name: entry for entry in named_tensors(model)}
+    fitting(plan, found)
+    jobs = [Job(entry=entry, tensor=found[entry.name].tensor) for entry in plan.entries]
+    if memory:
+        _has_memory(found)
+    drawing = [job for job in jobs if job.entry.draw is not None]
+    for job in drawing:
+        check_writable(job.tensor, job.entry.name)
+    _rounding(job.entry for job in drawing)
+    return drawing
+
+
+def _check_types(model: object, plan: object) -> None:
     if not isinstance(model, nn.Module):
         raise InputError(
             explain(
@@ -109,16 +129,6 @@ def checked(model: nn.Module, plan: Plan, *, memory: bool = True) -> list[Job]:
                 remedy="Make one with fanin.torch.plan(model, batch), or load one with Plan.load(path)",
             )
         )
-    found = {entry.name: entry for entry in named_tensors(model)}
-    fitting(plan, found)
-    jobs = [Job(entry=entry, tensor=found[entry.name].tensor) for entry in plan.entries]
-    if memory:
-        _has_memory(found)
-    drawing = [job for job in jobs if job.entry.draw is not None]
-    for job in drawing:
-        check_writable(job.tensor, job.entry.name)
-    _rounding(job.entry for job in drawing)
-    return drawing
 
 
 def fitting(plan: Plan, found: Mapping[str, NamedTensor]) -> None:
@@ -199,7 +209,8 @@ def _fits(entry: Entry, tensor: torch.Tensor) -> None:
             )
     if entry.draw is not None:
         as_axes(entry.axes, entry.shape)
-        pieces(entry)
+        if entry.blocks:
+            pieces(entry)
         if entry.zeroed is not None and not -entry.shape[0] <= entry.zeroed < entry.shape[0]:
             raise InputError(
                 explain(
