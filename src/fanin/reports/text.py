@@ -225,10 +225,11 @@ def _loss(diagnosis: Diagnosis, width: int) -> Iterator[Line]:
     loss = diagnosis.trace.loss
     if loss is None:
         return
-    parts = [f"{loss.name} {decimals(loss.value, 3)}"]
+    guess = ""
     if loss.expected is not None:
-        classes = f" ({loss.classes} classes)" if loss.classes else ""
-        parts.append(f"best constant guess {decimals(loss.expected, 3)}{classes}")
+        classes = f", {loss.classes} classes" if loss.classes else ""
+        guess = f" (constant guess {decimals(loss.expected, 3)}{classes})"
+    parts = [f"{loss.name} {decimals(loss.value, 3)}{guess}"]
     if loss.logit_std is not None:
         parts.append(f"logit std {short(loss.logit_std, 3)}")
     for place, text in enumerate(wrapped("; ".join(parts), width, first="Loss  ", rest="  ")):
