@@ -35,7 +35,7 @@ class Case:
 
     model: nn.Module
     inputs: tuple[Any, ...]
-    target: torch.Tensor | None = None
+    target: Any = None
     options: dict[str, Any] = field(default_factory=dict)
 
 

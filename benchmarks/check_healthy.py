@@ -29,10 +29,10 @@ __all__ = ["HEALTHY"]
 
 
 def any_mlp(seed: int) -> Case:
-    """Any activation, depth 2 to 40 (ELU, GELU, SiLU to 16: their power has no stable fixed point)."""
+    """Any activation, depth 2 to 40."""
     rng = start(seed)
     name = rng.choice(list(ACTIVATIONS))
-    depth = rng.randint(2, 16 if name in ("elu", "gelu", "silu") else 40)
+    depth = rng.randint(2, 40)
     model = mlp(depth, rng.choice((64, 128, 256)), ACTIVATIONS[name])
     return done(model, torch.randn(BATCH, 64), seed=seed)
 
@@ -43,6 +43,14 @@ def deep_mlp(seed: int) -> Case:
     model = mlp(
         rng.randint(60, 100), rng.choice((128, 256)), ACTIVATIONS[rng.choice(("relu", "leaky", "tanh"))]
     )
+    return done(model, torch.randn(BATCH, 64), seed=seed)
+
+
+def deep_smooth_mlp(seed: int) -> Case:
+    """ELU, GELU, SiLU, Mish and hard swish, depth 17 to 60."""
+    rng = start(seed)
+    act = rng.choice((nn.ELU, nn.GELU, nn.SiLU, nn.Mish, nn.Hardswish))
+    model = mlp(rng.randint(17, 60), rng.choice((64, 128, 256)), act)
     return done(model, torch.randn(BATCH, 64), seed=seed)
 
 
@@ -153,7 +161,8 @@ def shallow_default(seed: int) -> Case:
 HEALTHY: dict[str, Callable[[int], Case]] = {
     f.__name__: f
     for f in (
-        any_mlp, deep_mlp, he_by_hand, normed_mlp, selu_mlp, conv, resnet, plain_resnet, pre_norm, post_norm,
+        any_mlp, deep_mlp, deep_smooth_mlp, he_by_hand,
+        normed_mlp, selu_mlp, conv, resnet, plain_resnet, pre_norm, post_norm,
         language, recurrent, shallow_default,
     )
 }  # fmt: skip

@@ -60,6 +60,10 @@ def test_a_drift_that_laws_foresee_as_harmless_is_luck(network: Build) -> None:
     assert fan101.judged(replace(far, law=-fan101.WARNING * 1.05)) == Severity.WARNING
     assert fan101.judged(replace(far, sd=0.1)) == Severity.WARNING
     assert fan101.judged(replace(far, law=None)) == Severity.WARNING
+    # Smaller than what harms: remarked if it is no chance.
+    small = replace(far, log=-0.8 * fan101.WARNING, planned=0.0)
+    assert fan101.judged(replace(small, sd=0.1)) == Severity.INFO
+    assert fan101.judged(small) is None
 
 
 def test_what_the_variances_do_not_explain_is_remarked(network: Build) -> None:

@@ -12,7 +12,7 @@ import pytest
 from fanin.checks import registry
 from fanin.checks.rule import Outcome, Passed, Skipped
 from fanin.records.finding import Finding, Severity
-from fanin.records.graph import OpKind, Use, UseKind
+from fanin.records.graph import Branch, OpKind, Use, UseKind
 from fanin.records.plan import Status
 from fanin.records.trace import Trace
 
@@ -223,9 +223,16 @@ def test_what_is_not_finite_is_traced_to_its_first_place(network: Build) -> None
     node = case.trace.measurements[5].node
     case.trace = replace(
         case.trace,
-        measurements=tuple(replace(m, finite=m.node != node) for m in case.trace.measurements),
+        measurements=tuple(replace(m, finite=m.node < node) for m in case.trace.measurements),
     )
     assert found("FAN106", case).where == (case.trace.measurements[5].module,)
+    # What stays inside is a mask; what a gradient shows is none.
+    masked = tuple(replace(m, finite=m.node != node) for m in case.trace.measurements)
+    case.trace = replace(case.trace, measurements=masked)
+    assert "as masks do" in passed("FAN106", case).reason
+    spoiled = tuple(replace(p, gradient_norm=float("nan")) for p in case.trace.parameters)
+    case.trace = replace(case.trace, parameters=spoiled)
+    found("FAN106", case)
     assert case.trace.loss is not None
     case = network().case()
     case.trace = replace(case.trace, loss=replace(case.trace.loss, value=float("nan")))
@@ -324,6 +331,14 @@ def test_norm_scales_drawn_like_weights(network: Build) -> None:
     for mean, std, offset in ((1.0, 0.0, 0.0), (0.0, 0.0, 0.0), (0.0, 0.0, 1.0), (0.9, 0.2, 0.0)):
         passed("FAN204", with_norm(case.trace, mean, std, offset))
     assert isinstance(outcome("FAN204", case), Skipped)
+    # Zeros are meant where a skip connection goes around them, not where nothing of the input is left.
+    node = case.graph.parameters[1].uses[0].node
+    still = tuple(replace(m, power=0.0) if m.node == node else m for m in case.trace.measurements)
+    sick = with_norm(replace(case.trace, measurements=still), 0.0, 0.0)
+    assert found("FAN204", sick).severity == Severity.FAILURE
+    around = Branch(start=node - 1, join=node + 1, final=(), depth=1, normalised=True)
+    sick.graph = replace(sick.graph, branches=(around,))
+    passed("FAN204", sick)
 
 
 # ---------------------------------------------------------------- FAN301, FAN302

@@ -14,6 +14,7 @@ from fanin.laws.quadrature import NODES
 from fanin.laws.recursion import backward_map, forward_map
 
 TANH = np.tanh(NODES)
+GELU = NODES * np.array([0.5 * math.erfc(-x / math.sqrt(2.0)) for x in NODES])
 SOFTSIGN = NODES / (1 + np.abs(NODES))
 SIGMOID = 1 / (1 + np.exp(-NODES))
 
@@ -58,6 +59,31 @@ def test_relu_and_sigmoid_keep_the_gain_of_the_signal(depth: int) -> None:
     lost = chain_gain(SIGMOID, depth)
     assert lost.gain == pytest.approx(gain("sigmoid").forward, rel=1e-9)
     assert lost.backward < 0
+
+
+@pytest.mark.parametrize("depth", [12, 18])
+def test_deviations_that_stay_small_leave_the_power_at_one(depth: int) -> None:
+    assert chain_gain(GELU, depth).power == 1.0
+    assert chain_gain(TANH, 300).power == 1.0  # its deviations die out
+
+
+@pytest.mark.parametrize("depth", [20, 40, 60])
+def test_deep_chains_of_gelu_are_fed_where_deviations_do_not_grow(depth: int) -> None:
+    found = chain_gain(GELU, depth)
+    assert found.power > 1.0
+    assert found.growth <= 12.0 < found.growth_alone
+    # The gain keeps that power, and a deviation grows as stated: the map itself says so.
+    for factor in (1.0, 1.01):
+        q = factor * found.power
+        for _ in range(depth):
+            q = forward_map(GELU, q, weight_variance=found.gain**2, fan_in=1.0)
+        grown = math.log(q / found.power)
+        expected = 0.0 if factor == 1.0 else found.growth * math.log(factor)
+        assert grown == pytest.approx(expected, rel=0.15, abs=1e-6)
+    assert found.backward == pytest.approx(
+        depth * math.log(backward_map(GELU, found.power, weight_variance=found.gain**2, fan=1.0)), rel=1e-6
+    )
+    assert found.backward < TOLERANCE + 0.5
 
 
 def test_simulated_networks_travel_as_predicted() -> None:

@@ -53,6 +53,8 @@ class Rule:
     symptom_of
         Codes of faults that bring this one about. When one of them is found, this one is named in
         it and not reported by itself.
+    remark_of
+        Codes of faults beside which a mere remark of this one says nothing new.
     references
         Where it is published.
     """
@@ -65,6 +67,7 @@ class Rule:
     check: Callable[[Graph, Plan, Trace], Outcome]
     against: Callable[[Graph, Plan, Trace, Forecast], Outcome] | None = None
     symptom_of: tuple[str, ...] = ()
+    remark_of: tuple[str, ...] = ()
     references: tuple[str, ...] = ()
 
     def __str__(self) -> str:

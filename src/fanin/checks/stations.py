@@ -14,13 +14,16 @@ from fanin.records.graph import Graph, Node, OpKind, UseKind
 from fanin.records.prediction import Certainty, NodePrediction
 from fanin.records.trace import Measurement, Trace
 
-__all__ = ["LUCK_OF_LAWS", "Drift", "Station", "drift", "forward_drift", "heads", "stations"]
+__all__ = ["LUCK_OF_LAWS", "Drift", "Station", "drift", "forward_drift", "heads", "passed_by", "stations"]
 
 LUCK_OF_LAWS = 6.0
 """Standard deviations within which a prediction counts as met: the laws' own error is of the order of one."""
 
 _LEAST = 0.02
 """Laws of infinite width are good to 2 % at best."""
+
+_ALIVE = 1e-6
+"""Part of an output that differs between samples; below it rounding does."""
 
 _MAPS = {OpKind.CONTRACTION, OpKind.CONVOLUTION}
 
@@ -103,6 +106,16 @@ class Drift:
         return abs(foreseen) < harm and abs(self.log - foreseen) < sigmas * self.sd
 
     @property
+    def away(self) -> float:
+        """How far the drift lies from what the plan's weights would give here: ln of a ratio."""
+        return self.log - (self.planned or 0.0) - self.expected
+
+    @property
+    def from_healthy(self) -> float:
+        """The same in standard deviations of healthy draws."""
+        return self.away / self.sd if math.isfinite(self.log) and self.sd > 0.0 else self.away
+
+    @property
     def factor(self) -> float:
         """Geometric mean of the factor a layer."""
         return math.exp(self.log / self.layers) if math.isfinite(self.log) else 0.0
@@ -114,7 +127,12 @@ def heads(graph: Graph) -> frozenset[int]:
 
 
 def stations(graph: Graph, trace: Trace, forecast: Forecast | None = None) -> tuple[Station, ...]:
-    """Layers and residual joins along the path, without heads, as far as all values are finite."""
+    """Layers and residual joins along the path, without heads, as far as all values are finite.
+
+    What is zero and yet followed by a signal is passed by on another way (a branch that starts at zero, a
+    flow's coupling): it is no station, and the power after it has no bearing on it. Nor is a layer of a
+    branch that a learned scale ends: how much of it passes is for the scale to say.
+    """
     nodes = {node.id: node for node in graph.nodes}
     measures = {m.node: m for m in trace.measurements}
     joins = {branch.join: branch for branch in graph.branches}
@@ -124,10 +142,14 @@ def stations(graph: Graph, trace: Trace, forecast: Forecast | None = None) -> tu
     }
     found: list[Station] = []
     fresh = True
+    quiet, gated = passed_by(graph, trace), _gated(graph)
     spread: dict[int | None, float] = {}
     for id in graph.path:
         node, measure = nodes.get(id), measures.get(id)
         if node is None:
+            continue
+        if id in quiet or any(start < id < join for start, join in gated):
+            fresh = True
             continue
         if measure is not None and not measure.finite:
             break
@@ -151,6 +173,21 @@ def stations(graph: Graph, trace: Trace, forecast: Forecast | None = None) -> tu
         )
         fresh = False
     return tuple(found)
+
+
+def _gated(graph: Graph) -> frozenset[tuple[int, int]]:
+    """Start and join of branches that a learned scale ends."""
+    scaled = {use.branch for p in graph.parameters for use in p.uses if use.kind == UseKind.SCALE}
+    return frozenset((b.start, b.join) for place, b in enumerate(graph.branches) if place in scaled)
+
+
+def passed_by(graph: Graph, trace: Trace) -> frozenset[int]:
+    """Nodes of the path that are zero although what follows them differs from sample to sample."""
+    measures = {m.node: m for m in trace.measurements}
+    on_path = [measures[i] for i in graph.path if i in measures]
+    alive = [m.node for m in on_path if m.finite and m.power > 0.0 and (m.unit_spread or 0.0) > _ALIVE]
+    last = max(alive, default=-1)
+    return frozenset(m.node for m in on_path if m.power == 0.0 and m.node < last)
 
 
 def _variance(graph: Graph, activation: int | None) -> float:

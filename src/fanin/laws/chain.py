@@ -1,8 +1,13 @@
-"""The one gain that serves both directions of a plain chain of layers, for a given depth.
+"""The one gain, and the one power, that serve both directions of a plain chain of layers of a given depth.
 
 A gain that keeps the signal's power at every layer lets the gradient's power change by
 ``chi = E f'^2 / E f^2`` a layer: 1.18 for tanh, so a hundred layers make it 10^7. A smaller gain lets
 the signal fall a little, and the gradient with it; the best of them depends on the depth.
+
+A gain keeps a power only where a deviation from it does not grow. Through one layer the logarithm of the
+power deviates by ``a = d ln E f(sqrt(q) z)^2 / d ln q`` times as much as before: less than 1 for tanh, 1 for
+ReLU, 1.14 for GELU at q = 1, which makes 40 layers multiply a draw's luck by 200. Fed with more power, GELU
+is nearer to ReLU, and a is nearer to 1.
 """
 
 from __future__ import annotations
@@ -23,6 +28,16 @@ TOLERANCE = math.log(10.0)
 _SMALLEST_POWER, _LARGEST_POWER, _TABLE = 1e-4, 9.0, 49
 _CANDIDATES = 400
 
+_MOST = 12.0
+"""Growth of a deviation over the chain that is left alone. 30 layers of GELU learn digits with Adam as well
+at a growth of 12 (power 2.1: 91.5 %) as at power 1 (90.8 %), and worse at 4 (power 3.9: 88.4 %), where GELU
+is nearly ReLU; of 150 draws to depth 60 none then starts with a loss 3 nats above ln C."""
+
+_HIGHEST = 36.0
+"""Largest power to feed an activation with: beyond it the nodes of an activation's table end before the
+Gaussian does."""
+_STEP = 1e-3
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChainGain:
@@ -35,12 +50,22 @@ class ChainGain:
     forward, backward
         Natural logarithms of the change of the signal's power from the first layer to the last, and
         of the gradient's from the last to the first, at infinite width.
+    alone
+        The gradient's with the gain that keeps the signal at power 1.
+    power
+        Of what the activation is fed with: the gain keeps it.
+    growth, growth_alone
+        Factor by which a deviation of the power's logarithm grows over the chain, and what it would be at
+        power 1.
     """
 
     gain: float
     forward: float
     backward: float
     alone: float
+    power: float = 1.0
+    growth: float = 1.0
+    growth_alone: float = 1.0
 
     @property
     def drift(self) -> float:
@@ -55,6 +80,9 @@ def chain_gain(values: Values, depth: int) -> ChainGain:
     the smaller gain for which the larger of ``|ln(q_L / q_0)|`` and ``|ln(G_0 / G_L)|`` is least, where
     ``q' = gain^2 E f(sqrt(q) z)^2`` and ``G' = gain^2 E f'(sqrt(q) z)^2 G``, from ``q_0 = 1``.
 
+    Where deviations of the power would grow more than twelvefold over the chain (GELU from 19 layers on), the
+    smallest power q at which they do not, and ``gain = sqrt(q / E f(sqrt(q) z)^2)``.
+
     Parameters
     ----------
     values
@@ -66,7 +94,8 @@ def chain_gain(values: Values, depth: int) -> ChainGain:
     -------
     ChainGain
         Never more than the gain that keeps the signal: where that one loses the gradient (sigmoid),
-        a larger one would only saturate the units.
+        a larger one would only saturate the units. With another power than 1, of the weights that read f and
+        feed it again: those that only feed it have ``sqrt(power)``.
 
     Raises
     ------
@@ -80,6 +109,9 @@ def chain_gain(values: Values, depth: int) -> ChainGain:
     >>> tanh = np.tanh(NODES)
     >>> round(chain_gain(tanh, 3).gain, 3), round(chain_gain(tanh, 100).gain, 2)
     (1.593, 1.18)
+    >>> gelu = NODES * np.vectorize(lambda x: 0.5 * math.erfc(-x / math.sqrt(2)))(NODES)
+    >>> round(chain_gain(gelu, 8).power, 1), round(chain_gain(gelu, 40).power, 1)
+    (1.0, 3.1)
 
     References
     ----------
@@ -97,17 +129,56 @@ def chain_gain(values: Values, depth: int) -> ChainGain:
     keeping = 1.0 / math.sqrt(power)
     chi = gaussian_derivative_second_moment(values, 1.0) / power
     alone = depth * math.log(chi) if chi > 0.0 else -math.inf
-    kept = ChainGain(gain=keeping, forward=0.0, backward=alone, alone=alone)
+    growth = _growth(values, 1.0) ** depth
+    if growth > _MOST:
+        return _steadied(values, depth, alone, growth)
+    kept = ChainGain(
+        gain=keeping, forward=0.0, backward=alone, alone=alone, growth=growth, growth_alone=growth
+    )
     if kept.backward <= TOLERANCE:
         return kept
     gains = keeping * np.linspace(0.5, 1.0, _CANDIDATES)
     forward, backward = _travelled(values, gains, depth)
     best = int(np.argmin(np.maximum(np.abs(forward), np.abs(backward))))
     found = ChainGain(
-        gain=float(gains[best]), forward=float(forward[best]), backward=float(backward[best]), alone=alone
+        gain=float(gains[best]),
+        forward=float(forward[best]),
+        backward=float(backward[best]),
+        alone=alone,
+        growth=growth,
+        growth_alone=growth,
     )
-    # Where the signal's fixed point is unstable (GELU, SiLU) hardly anything is won by a smaller gain.
+    # Where the signal's fixed point is no stable one hardly anything is won by a smaller gain.
     return found if found.drift <= 0.5 * kept.drift else kept
+
+
+def _growth(values: Values, q: float) -> float:
+    """``d ln E f(sqrt(q) z)^2 / d ln q``."""
+    above, below = (gaussian_second_moment(values, q * (1.0 + side * _STEP)) for side in (1.0, -1.0))
+    if not (above > 0.0 and below > 0.0):
+        return 1.0
+    return math.log(above / below) / (math.log1p(_STEP) - math.log1p(-_STEP))
+
+
+def _steadied(values: Values, depth: int, alone: float, growth: float) -> ChainGain:
+    """The smallest power at which a deviation grows no more than it may; the largest if it always does."""
+    power, lasting = 1.0, growth
+    for place in range(1, _TABLE):
+        power = math.exp(place / (_TABLE - 1) * math.log(_HIGHEST))
+        lasting = _growth(values, power) ** depth
+        if lasting <= _MOST:
+            break
+    second = gaussian_second_moment(values, power)
+    slope = gaussian_derivative_second_moment(values, power)
+    return ChainGain(
+        gain=math.sqrt(power / second),
+        forward=0.0,
+        backward=depth * math.log(power * slope / second),
+        alone=alone,
+        power=power,
+        growth=lasting,
+        growth_alone=growth,
+    )
 
 
 def _travelled(values: Values, gains: np.ndarray, depth: int) -> tuple[np.ndarray, np.ndarray]:

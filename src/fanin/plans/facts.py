@@ -7,22 +7,19 @@ Rules ask these questions of one parameter at a time; the answers that belong to
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
 from fanin.errors import InputError
 from fanin.laws import quadrature
-from fanin.laws.chain import ChainGain, chain_gain
+from fanin.plans.chains import PASSING, Chained, chained
 from fanin.records.graph import Activation, Branch, Graph, Node, OpKind, Parameter, Use, UseKind
 
 __all__ = ["Facts", "Power"]
 
-_PASSING = frozenset({OpKind.DROPOUT, OpKind.POOL})
-"""Operations that leave it clear which function a weight reads."""
 _STREAM = frozenset(
     {OpKind.ADD, OpKind.DROPOUT, OpKind.NORM, OpKind.POINTWISE, OpKind.POOL, OpKind.ACTIVATION}
 )
@@ -31,19 +28,6 @@ _FACTORS = frozenset({OpKind.POINTWISE, OpKind.DROPOUT})
 """Operations that multiply by a constant at the most."""
 _QUERY_KEY_VALUE = 3
 """The first inputs of a fused attention; what comes after is added to its scores."""
-_WEIGHTED = frozenset({OpKind.CONTRACTION, OpKind.CONVOLUTION})
-_BREAKS = frozenset(
-    {
-        OpKind.NORM,
-        OpKind.ADD,
-        OpKind.PRODUCT,
-        OpKind.SOFTMAX,
-        OpKind.ATTENTION,
-        OpKind.RECURRENCE,
-        OpKind.CONCAT,
-    }
-)
-"""Operations that end a plain chain of weights and activations."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,36 +210,38 @@ class Facts:
 
     def read(self, use: Use) -> Power | None:
         """The activation whose output a weight reads, if it reads one."""
-        place = self._read(use.node)
-        return None if place is None else self.powers[place]
+        node = self._read(use.node)
+        return None if node is None else self._powered(node)
+
+    def feeds(self, use: Use) -> Power | None:
+        """The activation that a weight feeds, if it feeds one."""
+        if use.activation is None:
+            return None
+        node = self.nodes.get(self.chains.fed.get(use.node, -1))
+        if node is None or node.activation != use.activation:
+            return self.powers[use.activation]
+        return self._powered(node)
+
+    def _powered(self, node: Node) -> Power:
+        """An activation, at the power that its chain asks for."""
+        place = node.activation or 0
+        asked = self.chains.activations.get(node.id)
+        if asked is None or asked.power == 1.0:
+            return self.powers[place]
+        moment = quadrature.gaussian_second_moment(self.graph.activations[place].values, asked.power)
+        return replace(self.powers[place], second_moment=moment, input_power=asked.power)
 
     @cached_property
-    def chains(self) -> Mapping[int, tuple[int, ChainGain]]:
-        """For nodes on a plain chain: how many weights read the same activation, and what they ask.
+    def chains(self) -> Chained:
+        """What the plain chains of the path ask of their weights."""
+        return chained(self.nodes, self.graph.path, self.graph.activations, self._read, self._asks)
 
-        A chain is a stretch of the graph's path without norms, joins, products or attention: nothing
-        but weights and activations decides how the powers travel.
-        """
-        stretches: list[list[int]] = [[]]
-        for id in self.graph.path:
-            kind = self.nodes[id].kind
-            if kind in _WEIGHTED:
-                stretches[-1].append(id)
-            elif kind in _BREAKS:
-                stretches.append([])
-        found: dict[int, tuple[int, ChainGain]] = {}
-        for stretch in stretches:
-            reads = {id: place for id in stretch if (place := self._read(id)) is not None}
-            for place, depth in Counter(reads.values()).items():
-                power = self.powers[place]
-                if power.second_moment is None or power.scale_free or power.input_power != 1.0:
-                    continue
-                asked = chain_gain(self.graph.activations[place].values, depth)
-                found |= {id: (depth, asked) for id in reads if reads[id] == place}
-        return found
+    def _asks(self, place: int) -> bool:
+        power = self.powers[place]
+        return power.second_moment is not None and not power.scale_free and power.input_power == 1.0
 
-    def _read(self, reader: int) -> int | None:
-        """Place of the activation that a node reads, through what leaves it clear which."""
+    def _read(self, reader: int) -> Node | None:
+        """The activation that a node reads, through what leaves it clear which."""
         node = self.nodes.get(reader)
         while node is not None:
             sources = [self.nodes[i] for i in node.inputs if i in self.nodes]
@@ -263,8 +249,8 @@ class Facts:
                 return None
             node = sources[0]
             if node.kind == OpKind.ACTIVATION and node.activation is not None:
-                return node.activation
-            if node.kind not in _PASSING:
+                return node
+            if node.kind not in PASSING:
                 return None
         return None
 

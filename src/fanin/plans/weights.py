@@ -36,6 +36,7 @@ _GLOROT = (
 )
 _HE = "K. He et al., Delving Deep into Rectifiers, 2015, equations 10 and 15"
 _T5 = "C. Raffel et al., Exploring the Limits of Transfer Learning with T5, 2020 (its code scales queries)"
+_HANIN = "B. Hanin and D. Rolnick, How to Start Training, 2018, theorem 5 (luck adds up over layers)"
 _SIREN = "V. Sitzmann et al., Implicit Neural Representations with Periodic Activations, 2020, section 3.2"
 
 _LOUD = math.sqrt(2.0)
@@ -63,8 +64,9 @@ def _activation(case: Case) -> Factor | None:
     """What the activations before and after a weight ask of it; None for a linear place."""
     facts, use = case.facts, case.role
     read = facts.read(use)
-    follows = facts.powers[use.activation] if use.activation is not None else None
-    factor, reasons, evidence, references = 1.0, [], [], (_LECUN,)
+    follows = facts.feeds(use)
+    factor, reasons, evidence = 1.0, [], []
+    references: tuple[str, ...] = (_LECUN,)
     if use.gate_activation is not None:
         gate = facts.powers[use.gate_activation]
         factor *= gate.gain
@@ -74,8 +76,13 @@ def _activation(case: Case) -> Factor | None:
         factor *= read.gain
         reasons.append(f"reads {_share(read)}")
         evidence.append(f"reads {_power_text(read)}")
-        count, chain = facts.chains.get(use.node, (0, None))
-        if chain is not None and chain.gain < read.gain:
+        count, chain = facts.chains.readers.get(use.node, (0, None))
+        if chain is not None and chain.power != 1.0:
+            evidence.append(
+                f"over {count} layers a deviation of the signal's power grows {chain.growth:.3g}-fold (in "
+                f"its logarithm), at power 1 it would {chain.growth_alone:.3g}-fold"
+            )
+        elif chain is not None and chain.gain < read.gain:
             factor *= chain.gain / read.gain
             reasons.append(f"one of {count} such layers: gain {chain.gain:.4g} for the gradient's sake")
             evidence.append(
@@ -100,6 +107,13 @@ def _activation(case: Case) -> Factor | None:
             factor *= math.sqrt(follows.input_power)
             reasons.append(f"feeds {follows.name} at power {follows.input_power:.3g}")
         references = (_SIREN,)
+    elif follows is not None and follows.input_power > 1.0:
+        factor *= math.sqrt(follows.input_power)
+        reasons.append(
+            f"feeds {follows.name} at power {follows.input_power:.3g}, where draws' luck does not grow"
+        )
+        evidence.append(f"feeds {_power_text(follows)}, which the weight that reads it makes up for")
+        references = (*references, _HANIN)
     elif follows is not None:
         reasons.append(f"feeds {follows.name} at power 1")
         evidence.append(f"feeds {_power_text(follows)}, which the weight that reads it makes up for")

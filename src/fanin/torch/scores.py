@@ -16,6 +16,7 @@ Scores = tuple[float, float]
 """Mean normalised entropy of a row, and standard deviation of the scores within a row."""
 
 _ROWS = 256
+_PRIME = 7919
 _LONGEST = 8192
 _UNIT = 1e-2
 
@@ -69,7 +70,10 @@ def _of_rows(table: torch.Tensor) -> Scores | None:
     if table.ndim < 2 or table.shape[-1] < 2:
         return None
     rows = table.reshape(-1, table.shape[-1])
-    rows = rows[:: max(1, len(rows) // _ROWS)].double()
+    if len(rows) > _ROWS:
+        # Steps of a prime number: even ones could meet the same place of every sequence, the first of a mask.
+        rows = rows[torch.arange(_ROWS, device=rows.device) * _PRIME % len(rows)]
+    rows = rows.double()
     open_ = rows > 0
     count = open_.sum(dim=-1)
     rows, open_, count = rows[count > 1], open_[count > 1], count[count > 1]

@@ -8,15 +8,19 @@ import math
 from fanin.checks.causes import Cause, scale_cause
 from fanin.checks.figures import decades, log_ratio, ratio, times
 from fanin.checks.rule import Outcome, Passed, Rule, Skipped
-from fanin.checks.rules.fan101_forward_power import judged, predicted, said
-from fanin.checks.stations import Drift, Station, drift, forward_drift, stations
+from fanin.checks.rules.fan101_forward_power import judged, lucky, predicted, said, slight
+from fanin.checks.stations import Drift, Station, drift, forward_drift, passed_by, stations
 from fanin.predictions.forecast import Forecast
 from fanin.records.finding import Finding, Severity
-from fanin.records.graph import Graph, UseKind
+from fanin.records.graph import Graph, OpKind, UseKind
 from fanin.records.plan import Plan
 from fanin.records.trace import Trace
 
 __all__ = ["RULE"]
+
+_NORMED = 4.0 * math.log(10.0), 6.0 * math.log(10.0)
+"""Growth through norms: a step that is large for a weight makes the weight longer, and behind a norm the next
+step smaller. In 200 steps 20 such layers (3 decades) learn digits like good ones, 40 (6.5) hardly."""
 
 
 def _gradients(chain: tuple[Station, ...]) -> list[float]:
@@ -43,7 +47,13 @@ def _smallest(chain: tuple[Station, ...]) -> float:
 
 def _check(graph: Graph, plan: Plan, trace: Trace, forecast: Forecast | None = None) -> Outcome:
     measured = [s for s in stations(graph, trace, forecast) if s.measure.gradient_power is not None]
-    chain = tuple(s for s in measured if math.prod(s.measure.shape) > 0)
+    # Behind a factor that starts at zero there is no gradient yet, and from the second step on there is.
+    waits = max(passed_by(graph, trace), default=-1)
+    chain = tuple(
+        s
+        for s in measured
+        if math.prod(s.measure.shape) > 0 and (s.measure.gradient_power or s.node.id > waits)
+    )
     if len(chain) < 2:
         return Skipped(
             reason=f"a gradient was measured at {len(chain)} layers of the path, and two are needed"
@@ -55,7 +65,8 @@ def _check(graph: Graph, plan: Plan, trace: Trace, forecast: Forecast | None = N
         return Skipped(reason="the gradient is not finite")
     strict = _smallest(chain)
     judged_drift = drift(chain, strict, backward=True)
-    severity = judged(judged_drift)
+    normed = strict > 0.0 and _through_norms(graph, chain)
+    severity = judged(judged_drift, *(_NORMED if normed else ()))
     total = drift(chain, log_ratio(gradients[0], gradients[-1]), backward=True)
     if severity is None:
         return Passed(
@@ -66,8 +77,9 @@ def _check(graph: Graph, plan: Plan, trace: Trace, forecast: Forecast | None = N
     skips = sum(s.node.id in normalised for s in chain)
     if strict > 0 and 2 * skips >= total.layers:
         return Passed(
-            reason=f"gradient power grows by {times(total.factor)} a block over {skips} blocks with norm and "
-            f"skip connection ({decades(total.log)}): theirs to grow, and no weight's scale changes it"
+            reason=f"gradient power grows by a factor of {times(total.factor)} a block over {skips} blocks "
+            f"with norm and skip connection ({decades(total.log)}): theirs to grow, and no weight's scale "
+            "changes it"
         )
     shown = total if total.log * strict > 0 else judged_drift
     steps = [log_ratio(a, b) for a, b in itertools.pairwise(gradients)]
@@ -85,12 +97,7 @@ def _cause(
     severity: Severity,
 ) -> Cause:
     if severity == Severity.INFO:
-        return Cause(
-            cause=f"finite width: the logarithm of the power has a spread of {shown.sd:.2g} over "
-            f"{shown.layers} layers of about {shown.last.width:.0f} units",
-            fix="Wider or fewer layers, an orthogonal draw, or skip connections",
-            where=(shown.first.label, shown.last.label),
-        )
+        return slight(shown)
     return scale_cause(graph, plan, trace, shown, chain, steps)
 
 
@@ -115,7 +122,7 @@ def _finding(
     if abs(forward.log) < 0.25 * abs(shown.log):
         held = "; bias draws hold it up" if falls and _biased(graph, trace) else ""
         summary += f". The forward signal does not show it ({decades(forward.log)}{held})"
-    if severity == Severity.INFO:
+    if severity == Severity.INFO and lucky(strict):
         summary += "; within the luck of a draw at this width"
     return Finding(
         code=RULE.code,
@@ -131,10 +138,19 @@ def _finding(
             ("decades", shown.log / math.log(10.0)),
             ("forward decades", forward.log / math.log(10.0)),
             ("z against the finite-width band", strict.z),
+            ("z against a healthy draw", strict.from_healthy),
             *predicted(shown),
             *cause.evidence,
         ),
     )
+
+
+def _through_norms(graph: Graph, chain: tuple[Station, ...]) -> bool:
+    """Whether norms without skip connections follow most layers of the chain."""
+    path = set(graph.path)
+    low, high = chain[0].node.id, chain[-1].node.id
+    norms = sum(node.kind == OpKind.NORM and low < node.id < high for node in graph.nodes if node.id in path)
+    return 2 * norms >= len(chain) - 1
 
 
 def _biased(graph: Graph, trace: Trace) -> bool:
@@ -147,11 +163,13 @@ RULE = Rule(
     name="gradient power",
     definition="ln(G_1 / G_L), G the squared derivative of <r, output> summed over a layer's output, for a "
     "random r of unit variance, from the last layer before the head back to the first",
-    threshold="a warning from 3 decades, a failure from 6, beyond 4 standard deviations of what is predicted "
-    "of finite width, norms and skip connections included; the sum over units, the mean over units, and the "
-    "sum times the signal's power must agree, so that neither a change of width nor a small start before a "
-    "norm counts. Growth along blocks with norm and skip connection is no fault: ResNet-50 has a factor of 2 "
-    "a block and trains",
+    threshold="a warning from 3 decades, a failure from 6 (ReLU with the framework's default law, 200 steps "
+    "on digits: at 3.7 decades gradient descent gets 74 % right instead of 97 %, at 6.7 Adam 72 %), beyond 4 "
+    "standard deviations of what the plan's weights give here, a remark from 2; growth through norms from 4 "
+    "and 6 decades (20 layers, 3.2 decades: as good as without; 40, 6.5: 49 % and 22 %). The sum over units, "
+    "the mean over units, and the sum times the signal's power must agree, so that neither a change of "
+    "width nor a small start before a norm counts. Growth along blocks with norm and skip connection is no "
+    "fault: ResNet-50 has a factor of 2 a block and trains",
     advice="Give every weight the std gain / sqrt(fan_in); where norms without skip connections are the "
     "cause, add skip connections",
     symptom_of=("FAN104", "FAN105", "FAN101", "FAN201", "FAN205", "FAN206"),

@@ -122,7 +122,7 @@ RULE = Rule(
     threshold="5 points and 6 standard errors above the expectation; a failure from 90 %. A fixed limit "
     "would flag every deep ReLU network: at 50 layers 43 % is what depth alone brings",
     advice="Zero the biases before the activation and centre the inputs",
-    symptom_of=("FAN201", "FAN205", "FAN401", "FAN402"),
+    symptom_of=("FAN201", "FAN204", "FAN205", "FAN401", "FAN402"),
     references=("L. Lu et al., Dying ReLU and Initialization, 2019",),
     check=_check,
     against=_check,

@@ -13,7 +13,7 @@ from fanin.laws.bounds import bounds
 from fanin.laws.recursion import saturated_share
 from fanin.predictions.forecast import Forecast
 from fanin.records.finding import Finding, Severity
-from fanin.records.graph import Graph, OpKind
+from fanin.records.graph import Graph, OpKind, UseKind
 from fanin.records.plan import Plan
 from fanin.records.prediction import Certainty
 from fanin.records.trace import Measurement, Trace
@@ -23,10 +23,16 @@ __all__ = ["RULE"]
 _WARNING = 0.20
 _FAILURE = 0.50
 _ALLOWANCE = 1.5
+_SUMS = {OpKind.ADD, OpKind.POINTWISE}
+_TANH = math.atanh(0.97)
+"""Where the slope of tanh is 6 % of its largest."""
 
 
 def _check(graph: Graph, plan: Plan, trace: Trace, forecast: Forecast | None = None) -> Outcome:
     seen = [m for m in trace.measurements if m.kind == OpKind.ACTIVATION and m.saturated is not None]
+    cells = _cells(graph, plan, trace)
+    if cells is not None:
+        return cells
     if not seen:
         return Skipped(reason="no bounded activation")
     worst = max(seen, key=lambda m: (m.saturated or 0.0) - _limit(graph, m, forecast))
@@ -39,7 +45,7 @@ def _check(graph: Graph, plan: Plan, trace: Trace, forecast: Forecast | None = N
     faults = [m for m in seen if (m.saturated or 0.0) >= _limit(graph, m, forecast)]
     before = _before(graph, trace, worst)
     rms = "" if before is None else f" with a root mean square of {math.sqrt(before.power):.3g}"
-    ids = {worst.node, *graph.node(worst.node).inputs}
+    ids = _feeders(graph, worst.node)
     feeding = [w for w in weighed(graph, plan, trace) if ids & set(w.nodes)]
     everywhere = [w for w in weighed(graph, plan, trace) if not w.head]
     cause = weights_cause(graph, feeding, math.log(4.0)) and weights_cause(graph, everywhere, math.log(4.0))
@@ -75,6 +81,55 @@ def _check(graph: Graph, plan: Plan, trace: Trace, forecast: Forecast | None = N
             *(cause.evidence if cause else ()),
         ),
     )
+
+
+def _feeders(graph: Graph, node: int) -> set[int]:
+    """A node, and what is summed up before it, as far as the weights."""
+    nodes = {n.id: n for n in graph.nodes}
+    found: set[int] = set()
+    waiting = [node]
+    while waiting:
+        id = waiting.pop()
+        if id in found or id not in nodes:
+            continue
+        found.add(id)
+        if id == node or nodes[id].kind in _SUMS:
+            waiting.extend(nodes[id].inputs)
+    return found
+
+
+def _cells(graph: Graph, plan: Plan, trace: Trace) -> Finding | None:
+    """Cells of a recurrence that runs as one operation: what enters their tanh, from weights and powers."""
+    measures = {m.node: m for m in trace.measurements}
+    every = weighed(graph, plan, trace)
+    for node in graph.nodes:
+        m = measures.get(node.id)
+        if node.kind != OpKind.RECURRENCE or m is None or not m.finite or not node.inputs:
+            continue
+        feeding = [w for w in every if node.id in w.nodes and w.entry.fan_in]
+        before = measures.get(node.inputs[0])
+        given = before.power if before is not None and before.finite else 1.0
+        power = sum(
+            (w.gain or 0.0) ** 2 * (given if w.kind == UseKind.RECURRENT_INPUT else m.power) for w in feeding
+        ) / max(1, sum(w.kind == UseKind.RECURRENT_INPUT for w in feeding))
+        share = saturated_share(_TANH, power)
+        if share < _WARNING:
+            continue
+        cause = weights_cause(graph, feeding, math.log(4.0))
+        text = f"the inputs have a root mean square of {math.sqrt(given):.3g}"
+        return Finding(
+            code=RULE.code,
+            name="saturated units",
+            severity=Severity.FAILURE if share >= _FAILURE else Severity.WARNING,
+            summary=f"In {called(node.module, node.op)} what enters the cells' tanh has a root mean square "
+            f"of {math.sqrt(power):.3g} by the weights' variances: {percent(share)} of it lies where the "
+            "slope is below 6 % of its largest",
+            cause=text if cause is None else cause.cause,
+            fix="Scale the inputs to mean 0 and standard deviation 1" if cause is None else cause.fix,
+            where=(node.module or node.op,) if cause is None else cause.where,
+            evidence=(("saturated share", share), ("root mean square", math.sqrt(power))),
+        )
+    return None
 
 
 def _limit(graph: Graph, m: Measurement, forecast: Forecast | None) -> float:

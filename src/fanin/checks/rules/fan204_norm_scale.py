@@ -19,6 +19,10 @@ def _check(graph: Graph, _plan: Plan, trace: Trace) -> Outcome:
     measures = {p.name: p for p in trace.parameters}
     seen = 0
     drawn: list[str] = []
+    zero: list[str] = []
+    bypassed = {i for b in graph.branches for i in range(b.start, b.join)}
+    still = {m.node for m in trace.measurements if m.power == 0.0 or m.unit_spread == 0.0}
+    on_path = set(graph.path) & still
     for parameter in graph.parameters:
         scales = [use for use in parameter.uses if use.kind == UseKind.NORM_SCALE]
         m = measures.get(parameter.name)
@@ -29,8 +33,22 @@ def _check(graph: Graph, _plan: Plan, trace: Trace) -> Outcome:
         # Zeros end a residual branch on purpose; a trained norm varies around a mean of order 1.
         if m.std > _RANDOM and m.std > abs(factor) * _SMALL:
             drawn.append(parameter.name)
+        if factor == 0.0 and m.std == 0.0 and any(u.node in on_path - bypassed for u in scales):
+            zero.append(parameter.name)
     if not seen:
         return Skipped(reason="no norm has a scale")
+    if zero:
+        return Finding(
+            code=RULE.code,
+            name="norm scale of zero",
+            severity=Severity.FAILURE,
+            summary=f"{len(zero)} of {seen} norms multiply by zero ({named(zero)}), and no skip connection "
+            "goes around them: nothing of the input passes",
+            cause="norm scales set to zero, as for the end of a residual branch, where there is no branch",
+            fix=f"Set them to one: {init_verb(graph)}",
+            where=tuple(zero),
+            evidence=(("norms", float(len(zero))),),
+        )
     if not drawn:
         return Passed(reason=f"{seen} norms, none drawn at random")
     return Finding(
@@ -50,7 +68,8 @@ RULE = Rule(
     code="FAN204",
     name="norm scale",
     definition="mean (plus what the layer adds) and std of every norm's scale",
-    threshold="std above 0.01 and above half of the mean; zeros are taken as meant",
+    threshold="std above 0.01 and above half of the mean; zeros are taken as meant "
+    "where a skip connection goes around them, and are a failure elsewhere: the output is then one constant",
     advice="Norm scales start as one, or as zero at the end of a residual branch",
     references=("huggingface/transformers issue 143",),
     check=_check,

@@ -28,7 +28,8 @@ def _limit(w: Weighed) -> float:
 
 
 def _size(w: Weighed) -> float:
-    return w.measure.largest / w.measure.std
+    # About its mean: weights that all lie around one value are another fault.
+    return max(0.0, w.measure.largest - abs(w.measure.mean)) / w.measure.std
 
 
 def _check(graph: Graph, plan: Plan, trace: Trace) -> Outcome:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
-from fanin.checks.causes import init_verb, weights_cause
+from fanin.checks.causes import init_verb, loud_biases, named, weights_cause
 from fanin.checks.rule import Outcome, Passed, Rule, Skipped
 from fanin.checks.weights import weighed
 from fanin.laws.recursion import initial_loss
+from fanin.laws.softmax import random_cross_entropy
 from fanin.predictions.forecast import Forecast
 from fanin.records.finding import Finding, Severity
 from fanin.records.graph import Graph, OpKind
 from fanin.records.plan import Plan
-from fanin.records.prediction import LossPrediction
+from fanin.records.prediction import LossPrediction, NodePrediction
 from fanin.records.trace import LossMeasurement, Trace
 
 __all__ = ["RULE"]
@@ -22,6 +24,9 @@ _WARNING = 3.0
 _LOW = 0.9
 _MULTIPLE = 4.0
 _LUCK = 4.0
+_UNIT = 10.0
+"""Standard deviation of a target from which on its unit is told: Adam with a rate of 1e-3 moves an output of
+unit features by about 1e-3 times their number a step."""
 
 
 def _check(graph: Graph, plan: Plan, trace: Trace, forecast: Forecast | None = None) -> Outcome:
@@ -34,18 +39,71 @@ def _check(graph: Graph, plan: Plan, trace: Trace, forecast: Forecast | None = N
     if loss.expected is None:
         return Skipped(reason=f"what '{loss.name}' should start at is not known")
     if loss.classes is not None:
-        return _classes(graph, plan, trace, loss, loss.classes, loss.expected, law)
+        return _classes(graph, plan, trace, loss, loss.classes, loss.expected, forecast)
+    if _foreign(loss):
+        return _unit(loss, loss.expected)
     if loss.expected > 0 and loss.value > _MULTIPLE * loss.expected:
-        severity = Severity.INFO if _lucky(loss, loss.expected, law) else Severity.WARNING
+        luck = _lucky(loss, loss.expected, forecast, _end(graph, trace))
+        severity = Severity.INFO if luck else Severity.WARNING
         return _finding(graph, plan, trace, loss, loss.expected, severity, law)
     return Passed(reason=f"{loss.name} {loss.value:.4g}; the best constant guess has {loss.expected:.4g}")
 
 
-def _lucky(loss: LossMeasurement, expected: float, law: LossPrediction | None) -> bool:
-    """Whether the weights' variances give a loss that is no fault, and this draw is within its luck."""
-    if law is None or not law.spread > 0.0 or law.value - expected > _WARNING:
+def _end(graph: Graph, trace: Trace) -> int | None:
+    return trace.output if trace.output is not None else next(iter(graph.path[-1:]), None)
+
+
+def _foreign(loss: LossMeasurement) -> bool:
+    """Whether the target is what makes the loss large: its unit, or a mean that the output does not have."""
+    std = math.sqrt(max(loss.expected or 0.0, 0.0))
+    far = loss.offset is not None and loss.offset > math.sqrt(_MULTIPLE)
+    return loss.name == "mean squared error" and (
+        std >= _UNIT or (far and std * (loss.offset or 0.0) >= _UNIT)
+    )
+
+
+def _unit(loss: LossMeasurement, expected: float) -> Finding:
+    std = math.sqrt(expected)
+    mean = f", and the mean output lies {loss.offset:.3g} of these away from theirs" if loss.offset else ""
+    return Finding(
+        code=RULE.code,
+        name="high first loss",
+        severity=Severity.WARNING,
+        summary=f"The first loss is {loss.value:.4g}: the targets have a std of {std:.4g}{mean}",
+        cause="targets in a unit of their own, which outputs of order 1 reach only after many steps, and "
+        "gradients as many times too large for a usual learning rate",
+        fix="Scale the targets to mean 0 and standard deviation 1, and undo it where the outputs are used",
+        where=("the target",),
+        evidence=(("loss", loss.value), ("target std", std)),
+    )
+
+
+def _lucky(loss: LossMeasurement, expected: float, forecast: Forecast | None, end: int | None) -> bool:
+    """Whether healthy weights start within 3 nats, and a healthy draw's luck reaches as far as this loss.
+
+    What the weights have by law counts if it is no fault itself; else what the plan's would have.
+    """
+    if forecast is None:
         return False
-    return loss.value - law.value < _LUCK * law.spread
+    return any(
+        law is not None and law.value - expected <= _WARNING and loss.value <= _highest(loss, law, nodes, end)
+        for law, nodes in ((forecast.now.loss, forecast.nodes), (forecast.planned.loss, forecast.healthy))
+    )
+
+
+def _highest(
+    loss: LossMeasurement, law: LossPrediction, nodes: Mapping[int, NodePrediction], end: int | None
+) -> float:
+    """The loss at 4 standard deviations: of labels, and of the logarithm of the logits' power."""
+    straight = law.value + _LUCK * law.spread
+    node = None if end is None else nodes.get(end)
+    if node is None or loss.classes is None or not math.isfinite(node.spread):
+        return straight
+    factor = math.exp(min(0.5 * (node.shift + _LUCK * node.spread), 50.0))
+    classes, std = (2, law.logit_std / math.sqrt(2.0)) if loss.name.startswith("binary") else (
+        loss.classes, law.logit_std
+    )  # fmt: skip
+    return max(straight, random_cross_entropy(classes, std * factor))
 
 
 def _classes(
@@ -55,13 +113,14 @@ def _classes(
     loss: LossMeasurement,
     classes: int,
     expected: float,
-    law: LossPrediction | None,
+    forecast: Forecast | None,
 ) -> Outcome:
+    law = None if forecast is None else forecast.now.loss
     excess = loss.value - expected
     spread = f", logits with std {loss.logit_std:.3g}" if loss.logit_std is not None else ""
     foreseen = "" if law is None else f"; the laws say {law.value:.4g}, logits with std {law.logit_std:.3g}"
     if excess > _REMARK:
-        grave = excess > _WARNING and not _lucky(loss, expected, law)
+        grave = excess > _WARNING and not _lucky(loss, expected, forecast, _end(graph, trace))
         severity = Severity.WARNING if grave else Severity.INFO
         return _finding(graph, plan, trace, loss, expected, severity, law)
     if loss.value < _LOW * expected and expected - loss.value > 0.2:
@@ -110,9 +169,16 @@ def _finding(
         text, fix, where = cause.cause, cause.fix, cause.where
     else:
         other = weights_cause(graph, [w for w in every if not w.head], log)
+        loud = loud_biases(graph, plan, trace)
         text = other.cause if other else "outputs far from zero before anything was learned"
         fix = f"Give the head a smaller std, so that logits have std 0.5 or less; {init_verb(graph)} does so"
         where = tuple(w.name for w in head)
+        if other is None and loud:
+            text = (
+                f"biases with a std of up to {max(std for _, std in loud):.3g}, which every layer passes on"
+            )
+            where = tuple(name for name, _ in loud)
+            fix = f"Start the biases of {named(where)} at zero: {init_verb(graph)}"
     predicted = (
         ""
         if s is None or loss.classes is None or not math.isfinite(s)
@@ -142,8 +208,10 @@ RULE = Rule(
     definition="loss of the batch against that of the best constant guess: ln C for C classes, the target's "
     "variance for squares; random logits of std s add s^2/2 (1 - 1/C)",
     threshold="for classes a remark from 1 nat above (s = 1.4: a head with the gain of ReLU), a warning from "
-    "3 (s = 2.5); for squares a warning from 4 times, beyond 4 standard deviations of the luck that "
-    "finite width leaves. Never a failure: it costs steps, seldom the run",
+    "3 where 4 standard deviations of a healthy draw's luck do not reach as far (the spread of ln q at the "
+    "output, for the weights' own variances or the plan's); for squares a warning from 4 times, or where the "
+    "target's std is above 10. Never a failure: it costs steps. On digits 200 steps of Adam make up for 8 "
+    "nats but for a point, and 36 cost 7 points",
     advice="Scale the inputs; give the head a std that leaves logits with s <= 0.5, or zeros",
     symptom_of=(
         "FAN101",

@@ -48,14 +48,19 @@ def _check(graph: Graph, _plan: Plan, trace: Trace) -> Outcome:
         return Passed(reason=f"all {len(trainable)} trainable parameters take part")
     unread = [name for name in untouched if name not in read]
     cut = [name for name in untouched if name in read]
+    spoiled = [name for name in unread if not measures[name].finite]
+    shapes = {p.name: p.shape for p in trainable}
+    # A mask token, a type's embedding: one vector that this batch has no use for is no layer left out.
+    vectors = not cut and not spoiled and all(sum(n > 1 for n in shapes[name]) <= 1 for name in unread)
     parts = [f"{len(unread)} never read ({named(unread)})"] if unread else []
     parts += [f"{len(cut)} read, but without effect on the output ({named(cut)})"] if cut else []
     return Finding(
         code=RULE.code,
         name="untouched parameters",
-        severity=Severity.WARNING,
+        severity=Severity.INFO if vectors else Severity.WARNING,
         summary=f"{len(untouched)} of {len(trainable)} trainable parameters get no gradient: "
-        + "; ".join(parts),
+        + "; ".join(parts)
+        + (f"; {named(spoiled)} hold NaN or infinite values" if spoiled else ""),
         cause="layers that are built but not called on this batch"
         if not cut
         else "a result that is not used, a detach() or no_grad() on the way, or layers that are not called",
@@ -69,7 +74,8 @@ RULE = Rule(
     code="FAN302",
     name="untouched parameters",
     definition="trainable parameters through which no gradient arrives",
-    threshold="any: they never learn, and they make data-parallel training stop or slow down",
+    threshold="any: they never learn, and they make data-parallel training stop or slow down. A remark where "
+    "they are single vectors that are not read (a mask token)",
     advice="Remove them, use them, or freeze them",
     check=_check,
 )

@@ -1,0 +1,101 @@
+"""FAN307: an output that its loss does not want: squashed or cut before a loss that takes logits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fanin.checks.places import called
+from fanin.checks.rule import Outcome, Passed, Rule, Skipped
+from fanin.laws.quadrature import NODES
+from fanin.records.finding import Finding, Severity
+from fanin.records.graph import Graph, Node, OpKind
+from fanin.records.plan import Plan
+from fanin.records.trace import Trace
+
+__all__ = ["RULE"]
+
+_LOGITS = ("cross entropy", "crossentropyloss", "bcewithlogitsloss", "binary_cross_entropy_with_logits")
+_SLOPE = 1e-3
+_THROUGH = {OpKind.POINTWISE, OpKind.DROPOUT, OpKind.CONCAT}
+
+
+def _takes_logits(name: str) -> bool:
+    plain = name.lower()
+    return any(text in plain for text in _LOGITS)
+
+
+def _last(graph: Graph, trace: Trace) -> Node | None:
+    """What makes the output that the loss reads."""
+    nodes = {node.id: node for node in graph.nodes}
+    ends = [trace.output] if trace.output is not None else [*graph.path[-1:], *graph.outputs[:1]]
+    node = next((nodes[i] for i in ends if i in nodes), None)
+    while node is not None and node.kind in _THROUGH and len(set(node.inputs)) == 1 and node.factor == 1.0:
+        node = nodes.get(node.inputs[0])
+    return node
+
+
+def _flat(values: Sequence[float], one: int, other: int) -> bool:
+    return abs(values[one] - values[other]) < _SLOPE * float(abs(NODES[one] - NODES[other]))
+
+
+def _check(graph: Graph, _plan: Plan, trace: Trace) -> Outcome:
+    if trace.loss is None:
+        return Skipped(reason="no target was given")
+    if not _takes_logits(trace.loss.name):
+        return Skipped(reason=f"what '{trace.loss.name}' takes is not known")
+    node = _last(graph, trace)
+    if node is None:
+        return Skipped(reason="the node that makes the output was not found")
+    if node.kind == OpKind.SOFTMAX and "log" not in node.op:
+        return _finding(
+            node,
+            trace.loss.name,
+            "a softmax before a loss that takes logits: it is applied twice, no probability can come near 1 "
+            "and the gradient is a fraction of what it should be",
+            "Return what goes into the softmax, and apply it where probabilities are wanted",
+        )
+    values = () if node.activation is None else graph.activations[node.activation].values
+    if not values or not (_flat(values, 0, 1) or _flat(values, -1, -2)):
+        return Passed(reason=f"{called(node.module, node.op)} makes the logits, with no bound on them")
+    name = graph.activations[node.activation or 0].name
+    low, high = min(values), max(values)
+    if _flat(values, 0, 1) and _flat(values, -1, -2):
+        cause = (
+            f"{name} before a loss that takes logits: they stay between {low:.3g} and {high:.3g}, so that no "
+            "probability can come near 0 or 1"
+        )
+    elif low == 0.0:
+        cause = (
+            f"{name} before a loss that takes logits: half of them start at 0 with no gradient, and none can "
+            "be negative"
+        )
+    else:
+        return Passed(reason=f"{name} makes the logits, with no bound on one side")
+    return _finding(node, trace.loss.name, cause, f"Return what goes into {name}")
+
+
+def _finding(node: Node, loss: str, cause: str, fix: str) -> Finding:
+    place = called(node.module, node.op)
+    return Finding(
+        code=RULE.code,
+        name="output and loss do not fit",
+        severity=Severity.WARNING,
+        summary=f"The output comes from {place}, and {loss} makes probabilities of it once more",
+        cause=cause,
+        fix=fix,
+        where=(node.module or node.op,),
+    )
+
+
+RULE = Rule(
+    code="FAN307",
+    name="output and loss",
+    definition="the operation that makes the output, for losses that take logits (cross entropy, binary "
+    "cross entropy with logits)",
+    threshold="a softmax, an activation that is bounded on both sides, or one that cuts at zero. With a "
+    "softmax of 10 classes before cross entropy the loss cannot fall below 1.46: -ln(e / (e + 9))",
+    advice="Return logits",
+    symptom_of=("FAN106",),
+    references=("pytorch.org, CrossEntropyLoss: the input is expected to contain the unnormalized logits",),
+    check=_check,
+)
