@@ -15,7 +15,7 @@ from fanin.torch.names import NamedTensor
 from fanin.torch.targets import Loss, floating
 from fanin.torch.watch import GradientPowers, Watcher
 
-__all__ = ["Backward"]
+__all__ = ["Backward", "operators_so_far"]
 
 
 @dataclass(slots=True)
@@ -23,7 +23,8 @@ class Backward:
     """Gradients of a run: of the loss at parameters, of a random direction at nodes.
 
     `gradients` are those of each trainable parameter, `powers` the sums of squares that arrive at
-    each node, `notes` what could not be done.
+    each node, `notes` what could not be done. Operators before number `since` (see `operators_so_far`) are
+    not those of the run.
     """
 
     tensors: Sequence[NamedTensor]
@@ -35,6 +36,7 @@ class Backward:
     powers: dict[int, float]
     notes: list[str]
     _behind_head: torch.Tensor | None
+    _since: int
 
     def __init__(
         self,
@@ -43,18 +45,20 @@ class Backward:
         graph: Graph,
         main: torch.Tensor,
         output: Any,
+        since: int,
     ) -> None:
         self.tensors, self.graph = tensors, graph
         self.main, self.output = main, output
         self.gradients, self.powers, self.notes = {}, {}, []
         self.edges = {node.id: edge for node in graph.nodes if (edge := watcher.edge(node.id)) is not None}
-        self._behind_head = self._input_of_head(watcher)
+        self._behind_head, self._since = self._input_of_head(watcher), since
 
-    def run(self, loss: Loss | None, seed: int, *, apart: bool = True) -> None:
+    def run(self, loss: Loss | None, seed: int, *, apart: bool = True, keep: bool = False) -> None:
         """Collect gradients of the loss at parameters, and of a random direction at nodes.
 
         The watcher's tensors are not needed any more. With `apart` the loss gets a pass of its own; without
-        it one pass serves both, and gradients at parameters are those of the random direction.
+        it one pass serves both, and gradients at parameters are those of the random direction. With `keep`
+        the history of the run can be used afterwards.
         """
         trained = [
             t
@@ -76,7 +80,8 @@ class Backward:
             self._other_outputs(trained, generator)
         self._past_a_zero_head(generator)
         if own and loss is not None:
-            found = self._grad([loss.value], variables, None)
+            retain = keep or _reaches_back(loss.value, self._since)
+            found = self._grad([loss.value], variables, None, retain=retain)
             self.gradients = dict(zip((t.name for t in trained), found, strict=True))
 
     def _grad(
@@ -84,12 +89,14 @@ class Backward:
         outputs: Sequence[torch.Tensor],
         variables: Sequence[Any],
         cotangents: Sequence[torch.Tensor] | None,
+        *,
+        retain: bool = True,
     ) -> list[torch.Tensor | None]:
         if not variables:
             return []
         try:
             return list(
-                torch.autograd.grad(outputs, variables, cotangents, retain_graph=True, allow_unused=True)
+                torch.autograd.grad(outputs, variables, cotangents, retain_graph=retain, allow_unused=True)
             )
         except FaninError:
             raise
@@ -158,6 +165,28 @@ class Backward:
         self.notes.append("the head is zero; gradients at nodes are of a random direction at its input")
 
 
+def operators_so_far() -> int:
+    """The number that autograd gives the next operator of this thread."""
+    node: Any = torch.zeros((), requires_grad=True).clone().grad_fn
+    return int(node._sequence_nr())
+
+
+def _reaches_back(loss: torch.Tensor, since: int) -> bool:
+    """Whether a loss has a history that is older than the run: somebody else's, which must not be freed."""
+    seen: set[Any] = set()
+    ahead: list[Any] = [loss.grad_fn]
+    while ahead:
+        node = ahead.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        # Leaves have the largest number there is.
+        if node._sequence_nr() < since:
+            return True
+        ahead.extend(after for after, _ in node.next_functions)
+    return False
+
+
 _FEW = 1_000_000
 
 
@@ -165,8 +194,8 @@ def _direction(tensor: torch.Tensor, generator: torch.Generator) -> torch.Tensor
     """A random cotangent of unit variance: normal, or signs where there are millions of numbers."""
     if tensor.numel() <= _FEW:
         return torch.randn(tensor.shape, generator=generator).to(tensor)
-    # An eighth of the random numbers, and the same first two moments.
-    words = torch.randint(256, (-(-tensor.numel() // 8), 1), generator=generator, dtype=torch.uint8)
-    bits = (words >> torch.arange(8, dtype=torch.uint8)) & 1
-    signs = (bits.to(torch.int8) * 2 - 1).reshape(-1)[: tensor.numel()]
-    return signs.to(tensor).reshape(tensor.shape)
+    # A random bit a number has the same first two moments, and costs a sixty-fourth of a random word.
+    words = torch.randint(-(1 << 63), (1 << 63) - 1, (-(-tensor.numel() // 64),), generator=generator)
+    octets = torch.arange(256)[:, None] >> torch.arange(8)
+    signs = torch.index_select((octets & 1) * 2.0 - 1.0, 0, words.view(torch.uint8).int())
+    return signs.reshape(-1)[: tensor.numel()].to(tensor).reshape(tensor.shape)

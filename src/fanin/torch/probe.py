@@ -15,7 +15,7 @@ from fanin.errors import ModelError, explain
 from fanin.laws.bounds import Bounds, bounds
 from fanin.records.graph import Graph, Node, OpKind
 from fanin.records.trace import LossMeasurement, Measurement, Trace
-from fanin.torch.backward import Backward
+from fanin.torch.backward import Backward, operators_so_far
 from fanin.torch.deep import Call, deepen
 from fanin.torch.ends import alike, output_node
 from fanin.torch.features import measure_inputs
@@ -25,7 +25,7 @@ from fanin.torch.read import graph_of
 from fanin.torch.record import Recording, record
 from fanin.torch.sandbox import keep_random_state, keep_state
 from fanin.torch.scores import scores
-from fanin.torch.statistics import dead_share, flat, numbers, sample, saturated_share
+from fanin.torch.statistics import dead_share, flat, numbers, sample, saturated_share, sum_of_squares
 from fanin.torch.targets import Loss, loss_of, main_output
 from fanin.torch.tensors import measure_parameters
 from fanin.torch.tiers import Clock, tier_of, without_collector
@@ -117,12 +117,22 @@ def measure(
         stack.enter_context(keep_random_state())
         if isinstance(model, nn.Module):
             stack.enter_context(keep_state(model))
+        since = operators_so_far()
         with clock.part("forward"), memory_told():
             recording = record(model, args, kwargs, engine="real", observer=watcher)
         refuse_empty(recording)
-        output = recording.returned
         with clock.part("statistics"):
+            output = recording.returned
             main = main_output(output)
+            exact = not _all_finite(main, recording, watcher)
+        if exact and watcher.overwritten:
+            # Where the first NaN is may be a matter of what was overwritten.
+            watcher = Watcher(exact=True)
+            with clock.part("forward"), memory_told():
+                recording = record(model, args, kwargs, engine="real", observer=watcher)
+            output = recording.returned
+            main = main_output(output)
+        with clock.part("statistics"):
             graph = graph_of(recording, model)
         if not any(node.kind != OpKind.INPUT for node in graph.nodes):
             raise ModelError(
@@ -133,14 +143,14 @@ def measure(
                 )
             )
         with clock.part("statistics"):
-            back = Backward(watcher, recording.tensors, graph, main, output)
-            trace = _trace(graph, recording, watcher, main)
+            back = Backward(watcher, recording.tensors, graph, main, output, since)
+            trace = _trace(graph, recording, watcher, main, exact=exact)
             if depth != "deep":
                 # What no backward pass needs makes room for its gradients.
                 watcher.kept.clear()
         with clock.part("backward"), memory_told():
             made = loss_of(output, target, loss, _labels(kwargs))
-            back.run(made, seed, apart=depth != "fast")
+            back.run(made, seed, apart=depth != "fast", keep=depth == "deep")
         with clock.part("statistics"):
             trace = replace(_completed(trace, graph, recording, back, made), tier=depth, lr=lr)
         if depth == "deep":
@@ -155,7 +165,7 @@ def _labels(kwargs: Mapping[str, object]) -> torch.Tensor | None:
     return labels if isinstance(labels, torch.Tensor) else None
 
 
-def _trace(graph: Graph, recording: Recording, watcher: Watcher, main: torch.Tensor) -> Trace:
+def _trace(graph: Graph, recording: Recording, watcher: Watcher, main: torch.Tensor, *, exact: bool) -> Trace:
     """What the forward pass says."""
     batch = next((op.shape[0] for op in recording.ops if op.name == "input" and op.shape), None)
     batch = batch if batch is not None else (main.shape[0] if main.ndim else 1)
@@ -164,8 +174,6 @@ def _trace(graph: Graph, recording: Recording, watcher: Watcher, main: torch.Ten
     masked = _scores(graph)
     measured = []
     known = {node.id for node in graph.nodes}
-    # Sums over samples miss a NaN; where one came out or went in, every element is looked at.
-    exact = not all(bool(torch.isfinite(x.detach()).all()) for x in [main, *_given(recording, watcher)])
 
     def look(node: Node) -> Measurement:
         return _measured(node, watcher, first, limits, masked, exact=exact)
@@ -216,9 +224,11 @@ def _completed(trace: Trace, graph: Graph, recording: Recording, back: Backward,
     )
 
 
-def _given(recording: Recording, watcher: Watcher) -> list[torch.Tensor]:
-    found = [watcher.input(op) for op in recording.ops[:32]]
-    return [x for x in found if x is not None and x.is_floating_point()]
+def _all_finite(main: torch.Tensor, recording: Recording, watcher: Watcher) -> bool:
+    """Whether a sum over samples is enough: they miss a NaN, so where one came out or went in all is seen."""
+    given = [watcher.input(op) for op in recording.ops[:32]]
+    ends = [main, *(x for x in given if x is not None and x.is_floating_point())]
+    return all(math.isfinite(sum_of_squares(x)) or bool(torch.isfinite(x.detach()).all()) for x in ends)
 
 
 def _loss(loss: Loss) -> LossMeasurement:

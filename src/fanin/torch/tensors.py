@@ -93,8 +93,8 @@ def _moments(value: torch.Tensor) -> tuple[float, float, float, bool]:
     values = flat(value)
     if values.numel() > _SMALL:
         values = values[:: -(-values.numel() // _SMALL)]
-    values = values.double()
-    mean, power = float(values.mean()), float(values.square().mean())
+    values = values.double().contiguous()
+    mean, power = float(values.mean()), float(values @ values) / values.numel()
     variance = power - mean * mean
     if variance < 1e-3 * power:
         # What cancels is most of it: subtract the mean first.

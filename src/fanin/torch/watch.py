@@ -36,11 +36,15 @@ _FIRST = 32
 
 @dataclass(slots=True)
 class Watcher:
-    """Keeps every floating output of a run (autograd keeps most of them anyway), and ids that come in."""
+    """Keeps every floating output of a run (autograd keeps most of them anyway), and ids that come in.
+
+    With `exact`, every element of what is about to be overwritten is looked at.
+    """
 
     kept: dict[int, torch.Tensor] = field(default_factory=dict)
     given: dict[int, torch.Tensor] = field(default_factory=dict)
     overwritten: dict[int, Snapshot] = field(default_factory=dict)
+    exact: bool = False
 
     def after(self, id: int, output: torch.Tensor) -> None:
         """Keep an output; measuring waits until the graph says which of them matter."""
@@ -59,7 +63,7 @@ class Watcher:
         dims = [1] if last > 2 else sorted({min(1, max(last, 0)), max(last, 0)})
         self.overwritten[id] = Snapshot(
             shape=tuple(output.shape),
-            numbers=numbers(output, dims),
+            numbers=numbers(output, dims, exact=self.exact),
             dead=dead_share(output, dims) if output.ndim else {},
             sample=sample(flat(output.detach())).clone(),
             edge=get_gradient_edge(output) if output.requires_grad else None,
@@ -104,7 +108,7 @@ class GradientPowers:
         return hook
 
     def note(self, id: int, gradient: torch.Tensor) -> None:
-        """Add up the squares of one gradient, to a standard error of 2 %."""
+        """Add up the squares of one gradient, to a standard error of 3 %."""
         self.sums[id] = estimated_squares(gradient)
 
     def close(self) -> None:
