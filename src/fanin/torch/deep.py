@@ -123,7 +123,8 @@ class _Powers:
         self.found: dict[int, float] = {}
 
     def after(self, id: int, output: torch.Tensor) -> None:
-        if output.is_floating_point() and output.layout is torch.strided and output.numel():
+        numeric = output.is_floating_point() or output.is_complex()
+        if numeric and output.layout is torch.strided and output.numel():
             with torch.no_grad():
                 self.found[id] = sum_of_squares(output) / output.numel()
 

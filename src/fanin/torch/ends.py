@@ -19,7 +19,9 @@ def output_node(
     recording: Recording, graph: Graph, kept: Mapping[int, torch.Tensor], main: torch.Tensor
 ) -> int | None:
     """Id of the node that made the output, views and copies of it skipped; None if that is not found."""
-    at = next((id for id, tensor in kept.items() if tensor is main), None)
+    # (Of a complex output, `main` is a view: its two parts.)
+    whole = main._base if main._base is not None and main._base.is_complex() else main
+    at = next((id for id, tensor in kept.items() if tensor is whole), None)
     known = {node.id for node in graph.nodes}
     for _ in range(_STEPS):
         if at is None or at in known:

@@ -43,7 +43,9 @@ def stretch(
         )
         if gradient is None:
             raise InputError(explain("No gradient arrives at the first layer"))
-        table.append((gradient[0] if gradient.ndim else gradient).detach().reshape(-1).double())
+        row = (gradient[0] if gradient.ndim else gradient).detach()
+        row = torch.view_as_real(row.resolve_conj()) if row.is_complex() else row
+        table.append(row.reshape(-1).double())
     values = torch.linalg.svdvals(torch.stack(table))
     return float(values[0]), math.sqrt(float(values.square().sum()) / len(chosen))
 

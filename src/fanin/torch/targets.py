@@ -50,8 +50,10 @@ def _named(output: Any) -> Mapping[str, Any] | None:
 
 
 def floating(output: Any) -> list[torch.Tensor]:
-    """Every floating tensor of an output, in order."""
+    """Every floating tensor of an output, in order; of a complex one, its real and imaginary parts."""
     if isinstance(output, torch.Tensor):
+        if output.is_complex():
+            return [torch.view_as_real(output.resolve_conj())]
         return [output] if output.is_floating_point() else []
     named = _named(output)
     if named is not None:
@@ -82,7 +84,6 @@ def main_output(output: Any) -> torch.Tensor:
                 "The model returns no floating tensor, so there is nothing to measure",
                 received=f"an output of type {type(output).__name__}{_dtype(output)}",
                 rule="The output is a tensor, or a tuple, list, dict or dataclass that holds one",
-                remedy="Return a real tensor, such as its modulus" if "complex" in _dtype(output) else "",
             )
         )
     return next((t for t in tensors if t.ndim), tensors[0])
@@ -122,6 +123,8 @@ def loss_of(
     if not isinstance(target, torch.Tensor):
         target = torch.as_tensor(target)
     target = target.to(main.device)
+    if target.is_complex():
+        target = torch.view_as_real(target.resolve_conj())
     if target.is_floating_point():
         return _squares(main, target)
     return _cross_entropy(main, target.long(), last=_named(output) is not None)

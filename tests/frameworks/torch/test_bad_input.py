@@ -75,7 +75,6 @@ def namespace() -> dict[str, Any]:
 
 REFUSED = [
     ("integer", "normal", "no floating tensor"),
-    ("complex_", "normal", "no floating tensor"),
     ("none", "normal", "no floating tensor"),
     ("memory", "normal", "Memory ran out"),
     ("Nothing", "normal", "no weights"),

@@ -10,7 +10,6 @@ from torch import nn
 
 import fanin
 import fanin.torch as ft
-from fanin.errors import ModelError
 from fanin.records.draw import Constant, Normal
 
 WIDTH = 1024
@@ -79,12 +78,29 @@ def test_a_complex_net_keeps_its_power(activation: type[nn.Module], gain: float)
             assert abs(math.log(power / before)) < Z * math.sqrt(2 * 5 / WIDTH)
 
 
-def test_check_measures_what_is_real() -> None:
+def test_check_measures_modulus_squared() -> None:
     net, x = Net(ComplexReLU), inputs()
     ft.init_(net, x, seed=1)
+    assert ft.check(net, x).healthy
+    layer = nn.Linear(WIDTH, WIDTH, dtype=torch.complex64)
+    ft.init_(layer, x, seed=1)
+    trace = ft.check(layer, x).diagnosis.trace
+    power = float(layer(x).detach().abs().square().mean())
+    assert trace.measurements[-1].power == pytest.approx(power, rel=1e-5)
+    (weight,) = [p for p in trace.parameters if p.name == "weight"]
+    assert weight.numel == WIDTH**2
+    assert weight.std == pytest.approx(float(layer.weight.detach().abs().square().mean().sqrt()), rel=1e-3)
+
+
+@pytest.mark.parametrize(("factor", "cause"), [(3.0, "exploding"), (0.3, "vanishing")])
+def test_a_sick_complex_model_is_found(factor: float, cause: str) -> None:
+    net = nn.Sequential(*(nn.Linear(WIDTH, WIDTH, dtype=torch.complex64) for _ in range(10)))
+    x = inputs()
+    ft.init_(net, x, seed=1)
+    assert ft.check(net, x, target=torch.zeros(len(x), WIDTH, dtype=torch.complex64), tier="deep").healthy
+    with torch.no_grad():
+        for layer in net:
+            layer.weight.mul_(factor)
     report = ft.check(net, x)
-    assert report.healthy
-    with pytest.raises(
-        ModelError, match=r"no floating tensor.*complex64.*Return a real tensor, such as its modulus"
-    ):
-        ft.check(nn.Linear(WIDTH, 3, dtype=torch.complex64), x)
+    assert [f.code for f in report.findings if str(f.severity) == "failure"] == ["FAN101"]
+    assert cause in report.verdict
