@@ -9,10 +9,11 @@ written by hand): then they belong inside.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from math import prod
 from typing import TypeAlias
 
-from fanin.graphs.sources import Source
+from fanin.graphs.sources import Source, Span
 from fanin.graphs.steps import Form, Part, Read, Region, Step
 
 __all__ = ["Key", "Regions", "elements_of", "find_regions", "key_of", "part_of"]
@@ -29,14 +30,23 @@ def part_of(place: Source | None, step: int) -> tuple[object, ...]:
     """A key for the part of a step's output that a tensor is; empty for the whole of it."""
     if place is None:
         return ()
-    sizes = [1] * len(place.shape)
-    for spans in place.dims:
+    sizes = _reach(place.dims, place.shape, place.start)
+    if not sizes:
+        return () if place.name == str(step) else (place.name,)
+    return (place.name, place.start, sizes)
+
+
+@lru_cache(1 << 12)
+def _reach(
+    dims: tuple[tuple[Span, ...], ...], shape: tuple[int, ...], start: tuple[int, ...]
+) -> tuple[int, ...]:
+    """Places along each dimension that a source runs through; empty for the whole of it."""
+    sizes = [1] * len(shape)
+    for spans in dims:
         for span in spans:
             sizes[span.dim] *= span.size
-    whole = all(s == n and first == 0 for s, n, first in zip(sizes, place.shape, place.start, strict=True))
-    if whole:
-        return () if place.name == str(step) else (place.name,)
-    return (place.name, place.start, tuple(sizes))
+    whole = all(s == n and first == 0 for s, n, first in zip(sizes, shape, start, strict=True))
+    return () if whole else tuple(sizes)
 
 
 def key_of(read: Read) -> Key:

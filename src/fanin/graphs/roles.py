@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from fanin.graphs.sources import Source
 from fanin.records.axes import Axes, Role
@@ -19,6 +20,11 @@ def contraction_axes(source: Source, labels: str) -> Axes:
     dimension of which one place was picked (an expert) is *batch* too. If one dimension is split
     into a batch part and a free part, the map is block-diagonal: groups packed into *out*.
     """
+    return _contraction(source._replace(name=""), labels)
+
+
+@lru_cache(1 << 12)
+def _contraction(source: Source, labels: str) -> Axes:
     found = _found(source, labels)
     roles: list[Role | None] = [None] * len(source.shape)
     groups = 1

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from math import prod
 from typing import Any
+
+import torch
 
 from fanin.graphs.sources import Layout, Source, entire, layout_of, view
 from fanin.graphs.steps import Form, Part, Read, Step
@@ -15,9 +18,6 @@ from fanin.torch.ops import (
     MULTIPLIES,
     SUBTRACTS,
     UNIFORM,
-    base_name,
-    facts_of,
-    form_of,
     parts_of,
 )
 from fanin.torch.record import Op, Operand, Output, Recording
@@ -32,6 +32,7 @@ _OVERWRITES = frozenset(
     {"copy_", "index_put", "index_put_", "_unsafe_index_put", "index_copy", "index_copy_"}
 )
 _SCATTERS = frozenset({"index_add", "index_add_", "scatter_add", "scatter_add_", "scatter", "scatter_"})
+_WRITES = _OVERWRITES | _SCATTERS
 _RANDOM = ("bernoulli", "rand", "dropout", "normal")
 
 
@@ -46,6 +47,10 @@ class _Value:
     random: bool = False
     uniform: bool = False
     sources: tuple[Source, ...] = ()
+
+
+_NOTHING = _Value()
+"""A constant, or a parameter, of which the operand says all there is to say."""
 
 
 def converted(recording: Recording) -> tuple[tuple[Step, ...], tuple[Read, ...]]:
@@ -66,10 +71,10 @@ class _Conversion:
         self._buffers = buffers
 
     def add(self, op: Op) -> None:
-        if op.func is None:
+        if op.facts is None:
             self._emit(op, Form.INPUT, "input", ())
             return
-        name = base_name(op.func)
+        name = op.facts.base
         if op.constant:
             random = name.startswith(_RANDOM) or any(self._of(o).random for o in op.operands)
             same = bool(op.operands) and all(self._uniform(o) for o in op.operands)
@@ -77,14 +82,14 @@ class _Conversion:
             self._set(op, _Value(random=random, uniform=uniform and not random))
             return
         if op.sources:  # a form of the parameters; whoever reads it is told its sources
-            self._set(op, _Value())
+            self._set(op, _NOTHING)
             return
-        form = form_of(op.func)
+        form = op.facts.form
         if form is None and not self._moved(op, name):
             form = Form.LOOKUP
         if form is None:
             return
-        if name in _OVERWRITES | _SCATTERS and self._written(op, name):
+        if name in _WRITES and self._written(op, name):
             return
         reads = tuple(self._reads(op, name, form))
         if name in _OVERWRITES and op.before is None:
@@ -109,10 +114,10 @@ class _Conversion:
 
     def _of(self, operand: Operand) -> _Value:
         if operand.op is None:
-            return _Value()
+            return _NOTHING
         if operand.index == -1:
             return self._patched(self._ops[operand.op])
-        value = self._values.get((operand.op, operand.index), _Value())
+        value = self._values.get((operand.op, operand.index), _NOTHING)
         if value.place is not None and len(value.place.dims) != len(operand.shape):
             # Memory written in place under another shape: whole, but its dimensions are not known.
             return replace(value, place=None, layout=None)
@@ -123,8 +128,8 @@ class _Conversion:
         if (op.id, -1) in self._values:
             return self._values[op.id, -1]
         if op.before is None:  # (index -1 is given to partial writes only)
-            return self._values.get((op.id, 0), _Value())
-        new, old = self._values.get((op.id, 0), _Value()), self._of(op.before)
+            return self._values.get((op.id, 0), _NOTHING)
+        new, old = self._values.get((op.id, 0), _NOTHING), self._of(op.before)
         value = replace(new if new.step is not None else old, place=None, layout=None, sources=())
         if new.step is not None and old.step is not None and new.step != old.step:
             reads = (self.read(op.before, 0), self._read(new, op.shape))
@@ -162,7 +167,7 @@ class _Conversion:
             module=op.module,
             call=op.call,
             shape=op.shape,
-            dtype=str(op.dtype).removeprefix("torch."),
+            dtype=_name(op.dtype),
             signal=signal,
             adds=name in ADDS,
             subtracts=name in SUBTRACTS,
@@ -191,7 +196,7 @@ class _Conversion:
                 self._set_all_views(op, _Value(sources=sources, place=sources[0]), name)
                 return True
             if sources[0].name in self._buffers:
-                self._set(op, _Value())
+                self._set(op, _NOTHING)
                 return True
             if len(first.shape) < 3:
                 return False
@@ -226,7 +231,15 @@ class _Conversion:
                 place = entire(f"{value.step}~{op.id}.{index}", output.shape)
                 layout = _laid(place, output)
             kept = (place,) if value.sources and place is not None else ()
-            self._values[op.id, index] = replace(value, place=place, layout=layout, sources=kept)
+            self._values[op.id, index] = _Value(
+                step=value.step,
+                place=place,
+                layout=layout,
+                signal=value.signal,
+                random=value.random,
+                uniform=value.uniform,
+                sources=kept,
+            )
 
     def _set_rows(self, op: Op, source: Source, name: str) -> None:
         """Stacked weights picked by an index: still weights, without the dimension that was indexed."""
@@ -319,7 +332,7 @@ def _labels(op: Op, name: str, form: Form) -> dict[int, str]:
 
 
 def _geometry(op: Op) -> tuple[int, int, bool]:
-    given = {**dict(zip(facts_of(op.func).arguments, op.args, strict=False)), **op.kwargs}
+    given = {**dict(zip(op.facts.arguments if op.facts else (), op.args, strict=False)), **op.kwargs}
     strides = given.get("stride", ())
     strides = list(strides) if isinstance(strides, list | tuple) else [strides]
     spatial = len(op.operands[1].shape) - 2
@@ -327,6 +340,11 @@ def _geometry(op: Op) -> tuple[int, int, bool]:
         strides *= spatial
     transposed = bool(given.get("transposed", "transpose" in op.name))
     return int(given.get("groups", 1)), prod(strides), transposed
+
+
+@cache
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
 
 
 def _laid(place: Source, output: Output) -> Layout | None:

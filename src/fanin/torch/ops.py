@@ -156,6 +156,8 @@ class Facts:
     ----------
     name, base
         Its name in full, and without namespace and overload.
+    form
+        What it does; None for one that only moves elements.
     written
         Places and names of the arguments that it writes to.
     aliases
@@ -170,6 +172,7 @@ class Facts:
 
     name: str
     base: str
+    form: Form | None
     written: tuple[tuple[int, str], ...]
     aliases: bool
     shape_only: bool
@@ -184,6 +187,7 @@ def facts_of(func: Any) -> Facts:
     return Facts(
         name=str(func),
         base=base_name(func),
+        form=form_of(func),
         written=tuple(
             (place, str(spec.name))
             for place, spec in enumerate(arguments)

@@ -10,6 +10,7 @@ import torch
 
 from fanin.graphs.sources import Source
 from fanin.torch.names import NamedTensor
+from fanin.torch.ops import Facts
 
 __all__ = ["Observer", "Op", "Operand", "Output", "Recording"]
 
@@ -66,7 +67,7 @@ class Output:
 
 @dataclass(slots=True, kw_only=True)
 class Op:
-    """One operator that ran; `func` is None for an input of the model.
+    """One operator that ran; `func` and `facts` are None for an input of the model.
 
     `args` and `kwargs` are as they were passed, with an `Operand` for each tensor; `operands`
     lists these in order. `sources` and `constant` speak of the first output. `view` says that the
@@ -77,6 +78,7 @@ class Op:
     id: int
     name: str
     func: Any
+    facts: Facts | None = None
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
     operands: tuple[Operand, ...]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 from fanin.graphs.steps import Form
-from fanin.torch.ops import CONTRACTIONS, SUBTRACTS, base_name, facts_of
+from fanin.torch.ops import CONTRACTIONS, SUBTRACTS
 from fanin.torch.record import Op, Operand
 
 __all__ = ["Settings", "settings_of"]
@@ -30,10 +30,10 @@ def settings_of(op: Op, form: Form, ops: Sequence[Op]) -> Settings:
     ops
         The recording, in which the mask of a dropout is traced back to its draw.
     """
-    if op.func is None:
+    if op.facts is None:
         return ()
-    given: dict[str, Any] = {**dict(zip(facts_of(op.func).arguments, op.args, strict=False)), **op.kwargs}
-    name = base_name(op.func)
+    given: dict[str, Any] = {**dict(zip(op.facts.arguments, op.args, strict=False)), **op.kwargs}
+    name = op.facts.base
     found: dict[str, Any] = {}
     if form == Form.CONVOLUTION:
         found = _chosen(given, "padding", "dilation", "stride", "groups", "transposed")
@@ -64,7 +64,10 @@ def settings_of(op: Op, form: Form, ops: Sequence[Op]) -> Settings:
             found["signs"] = (-1, 1) if name == "rsub" else (1, -1)
     if form in (Form.CONTRACTION, Form.CONVOLUTION) and any(_changed(o) for o in op.operands):
         found["derived"] = True
-    return tuple((key, _numbers(value)) for key, value in found.items() if _numbers(value))
+    if form == Form.POINTWISE and any(s.derived for o in op.operands for s in o.sources):
+        found["derived"] = True
+    numbers = [(key, _numbers(value)) for key, value in found.items()]
+    return tuple([(key, values) for key, values in numbers if values])
 
 
 def _chosen(given: Mapping[str, Any], *names: str) -> dict[str, Any]:
@@ -121,7 +124,7 @@ def _mask(op: Op, ops: Sequence[Op]) -> dict[str, Any]:
             if at is None:
                 break
             behind = ops[at]
-            name = base_name(behind.func) if behind.func is not None else ""
+            name = behind.facts.base if behind.facts is not None else ""
             number = next((a for a in behind.args if isinstance(a, int | float)), None)
             if name.startswith("bernoulli") and number is not None:
                 kept = float(number)
