@@ -2,8 +2,8 @@
 
     PYTHONPATH=src python benchmarks/predictions.py [--only NAME ...] [--seeds 1] [--page]
 
-Each network is made with its own init and with fanin's, predicted, and run once forward and back. A line a network
-is appended to a file, so a run that was stopped goes on where it was; `--page` prints the page.
+Each network is made with its own init and with fanin's, predicted, and run once forward and back. A line
+a network is appended to a file, so a run that was stopped goes on where it was; `--page` prints the page.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from predictions_networks import NETWORKS, Network
 import fanin.torch
 from fanin.records.finding import Diagnosis
 from fanin.records.graph import OpKind
-from fanin.records.prediction import Certainty
+from fanin.records.prediction import Certainty, Prediction
 
 __all__ = ["main"]
 
@@ -38,10 +38,15 @@ OWN = 0.05
 """Nats that figures may differ by besides: measured powers are of samples of large tensors."""
 
 
+def _predicted(diagnosis: Diagnosis) -> Prediction:
+    if diagnosis.prediction is None:
+        raise SystemExit(f"nothing was predicted: {diagnosis.trace.notes}")
+    return diagnosis.prediction
+
+
 def logs(diagnosis: Diagnosis, *, backward: bool) -> list[dict[str, Any]]:
     """Every node with both figures: ln(measured / law), whether within the band, and how certain."""
-    prediction = diagnosis.prediction
-    assert prediction is not None
+    prediction = _predicted(diagnosis)
     outputs = [diagnosis.graph.node(i) for i in diagnosis.graph.outputs[:1]]
     size = math.prod(outputs[0].shape) if outputs else 1
     luck = math.sqrt(2.0 / max(size, 1)) if backward else 0.0  # of the random direction
@@ -72,8 +77,7 @@ def row(name: str, network: Network, init: str, seed: int) -> dict[str, Any]:
         fanin.torch.init_(model, batch, seed=seed)
     kwargs = {"target": target} if target is not None else {}
     diagnosis = fanin.torch.check(model, batch, tier="fast", **kwargs).diagnosis
-    prediction, loss = diagnosis.prediction, diagnosis.trace.loss
-    assert prediction is not None
+    prediction, loss = _predicted(diagnosis), diagnosis.trace.loss
     law = {p.node: p for p in prediction.nodes}
     dead = [(m.dead, law[m.node].dead) for m in diagnosis.trace.measurements
             if m.dead is not None and m.node in law and law[m.node].dead is not None]  # fmt: skip
@@ -105,8 +109,8 @@ def _shares(found: list[dict[str, Any]]) -> str:
 
 def table(rows: Iterable[dict[str, Any]]) -> str:
     """The page's table."""
-    head = ("network", "init", "median", "95 %", "in band", "median", "95 %", "in band", "exact / approx. / unknown",
-            "dead, off by", "loss", "by law")  # fmt: skip
+    head = ("network", "init", "median", "95 %", "in band", "median", "95 %", "in band",
+            "exact / approximate / unknown", "dead, off by", "loss", "by law")  # fmt: skip
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for r in rows:
         loss = "" if r["loss"] is None or r["law"] is None else f"{r['loss']:.3f}"

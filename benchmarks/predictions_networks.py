@@ -174,10 +174,12 @@ CONVNEXT = {"depths": [2, 2, 4, 2], "hidden_sizes": [48, 96, 192, 384]}
 
 def whisper() -> Made:
     """Encoder and decoder on 4 spectrograms."""
-    config = hf.WhisperConfig(d_model=128, encoder_layers=4, decoder_layers=4, encoder_attention_heads=4,
-                              decoder_attention_heads=4, encoder_ffn_dim=512, decoder_ffn_dim=512, vocab_size=500,
-                              max_source_positions=64, max_target_positions=32, num_mel_bins=40, pad_token_id=0,
-                              bos_token_id=1, eos_token_id=2, decoder_start_token_id=1)  # fmt: skip
+    heads = dict.fromkeys(["encoder_attention_heads", "decoder_attention_heads"], 4)
+    wide = dict.fromkeys(["encoder_ffn_dim", "decoder_ffn_dim"], 512)
+    tokens = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 1}
+    lengths = {"max_source_positions": 64, "max_target_positions": 32, "num_mel_bins": 40}
+    sizes = {"d_model": 128, "encoder_layers": 4, "decoder_layers": 4, "vocab_size": 500}
+    config = hf.WhisperConfig(**sizes, **heads, **wide, **tokens, **lengths)
     model = hf.WhisperForConditionalGeneration(config).eval()
     batch = {"input_features": torch.randn(4, 40, 128), "decoder_input_ids": torch.randint(5, 500, (4, 32))}
     return model, batch, torch.randint(0, 500, (4, 32))

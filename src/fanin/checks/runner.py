@@ -13,6 +13,7 @@ from fanin.checks.registry import rules
 from fanin.checks.rule import Passed, Rule, Skipped
 from fanin.errors import FaninError, nearest
 from fanin.predictions.forecast import Forecast, forecast
+from fanin.predictions.trial import Trial
 from fanin.records.finding import Diagnosis, Finding, Severity, SkippedCheck
 from fanin.records.graph import Graph
 from fanin.records.plan import Plan
@@ -24,7 +25,13 @@ _RANK = {Severity.FAILURE: 0, Severity.WARNING: 1, Severity.INFO: 2}
 
 
 def run(
-    graph: Graph, plan: Plan, trace: Trace, *, select: Sequence[str] = (), ignore: Sequence[str] = ()
+    graph: Graph,
+    plan: Plan,
+    trace: Trace,
+    *,
+    select: Sequence[str] = (),
+    ignore: Sequence[str] = (),
+    trial: Trial | None = None,
 ) -> Diagnosis:
     """Apply every rule and fold symptoms into what brings them about.
 
@@ -38,6 +45,8 @@ def run(
         Codes, or beginnings of codes (``"FAN2"``): only findings of the selected ones are reported, and
         none of the ignored. Every rule runs all the same, so that a symptom whose cause is ignored does
         not turn up in its place.
+    trial
+        Runs an operation that no law is known for; see `fanin.predictions.trial`.
 
     Returns
     -------
@@ -55,7 +64,7 @@ def run(
     found: dict[str, Finding] = {}
     passed: list[tuple[str, str]] = []
     skipped: list[SkippedCheck] = []
-    predicted, trace = _predicted(graph, plan, trace)
+    predicted, trace = _predicted(graph, plan, trace, trial)
     for rule in rules():
         if rule.against is not None and predicted is not None:
             outcome = rule.against(graph, plan, trace, predicted)
@@ -95,10 +104,12 @@ def run(
     )
 
 
-def _predicted(graph: Graph, plan: Plan, trace: Trace) -> tuple[Forecast | None, Trace]:
+def _predicted(
+    graph: Graph, plan: Plan, trace: Trace, trial: Trial | None
+) -> tuple[Forecast | None, Trace]:
     """What the laws say of this pass; where they break down, a note why, and rules without them."""
     try:
-        return forecast(graph, plan, trace), trace
+        return forecast(graph, plan, trace, trial), trace
     except (FaninError, ArithmeticError, ValueError) as error:
         note = f"nothing was predicted: {type(error).__name__}: {error}"
         return None, replace(trace, notes=(*trace.notes, note))

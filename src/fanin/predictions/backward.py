@@ -13,13 +13,17 @@ from dataclasses import replace
 import numpy as np
 
 from fanin.laws.band import Chance
+from fanin.predictions.attention import SHORT, attention_back, key_back, query_back
 from fanin.predictions.context import Context
-from fanin.predictions.gradient import Gradient, summed
+from fanin.predictions.gradient import Gradient, mean_slope, reasoned, summed
 from fanin.predictions.layers import taps
 from fanin.predictions.marginal import passed
-from fanin.predictions.mixing import averaged, chosen, values_read
+from fanin.predictions.mixing import averaged, chosen
 from fanin.predictions.norms import removed
+from fanin.predictions.pointwise import plain
+from fanin.predictions.recurrent import recurrence_back
 from fanin.predictions.signal import Signal, joined
+from fanin.predictions.trial import gradients_of
 from fanin.records.graph import Node, OpKind, UseKind
 from fanin.records.prediction import Certainty
 
@@ -29,7 +33,6 @@ _OWN_ERROR, _OWN_SOURCE = 0.015, -(1 << 40)
 """Nats that the law of a batch norm's gradient is off by in ResNets with batches of 8 to 32; always to one
 side, so that all norms share one source."""
 _BATCHED = "the gradient of a norm over a batch is taken at samples and places that differ by chance"
-_SHORT = "the gradient of attention scores is taken at even attention"
 _NO_WAY = "no law for the gradient of {op}"
 
 
@@ -57,9 +60,12 @@ def backward(
         here = summed(arrived.pop(node.id))
         found[node.id] = here
         partial = {read[0] for read in node.reads if len(read) > 1}
-        for read, part in _back(context, node, here, measured):
+        for place, (read, part) in enumerate(_back(context, node, here, measured)):
             if read in partial:  # other parts of it have ways of their own
                 part = replace(part, behind=-node.id - 2)  # noqa: PLW2901
+            mean = None if read in partial else mean_slope(context, node, place, read)
+            ways = {} if mean is None else {**here.ways, node.id: (here.power, 1.0)}
+            part = replace(part, ways={k: (g, f * (mean or 0.0)) for k, (g, f) in ways.items()})  # noqa: PLW2901
             arrived.setdefault(read, []).append(part)
     return found
 
@@ -73,6 +79,8 @@ def _back(
         return []
     first = reads[0][0]
     before = context.signals[first]
+    if node.id in context.outcomes:
+        return gradients_of(context, node, g) or []
     if node.kind in (OpKind.CONTRACTION, OpKind.CONVOLUTION):
         return _weights(context, node, g, first, before, measured)
     if node.kind == OpKind.ACTIVATION and node.activation is not None:
@@ -102,19 +110,20 @@ def _back(
     if node.kind == OpKind.PRODUCT:
         return _product(context, node, g, reads)
     if node.kind == OpKind.SOFTMAX:
-        weight = context.signals[node.id].power
-        return [(first, _reasoned(replace(g, power=g.power * weight), _SHORT))]
+        weights = context.signals[node.id]
+        factor = weights.power * (1.0 - min(weights.share, 1.0))
+        return [(first, reasoned(replace(g, power=g.power * factor), SHORT))]
     if node.kind == OpKind.ATTENTION:
-        return _attention(context, node, g)
+        return attention_back(context, node, g)
     if node.factor is not None:
         return [(first, replace(g, power=g.power * node.factor**2))]
-    if (
-        node.kind == OpKind.POINTWISE
-        and len(reads) == 1
-        and context.signals[node.id].certainty != Certainty.UNKNOWN
-    ):
+    if node.kind == OpKind.RECURRENCE:
+        back = recurrence_back(context, node, g)
+        return [(first, _unknown(node, g, measured.get(first)) if back is None else back)]
+    if len(reads) == 1 and plain(node) and context.signals[node.id].certainty != Certainty.UNKNOWN:
         return [(first, g)]
-    return [(r[0], _unknown(node, g, measured.get(r[0]))) for r in reads]
+    alone = gradients_of(context, node, g)
+    return alone if alone is not None else [(r[0], _unknown(node, g, measured.get(r[0]))) for r in reads]
 
 
 def _size(context: Context, read: tuple[int, ...]) -> float:
@@ -122,14 +131,9 @@ def _size(context: Context, read: tuple[int, ...]) -> float:
     return float(math.prod(read[1 + rank :] if rank else context.nodes[read[0]].shape))
 
 
-def _reasoned(g: Gradient, reason: str, certainty: Certainty = Certainty.APPROXIMATE) -> Gradient:
-    certainty, reasons = joined([(g.certainty, g.reasons)], certainty, reason)
-    return replace(g, certainty=certainty, reasons=reasons)
-
-
 def _unknown(node: Node, g: Gradient, seen: float | None) -> Gradient:
     power = g.power if seen is None else seen
-    return _reasoned(
+    return reasoned(
         replace(g, power=power, profile=None, luck=Chance()), _NO_WAY.format(op=node.op), Certainty.UNKNOWN
     )
 
@@ -294,7 +298,7 @@ def _pool(context: Context, node: Node, g: Gradient, first: int) -> list[tuple[i
         return [
             (
                 first,
-                _reasoned(
+                reasoned(
                     replace(g, profile=None, chosen=chosen(context, node, context.signals[first])),
                     "each place is the largest of one window at most",
                 ),
@@ -321,36 +325,11 @@ def _product(
     first, second = context.signals[a[0]], context.signals[b[0]]
     if node.setting("summed"):
         terms = node.setting("summed")[0]
-        left = _reasoned(replace(g, power=g.power * terms * max(second.power - second.near, 0.0)), _SHORT)
-        right = _reasoned(replace(g, power=g.power * terms * first.power), _SHORT)
-        return [(a[0], left), (b[0], right)]
+        g = replace(g, power=g.power * terms)
+        places = float(node.shape[-2]) if len(node.shape) > 1 else 1.0
+        left, right = query_back(g, second), key_back(g, first, places)
+        return [(a[0], reasoned(left, SHORT)), (b[0], reasoned(right, SHORT))]
     return [
         (a[0], _spread(context, node, replace(g, power=g.power * second.power), a[0])),
         (b[0], _spread(context, node, replace(g, power=g.power * first.power), b[0])),
     ]
-
-
-def _attention(context: Context, node: Node, g: Gradient) -> list[tuple[int, Gradient]]:
-    """The values get ``G (share + near (1 - share))``, the weights ``G T q_v``."""
-    weights, read = values_read(context, node)
-    if read is None:
-        return []
-    value = context.signals[read[0]]
-    reads = context.reads(node)
-    share = (
-        weights.share
-        if weights is not None
-        else (context.signals[node.id].power - value.near) / max(value.power - value.near, 1e-300)
-    )
-    share = min(max(share, 0.0), 1.0)
-    back = replace(g, power=g.power * (share + g.near * (1.0 - share)), near=1.0, profile=None)
-    found = [(read[0], _reasoned(back, "attention is taken as even"))]
-    for other in reads:
-        if other != read and context.signals[other[0]].share > 0.0:
-            places = context.nodes[other[0]].shape[-1]
-            heads = max(1.0, math.prod(context.nodes[other[0]].shape[:-2]) / max(context.batch, 1))
-            del heads
-            found.append(
-                (other[0], _reasoned(replace(g, power=g.power * places * value.power, near=0.0), _SHORT))
-            )
-    return found

@@ -5,12 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from fanin.laws.fans import fans
 from fanin.laws.hermite import Expansion, expand
 from fanin.predictions.signal import Signal
 from fanin.predictions.weights import Moments
 from fanin.records.graph import Graph, Node, OpKind, Parameter, Use, UseKind
+
+if TYPE_CHECKING:
+    from fanin.predictions.trial import Outcome, Trial
 
 __all__ = ["Context", "Reading", "unit_dims"]
 
@@ -27,6 +31,8 @@ class Context:
     graph: Graph
     weights: Mapping[str, Moments]
     batch: int
+    trial: Trial | None = None
+    outcomes: dict[int, Outcome] = field(default_factory=dict)
     nodes: dict[int, Node] = field(default_factory=dict)
     uses: dict[int, list[tuple[Parameter, Use]]] = field(default_factory=dict)
     units: dict[int, int] = field(default_factory=dict)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fanin.predictions.predict import predict
+from fanin.predictions.trial import Trial
 from fanin.predictions.weights import of_plan, of_trace
 from fanin.records.graph import Graph, OpKind
 from fanin.records.plan import Plan
@@ -34,7 +35,7 @@ class Forecast:
     healthy: Mapping[int, NodePrediction]
 
 
-def forecast(graph: Graph, plan: Plan, trace: Trace) -> Forecast:
+def forecast(graph: Graph, plan: Plan, trace: Trace, trial: Trial | None = None) -> Forecast:
     """Predict a measured pass, from its inputs and the number of its samples.
 
     Parameters
@@ -44,6 +45,9 @@ def forecast(graph: Graph, plan: Plan, trace: Trace) -> Forecast:
         are used, but where no law reaches.
     plan
         The yardstick; tensors that it keeps have the variance that was measured.
+
+    trial
+        Runs an operation that no law is known for.
 
     Examples
     --------
@@ -73,6 +77,7 @@ def forecast(graph: Graph, plan: Plan, trace: Trace) -> Forecast:
         "mode": trace.mode,
         "output": trace.output,
         "trace": trace,
+        "trial": trial,
     }
     now = predict(graph, weights, **common)  # type: ignore[arg-type]
     planned = predict(graph, of_plan(plan, weights), basis="the plan's weights", **common)  # type: ignore[arg-type]

@@ -10,9 +10,10 @@ from fanin.predictions.context import Context
 from fanin.predictions.layers import contraction, embedding
 from fanin.predictions.mixing import attention, pool, scores, softmax
 from fanin.predictions.norms import norm
-from fanin.predictions.pointwise import activation, add, affine, concat, dropout, product, scaled
+from fanin.predictions.pointwise import activation, add, affine, concat, dropout, plain, product, scaled
 from fanin.predictions.recurrent import recurrence
 from fanin.predictions.signal import Signal, joined
+from fanin.predictions.trial import tried
 from fanin.records.graph import Node, OpKind, UseKind
 from fanin.records.prediction import Certainty, InputStatistics
 from fanin.records.trace import Measurement
@@ -39,8 +40,12 @@ def forward(
         found = _of(context, node, inputs, measured)
         if found is not None and math.isfinite(found.power) and found.power >= 0.0:
             context.signals[node.id] = _tidy(found)
+            continue
+        alone, why = tried(context, node) if node.kind != OpKind.INPUT else (None, "")
+        if alone is not None:
+            context.signals[node.id] = _tidy(alone)
         elif (seen := measured.get(node.id)) is not None and math.isfinite(seen.power):
-            context.signals[node.id] = _restarted(context, node, seen)
+            context.signals[node.id] = _restarted(context, node, seen, why)
 
 
 def _tidy(signal: Signal) -> Signal:
@@ -96,21 +101,7 @@ def _of(
 
 def _plain(node: Node, before: Signal, reads: int) -> Signal | None:
     """A scale and shift; a mask, a copy or a move, which leave what they keep as it was."""
-    moves = (
-        "transpose",
-        "masked_fill",
-        "where",
-        "clone",
-        "to_copy",
-        "copy",
-        "add.Tensor",
-        "contiguous",
-        "sub",
-        "add_",
-    )
-    if reads != 1 or not (node.factor is not None or any(word in node.op for word in moves)):
-        return None
-    return affine(node, before)
+    return affine(node, before) if reads == 1 and plain(node) else None
 
 
 def _input(context: Context, node: Node, given: InputStatistics | None) -> Signal | None:
@@ -125,7 +116,7 @@ def _input(context: Context, node: Node, given: InputStatistics | None) -> Signa
         near=given.near,
         far=given.far,
         pairs=given.mean**2,
-        # Features of independent samples are alike by chance as units are; see `fanin.predictions.layers.sampled`.
+        # Independent features are alike by chance as units are; see `fanin.predictions.layers.sampled`.
         scatter=max(0.0, given.scatter - 1.0 / max(width, 1.0)),
         gaussian=False,
         width=width,
@@ -141,10 +132,10 @@ def _looked_up(found: Signal | None, seen: Measurement | None) -> Signal | None:
     return replace(found, near=max(alike, found.near), far=found.far if alone else max(alike, found.far))
 
 
-def _restarted(context: Context, node: Node, seen: Measurement) -> Signal:
+def _restarted(context: Context, node: Node, seen: Measurement, why: str) -> Signal:
     before = [context.signals[i] for i in node.inputs if i in context.signals]
     place = f"module '{node.module}'" if node.module else "the model"
-    reason = _NO_LAW.format(op=node.op, place=place) + _MEASURED
+    reason = _NO_LAW.format(op=node.op, place=place) + (f", and {why}" if why else "") + _MEASURED
     certainty, reasons = joined(((s.certainty, s.reasons) for s in before), Certainty.UNKNOWN, reason)
     alike = (seen.cosine if seen.cosine is not None else 0.0) * seen.power
     return Signal(

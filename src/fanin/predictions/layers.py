@@ -190,7 +190,7 @@ def contraction(context: Context, node: Node) -> Signal | None:
 
 
 def sampled(signal: Signal) -> float:
-    """Scatter of cosines that are taken over n units, beside that of the law: ``(v / q)^2 (1 - c^2)^2 / n``."""
+    """Scatter of cosines over n units, beside that of the law: ``(v / q)^2 (1 - c^2)^2 / n``."""
     c = signal.far_correlation
     share = signal.variance / signal.power if signal.power > 0.0 else 0.0
     return (share * (1.0 - c * c)) ** 2 / max(signal.width, 1.0)

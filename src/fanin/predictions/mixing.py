@@ -14,7 +14,7 @@ from fanin.predictions.signal import Signal, joined
 from fanin.records.graph import Node, OpKind
 from fanin.records.prediction import Certainty
 
-__all__ = ["attention", "averaged", "chosen", "pool", "scores", "softmax", "values_read"]
+__all__ = ["attention", "averaged", "chosen", "fused", "pool", "scores", "softmax", "values_read"]
 
 _UNIFORM = "attention is taken as even but for the spread of independent scores"
 _MAXIMUM = "the largest of a window is taken from values of equal correlation"
@@ -227,6 +227,23 @@ def values_read(context: Context, node: Node) -> tuple[Signal | None, Reading | 
     return None, reads[-1] if reads else None
 
 
+def fused(context: Context, node: Node) -> tuple[float, bool, float] | None:
+    """Of an attention in one operation: ``sum a^2`` of a row, whether later places are hidden, ``s^2 d``.
+
+    The last is what one product of a query's and a key's elements counts for in the power of a score.
+    """
+    reads = context.reads(node)
+    if len(reads) < 2 or not node.setting("keys"):
+        return None
+    query, key = context.signals[reads[0][0]], context.signals[reads[min(1, len(reads) - 1)][0]]
+    width = (node.setting("width") or (1.0,))[0]
+    factor = (node.setting("scale") or (1.0 / math.sqrt(width),))[0]
+    causal = node.setting("is_causal") == (1.0,)
+    row = factor**2 * width * query.power * max(key.power - key.near, 0.0)
+    share = attention_share(int(node.setting("keys")[0]), score_variance=row, causal=causal)
+    return share, causal, factor**2 * width
+
+
 def attention(context: Context, node: Node) -> Signal | None:
     """``q' = near_v + (q_v - near_v) sum a^2``: a mean of values keeps what all places share."""
     weights, read = values_read(context, node)
@@ -238,15 +255,10 @@ def attention(context: Context, node: Node) -> Signal | None:
         share, causal = weights.share, weights.causal
         certainties.append((weights.certainty, weights.reasons))
     else:
-        reads = context.reads(node)
-        if len(reads) < 2 or not node.setting("keys"):
+        scored = fused(context, node)
+        if scored is None:
             return None
-        query, key = context.signals[reads[0][0]], context.signals[reads[min(1, len(reads) - 1)][0]]
-        width = (node.setting("width") or (1.0,))[0]
-        factor = (node.setting("scale") or (1.0 / math.sqrt(width),))[0]
-        causal = node.setting("is_causal") == (1.0,)
-        row = factor**2 * width * query.power * max(key.power - key.near, 0.0)
-        share = attention_share(int(node.setting("keys")[0]), score_variance=row, causal=causal)
+        share, causal, _ = scored
         drop = (node.setting("dropout_p") or (0.0,))[0]
         share = share / (1.0 - drop) if drop < 1.0 else share
     # Two rows have the places of the shorter in common.

@@ -14,11 +14,16 @@ from fanin.predictions.signal import Marginal, Signal, joined
 from fanin.records.graph import Node, UseKind
 from fanin.records.prediction import Certainty
 
-__all__ = ["activation", "add", "affine", "concat", "dropout", "product", "scaled"]
+__all__ = ["activation", "add", "affine", "concat", "dropout", "plain", "product", "scaled"]
 
 _STRAIGHT = 0.02
 """Luck and curvature below which the slope at the middle will do."""
 _NOT_GAUSSIAN = "the input of an activation is no Gaussian"
+_MOVES = (
+    *("transpose", "contiguous", "clone", "copy", "masked_fill", "where"),
+    *("add.Tensor", "add_", "sub"),
+)
+"""Operators whose second operand, where it is no signal, is a mask or a shift."""
 _INDEPENDENT = 1e-6
 """Share of its power up to which the mixed term of a sum counts as none."""
 
@@ -65,6 +70,11 @@ def _growth(context: Context, activation: int, before: Signal, slope: float) -> 
         for times in (math.exp(-0.5 * sd), math.exp(0.5 * sd))
     )
     return math.log(high / low) / (2.0 * sd) if low > 0.0 else slope
+
+
+def plain(node: Node) -> bool:
+    """Whether an operation of one tensor multiplies by a constant and shifts, or only moves or masks."""
+    return node.factor is not None or any(word in node.op for word in _MOVES)
 
 
 def affine(node: Node, before: Signal) -> Signal:
@@ -181,6 +191,9 @@ def _mixed(context: Context, node: Node, parts: list[Signal], power: float) -> f
 def scaled(context: Context, node: Node, before: Signal) -> Signal | None:
     """A product with a parameter: ``E (g x)^2 = E g^2 E x^2``."""
     factors = context.moments(node, UseKind.SCALE, UseKind.OTHER)
+    others = [use for _, use in context.uses.get(node.id, []) if use.kind == UseKind.OTHER]
+    if node.setting("derived") and others:
+        return None  # a function of a buffer, such as the cosines of a rotary embedding
     if not factors or context.unknown(node, UseKind.SCALE, UseKind.OTHER):
         return None
     mean = math.prod(m.mean for m in factors)
@@ -197,9 +210,11 @@ def scaled(context: Context, node: Node, before: Signal) -> Signal | None:
     )
 
 
-def product(context: Context, node: Node, reads: list[Reading]) -> Signal:
+def product(context: Context, node: Node, reads: list[Reading]) -> Signal | None:
     """``E (a b)^2 = E a^2 E b^2`` of two factors that different rows of weights make (GLU, gates)."""
     parts = [context.signals[read[0]] for read in reads]
+    if len(parts) == 1 and context.uses.get(node.id):
+        return None  # the other factor comes from a parameter in a way that is not followed
     if len(parts) == 1:
         parts = parts * 2
         reads = reads * 2

@@ -14,6 +14,7 @@ from fanin.predictions.forward import forward
 from fanin.predictions.gradient import Gradient
 from fanin.predictions.shares import dead, saturated
 from fanin.predictions.signal import Signal
+from fanin.predictions.trial import Trial
 from fanin.predictions.weights import Moments
 from fanin.records.graph import Graph, Node, OpKind
 from fanin.records.prediction import Certainty, InputStatistics, LossPrediction, NodePrediction, Prediction
@@ -34,6 +35,7 @@ def predict(
     basis: str = "the weights as they are",
     output: int | None = None,
     trace: Trace | None = None,
+    trial: Trial | None = None,
 ) -> Prediction:
     """Predict mean, power, likeness, gradient and their luck at every node, and the first loss.
 
@@ -57,6 +59,9 @@ def predict(
     trace
         A pass that was measured. Where no law reaches, the prediction starts anew from what it saw, and
         says so; everything else is independent of it.
+
+    trial
+        Runs an operation that no law is known for on drawn inputs; None to leave such operations out.
 
     Returns
     -------
@@ -85,7 +90,7 @@ def predict(
     B. Poole et al., 2016; S. S. Schoenholz et al., 2017; B. Hanin and D. Rolnick, 2018; G. Yang et al.,
     2019: see `fanin.laws.recursion` and `fanin.laws.band`.
     """
-    context = Context(graph=graph, weights=weights, batch=batch)
+    context = Context(graph=graph, weights=weights, batch=batch, trial=trial)
     given = {statistics.node: statistics for statistics in inputs}
     for node in graph.nodes:
         if node.kind == OpKind.INPUT and node.id not in given and node.dtype.startswith(("float", "bfloat")):

@@ -22,6 +22,7 @@ from fanin.torch.names import named_tensors
 from fanin.torch.probe import measure
 from fanin.torch.sharded import whole
 from fanin.torch.tiers import Clock
+from fanin.torch.trials import Trials
 from fanin.torch.write import write
 
 __all__ = ["check"]
@@ -131,7 +132,8 @@ def _checked(made: nn.Module, want: _Asked, others: Sequence[Any]) -> Report:
             more = [measure(_called(f), *want.inputs, **asked, tier="fast")[1] for f in others]
             trace = replace(trace, draws=len(others) + 1, spreads=spreads([trace, *more]))
     trace = replace(trace, declared=want.plan is not None)
-    chosen = {"select": want.select, "ignore": want.ignore}
+    trials = Trials(made, want.inputs, graph, seed=want.seed)
+    chosen: dict[str, Any] = {"select": want.select, "ignore": want.ignore, "trial": trials}
     diagnosis = runner.run(graph, yardstick, trace, **chosen)
     if want.fix and diagnosis.findings:
         with clock.part("the cure on trial"), _tried(made, yardstick):

@@ -20,6 +20,7 @@ from fanin.torch.inputs import as_call
 from fanin.torch.names import named_tensors
 from fanin.torch.read import read
 from fanin.torch.statistics import numbers
+from fanin.torch.trials import Trials
 
 __all__ = ["predict"]
 
@@ -96,6 +97,7 @@ def predict(
         batch=batch,
         mode="train" if model.training else "eval",
         basis=basis,
+        trial=Trials(model, inputs, graph, seed=seed),
     )
 
 

@@ -266,20 +266,49 @@ def test_a_zero_head_is_passed_as_the_probe_passes_it() -> None:
     assert max(back for *_, back in found) == 0.0
 
 
-def test_an_operation_without_a_law_is_unknown_and_the_prediction_starts_anew() -> None:
-    class Odd(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.one, self.two = nn.Linear(64, 64), nn.Linear(64, 10)
+class Odd(nn.Module):
+    """With an operation that no law is known for."""
 
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return self.two(torch.cumsum(self.one(x), dim=-1))  # type: ignore[no-any-return]
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two = nn.Linear(64, 64), nn.Linear(64, 10)
 
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.two(torch.cumsum(self.one(x), dim=-1))  # type: ignore[no-any-return]
+
+
+def test_an_operation_without_a_law_is_tried_alone() -> None:
+    torch.manual_seed(0)
+    diagnosis = diagnosed(Odd(), torch.randn(32, 64))
+    assert diagnosis.prediction is not None
+    assert {p.certainty for p in diagnosis.prediction.nodes} == {Certainty.EXACT, Certainty.APPROXIMATE}
+    (reason,) = {r for p in diagnosis.prediction.nodes for r in p.reasons if "cumsum" in r}
+    assert "one-layer Monte-Carlo" in reason
+    last = diagnosis.prediction.nodes[-1]
+    measured = next(m for m in diagnosis.trace.measurements if m.node == last.node)
+    assert abs(math.log(measured.power / last.power) - last.shift) < SIGMAS * last.spread + OWN
+    # Sums over 1 to 64 terms have a power of 32.5 terms, forward and back.
+    first, summed = (
+        p
+        for p in diagnosis.prediction.nodes
+        if p.op in ("aten.addmm.default", "aten.cumsum.default") and p is not last
+    )
+    assert summed.power / first.power == pytest.approx(32.5, rel=0.1)
+    assert first.gradient_power is not None
+    assert summed.gradient_power is not None
+    assert first.gradient_power / summed.gradient_power == pytest.approx(32.5, rel=0.1)
+
+
+def test_an_operation_that_cannot_be_tried_is_unknown_and_the_prediction_starts_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("fanin.torch.trials._LARGEST", 100)
     torch.manual_seed(0)
     diagnosis = diagnosed(Odd(), torch.randn(32, 64))
     assert diagnosis.prediction is not None
     assert Certainty.UNKNOWN in {p.certainty for p in diagnosis.prediction.nodes}
-    assert any("cumsum" in reason for p in diagnosis.prediction.nodes for reason in p.reasons)
+    reasons = {reason for p in diagnosis.prediction.nodes for reason in p.reasons}
+    assert any("cumsum" in r and "too large to be tried alone (4,096 elements)" in r for r in reasons)
     last = diagnosis.prediction.nodes[-1]
     measured = next(m for m in diagnosis.trace.measurements if m.node == last.node)
     assert abs(math.log(measured.power / last.power) - last.shift) < SIGMAS * last.spread + OWN
