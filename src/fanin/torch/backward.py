@@ -63,7 +63,9 @@ class Backward:
         trained = [
             t
             for t in self.tensors
-            if not t.buffer and t.tensor.requires_grad and t.tensor.is_floating_point()
+            if not t.buffer
+            and t.tensor.requires_grad
+            and (t.tensor.is_floating_point() or t.tensor.is_complex())
         ]
         if not self.main.requires_grad:
             why = "no parameter is trainable" if not trained else "the output has no history"

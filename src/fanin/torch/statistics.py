@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import torch
@@ -60,8 +60,11 @@ def numbers(
     Mean, zeros and shares are of at most 16,384 elements, evenly spaced: a standard error of 0.008 standard
     deviations, and of at most 0.4 points. Without `exact` so is the power of tensors of more than 262,144
     (a standard error of 1.8 % behind a ReLU, 1.1 % for a normal law), and NaN elsewhere is not seen.
-    Cosines are of at most 64 samples and 512 features.
+    Cosines are of at most 64 samples and 512 features. Of complex numbers the power is the mean of ``|z|^2``,
+    and the mean that of both parts.
     """
+    if x.is_complex():
+        return _of_both_parts(x.detach(), dims)
     limits = torch.finfo(x.dtype)
     x = _plain(x)
     if masked and bool((low := x == -math.inf).any()):
@@ -97,6 +100,16 @@ def numbers(
     return found
 
 
+def _of_both_parts(x: torch.Tensor, dims: Sequence[int]) -> dict[int, Numbers]:
+    """Complex numbers: twice as many real ones side by side, of which both parts make one unit."""
+    found = {}
+    for dim in dims:
+        both = torch.cat([x.real, x.imag], dim) if x.ndim else torch.view_as_real(x.resolve_conj())
+        (one,) = numbers(both, [dim]).values()
+        found[dim] = replace(one, units=max(one.units // 2, 1), power=2.0 * one.power)
+    return found
+
+
 def _extremes(seen: torch.Tensor, limits: torch.finfo, power: float) -> tuple[float, float]:
     """Shares below the smallest normal number (zeros apart), and above a quarter of the largest."""
     # Values around their root mean square are far from both ends of float32 nearly always.
@@ -123,7 +136,12 @@ def sample(values: torch.Tensor) -> torch.Tensor:
 
 
 def _plain(x: torch.Tensor) -> torch.Tensor:
+    """Real numbers in single or double precision: of complex ones both parts, of sparse ones those there."""
     x = x.detach()
+    if x.layout is not torch.strided:
+        x = x.to_sparse().coalesce().values()
+    if x.is_complex():
+        x = torch.view_as_real(x.resolve_conj())
     return x if x.dtype in (torch.float32, torch.float64) else x.float()
 
 
@@ -159,7 +177,8 @@ def estimated_squares(x: torch.Tensor) -> float:
     16,384 of them (1.1 % for a normal law, 1.8 % where a ReLU hides half); where it is larger, because
     a gradient arrives at few places only, all elements count.
     """
-    values = flat(_plain(x))
+    x = _plain(x)
+    values = flat(x)
     if values.numel() > _LARGE:
         squares = _gathered(values).square_()
         mean = float(squares.mean())
@@ -240,7 +259,7 @@ def dead_share(x: torch.Tensor, dims: Sequence[int]) -> dict[int, float]:
     Of large tensors a few dozen observations of every unit are looked at first; units that are at or below
     zero there are looked at as a whole.
     """
-    x = _plain(x)
+    x = _plain(x.abs() if x.is_complex() else x)
     found = {}
     for dim in dims:
         units = x.shape[dim]

@@ -51,8 +51,8 @@ def measure_parameters(
         Gradient of each trainable parameter, None where none arrives.
     """
     known = {p.name: p for p in graph.parameters}
-    floats = [t for t in tensors if not t.buffer and t.tensor.is_floating_point() and not t.tensor.is_meta]
-    values = {t.name: t.tensor.detach() for t in floats}
+    floats = [t for t in tensors if not t.buffer and _numeric(t.tensor) and not t.tensor.is_meta]
+    values = {t.name: _wide(t.tensor.detach()) for t in floats}
     moments = {name: _moments(value) for name, value in values.items()}
     alike = defaultdict(list)
     for name, (mean, std, largest, _) in moments.items():
@@ -76,15 +76,31 @@ def measure_parameters(
                 identical_inputs=inputs,
                 # Tensors that hold the same numbers have the same moments; only those are hashed.
                 digest=_digest(value) if name in hashed else "",
-                **_shape_of_law(value, mean, std) if finite and std > 0.0 else {},
+                **_shape_of_law(value, mean, std) if finite and std > 0.0 and not value.is_complex() else {},
             )
         )
     return tuple(found)
 
 
+def _numeric(value: torch.Tensor) -> bool:
+    return value.is_floating_point() or value.is_complex()
+
+
+def _wide(value: torch.Tensor) -> torch.Tensor:
+    """Eight-bit numbers in single precision, for which there are operators."""
+    return value.float() if value.is_floating_point() and value.itemsize == 1 else value
+
+
 def _moments(value: torch.Tensor) -> tuple[float, float, float, bool]:
+    """Mean, std, largest number and whether all are finite; of complex ones by their modulus."""
     if value.numel() == 0:
         return 0.0, 0.0, 0.0, True
+    if value.is_complex():
+        sizes = value.abs()
+        middle, power = float(value.mean().abs()), float(sizes.double().square().mean())
+        if not math.isfinite(power):
+            return math.nan, math.nan, math.inf, False
+        return middle, math.sqrt(max(power - middle * middle, 0.0)), float(sizes.amax()), True
     low, high = (float(v) for v in torch.aminmax(value))
     if not (math.isfinite(low) and math.isfinite(high)):
         return math.nan, math.nan, math.inf, False
@@ -149,7 +165,8 @@ def _equal(
 ) -> tuple[int, int]:
     """Number of output units, and of input units, that equal an earlier one."""
     use = next((u for u in parameter.uses if u.kind in _LAYERS and u.axes is not None), None)
-    if use is None or use.axes is None or value.numel() == 0:
+    made = "Orthogonal" in parameter.parametrisation  # of zeros it makes a matrix without equal rows
+    if use is None or use.axes is None or value.numel() == 0 or made:
         return 0, 0
     beside = [
         values[p.name].reshape(-1)
@@ -174,7 +191,9 @@ def _repeats(value: torch.Tensor, axes: Axes, role: Role, beside: Sequence[torch
     # A few elements tell random rows apart; only rows that agree there are compared as a whole.
     places = sorted({0, each // 3, each // 2, each - 1})
     probes = [turned[tuple(_unravelled(place, turned.shape[: len(rest)]))].reshape(-1) for place in places]
-    alike = _groups(torch.stack([p.double() for p in (*probes, *beside)], dim=1))
+    alike = _groups(
+        torch.stack([(p.real if p.is_complex() else p).double() for p in (*probes, *beside)], dim=1)
+    )
     if not alike:
         return 0
     table = value.permute(*first, *rest).reshape(count, each)

@@ -48,7 +48,8 @@ class Watcher:
 
     def after(self, id: int, output: torch.Tensor) -> None:
         """Keep an output; measuring waits until the graph says which of them matter."""
-        if output.is_floating_point() and output.layout is torch.strided and not output.is_meta:
+        numeric = output.is_floating_point() or output.is_complex()
+        if numeric and output.layout is torch.strided and not output.is_meta:
             self.kept[id] = output
         elif id < _FIRST and output.layout is torch.strided and not output.is_meta:
             self.given[id] = output
