@@ -67,7 +67,7 @@ def _steers(drafts: Drafts, choice: Draft) -> bool:
 
 
 def find_scores(drafts: Drafts) -> None:
-    """Give queries and keys their share in the power of the attention scores.
+    """Give weights, and scales of norms, that make queries and keys their share in the scores' power.
 
     A score is a sum of d products of a query's and a key's numbers. If both have power 1, and the
     constants on the way (the 1/sqrt(d) that a forward pass may have or may not) multiply to f, its power
@@ -94,7 +94,7 @@ def find_scores(drafts: Drafts) -> None:
         for makers in made:
             for maker in makers:
                 for use in maker.uses:
-                    if use.kind == UseKind.WEIGHT:
+                    if use.kind in (UseKind.WEIGHT, UseKind.NORM_SCALE):
                         use.scores = (summed * factor**2) ** (1.0 / len(made))
 
 
@@ -115,8 +115,9 @@ def _until_softmax(drafts: Drafts, node: Draft) -> float | None:
 def _makers(drafts: Drafts, start: int) -> tuple[list[Draft], float]:
     """The weighted contractions that make one side of a score, and the constant on the way from them.
 
-    Rotations (halves that are turned, multiplied by waves and added) keep power. A norm on the way, or
-    anything else, makes the weights' scale another matter: then there is none.
+    Rotations (halves that are turned, multiplied by waves and added) keep power. A norm undoes the scale
+    of the weights before it, so that its own scale takes their place. A norm without one, or anything
+    else on the way, makes the scale another matter: then there is none.
     """
     makers: dict[int, Draft] = {}
     factors: list[float] = []
@@ -127,7 +128,7 @@ def _makers(drafts: Drafts, start: int) -> tuple[list[Draft], float]:
             continue
         seen.add(id)
         node = drafts.nodes[id]
-        if node.contracts and node.weighted:
+        if (node.contracts and node.weighted) or _scaled_norm(node):
             makers[id] = node
             factors.append(factor)
         elif node.kind in _SCALING and len(seen) <= 4 * _STEPS and not _learned(node):
@@ -136,6 +137,10 @@ def _makers(drafts: Drafts, start: int) -> tuple[list[Draft], float]:
         elif node.kind != OpKind.INPUT:
             return [], 1.0
     return list(makers.values()), max(factors, default=1.0)
+
+
+def _scaled_norm(node: Draft) -> bool:
+    return node.kind == OpKind.NORM and any(use.kind == UseKind.NORM_SCALE for use in node.uses)
 
 
 def _learned(node: Draft) -> bool:

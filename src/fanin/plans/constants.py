@@ -10,21 +10,49 @@ from fanin.records.draw import Constant, Uniform
 from fanin.records.graph import OpKind, UseKind
 from fanin.records.plan import Status
 
-__all__ = ["BIAS", "CONSTANTS", "CONSTRUCTED", "NORM_SCALE", "NORM_SHIFT", "PHASE", "STEP"]
+__all__ = [
+    "BIAS",
+    "CONSTANTS",
+    "CONSTRUCTED",
+    "LOUD",
+    "NORM_SCALE",
+    "NORM_SHIFT",
+    "PHASE",
+    "STEP",
+    "UNSCALED",
+]
+
+
+LOUD = math.sqrt(2.0)
+"""A share in the power of scores from which on it is taken away: both shares double the power."""
+
+UNSCALED = (
+    "C. Raffel et al., Exploring the Limits of Transfer Learning with T5, 2020 (its code scales queries)"
+)
 
 
 def _norm_scale(case: Case) -> Claim | None:
     if case.role.kind != UseKind.NORM_SCALE:
         return None
-    offset = case.role.offset
+    offset, share = case.role.offset, case.role.scores
+    loud = share > LOUD
+    value = 1.0 / math.sqrt(share) if loud else 1.0
     reason = "a norm's scale: the normalised power stays 1"
-    if offset:
+    if loud:
+        reason = f"the scale of a norm whose output is queries or keys of unscaled scores: 1/√{share:.3g}"
+    elif offset:
         reason = f"a norm's scale: the run multiplies by {offset:g} + w, which has to be 1"
+    evidence = [f"multiplies the normalised output of {case.place}"]
+    if loud:
+        evidence.append(
+            f"of queries and keys of power 1 the scores would have power {share**2:.3g} before the softmax"
+        )
     return Claim(
         scheme="constant",
-        draw=Constant(value=1.0 - offset),
+        draw=Constant(value=value - offset),
         reason=reason,
-        evidence=(f"multiplies the normalised output of {case.place}",),
+        evidence=tuple(evidence),
+        references=(UNSCALED,) if loud else (),
     )
 
 

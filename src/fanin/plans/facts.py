@@ -131,15 +131,37 @@ class Facts:
 
     @cached_property
     def streams(self) -> tuple[tuple[int, ...], ...]:
-        """For each branch, the branches that add to the same residual stream, itself included."""
+        """For each branch, the branches that add to the same residual stream, itself included.
+
+        A shortcut that projects and normalises starts a new one, of power 1 again. One that only projects
+        carries the power of what came before, and with it the count.
+        """
         labels = list(range(len(self.graph.branches)))
         for place, branch in enumerate(self.graph.branches):
+            if self._starts_anew(place):
+                continue
             for node in self._upstream(branch.start):
                 other = self.joins.get(node, place)
                 if place != other and place in self.joins.values():
                     old, new = labels[place], labels[other]
                     labels = [new if label == old else label for label in labels]
         return tuple(tuple(place for place, label in enumerate(labels) if label == mine) for mine in labels)
+
+    def _starts_anew(self, place: int) -> bool:
+        """Whether what a branch is added to has passed a weight and a norm since the branch left."""
+        branch = self.graph.branches[place]
+        for way in self.nodes[branch.join].inputs:
+            found, waiting = {branch.start}, [way]
+            while waiting:
+                node = waiting.pop()
+                if node not in found and node > branch.start and node in self.nodes:
+                    found.add(node)
+                    waiting.extend(self.nodes[node].inputs)
+            kinds = {self.nodes[node].kind for node in found - {branch.start} if node not in self.joins}
+            shortcut = all(self.inside.get(node) != place for node in found)
+            if shortcut and OpKind.NORM in kinds and kinds & {OpKind.CONTRACTION, OpKind.CONVOLUTION}:
+                return True
+        return False
 
     def residual(self, use: Use) -> Branch | None:
         """The residual branch whose final projection a use is, if it is one."""

@@ -41,7 +41,9 @@ def plain(facts: Facts, place: int) -> bool:
     nothing scales it already, its last weight may be zero, and it is not alone on its stream.
     """
     branch = facts.graph.branches[place]
-    if branch.normalised or branch.depth < 2 or len(facts.streams[place]) < 2:
+    if branch.depth < 2 or len(facts.streams[place]) < 2:
+        return False
+    if any(facts.graph.branches[other].normalised for other in facts.streams[place]):
         return False
     if place in facts.passing_norms:
         return False

@@ -18,6 +18,7 @@ import math
 from dataclasses import replace
 
 from fanin.plans.adapters import ADAPTER
+from fanin.plans.constants import LOUD, UNSCALED
 from fanin.plans.depth import Factor, depth
 from fanin.plans.embeddings import LOGIT_STD
 from fanin.plans.facts import Power
@@ -35,12 +36,8 @@ _GLOROT = (
     "2010, equations 8 and 9"
 )
 _HE = "K. He et al., Delving Deep into Rectifiers, 2015, equations 10 and 15"
-_T5 = "C. Raffel et al., Exploring the Limits of Transfer Learning with T5, 2020 (its code scales queries)"
 _HANIN = "B. Hanin and D. Rolnick, How to Start Training, 2018, theorem 5 (luck adds up over layers)"
 _SIREN = "V. Sitzmann et al., Implicit Neural Representations with Periodic Activations, 2020, section 3.2"
-
-_LOUD = math.sqrt(2.0)
-"""A share in the power of scores from which on it is taken away: both shares double the power."""
 
 
 def _power_text(power: Power) -> str:
@@ -188,7 +185,7 @@ def _router(case: Case) -> Claim | None:
 def _scores(case: Case) -> Factor | None:
     """What attention scores ask of the weights that make queries and keys."""
     share = case.role.scores
-    if share <= _LOUD or case.role.blocks:
+    if share <= LOUD or case.role.blocks:
         return None
     power = share**2
     return Factor(
@@ -197,7 +194,7 @@ def _scores(case: Case) -> Factor | None:
         evidence=(
             f"of queries and keys of power 1 the scores would have power {power:.3g} before the softmax",
         ),
-        references=(_T5,),
+        references=(UNSCALED,),
     )
 
 
