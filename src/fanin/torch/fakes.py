@@ -25,11 +25,8 @@ class Mint:
         self._mode = mode
         self._patterns: dict[torch.device, dict[str, object] | None] = {}
 
-    def fake(
-        self, bare: torch.Tensor, device: torch.device | None, *, requires_grad: bool = False
-    ) -> FakeTensor:
+    def fake(self, bare: torch.Tensor, device: torch.device, *, requires_grad: bool = False) -> FakeTensor:
         """A fake tensor for a plain one on the meta device; no dispatch may be active."""
-        device = device or torch.device("cpu")
         if device not in self._patterns:
             self._patterns[device] = self._pattern(bare, device)
         pattern = self._patterns[device]

@@ -18,7 +18,7 @@ from fanin.torch.inputs import as_call
 from fanin.torch.names import NamedTensor, named_tensors
 from fanin.torch.record import Recording, record, unwrapped
 from fanin.torch.replay import Replay
-from fanin.torch.sandbox import keep_state
+from fanin.torch.sandbox import keep_state, without_collection
 
 __all__ = ["graph_of", "read"]
 
@@ -148,8 +148,9 @@ def _read_fake(
 ) -> Graph:
     """The graph of a run on fake tensors: in the present mode, or in the other one if there is a why."""
     if why is None:
-        return graph_of(record(model, args, kwargs, engine="fake"), model)
-    with keep_state(model):
+        with without_collection():
+            return graph_of(record(model, args, kwargs, engine="fake"), model)
+    with keep_state(model), without_collection():
         model.train(not model.training)
         return graph_of(record(model, args, kwargs, engine="fake"), model, why=f"{_mode(model)} mode: {why}")
 

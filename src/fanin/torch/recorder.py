@@ -12,7 +12,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from fanin.graphs.sources import Source, root
 from fanin.torch.derive import derive
 from fanin.torch.memory import (
-    Geometry,
     Memory,
     apart,
     geometry_of,
@@ -26,15 +25,15 @@ from fanin.torch.memory import (
 from fanin.torch.ops import Facts, facts_of
 from fanin.torch.recording import Observer, Op, Operand, Output
 from fanin.torch.shadows import Shadows
-from fanin.torch.shapes import Made
+from fanin.torch.shapes import Made, Seen
 
 __all__ = ["Recorder"]
 
 _SMALL = 64
 """Largest number of elements of an outside constant that a recording keeps."""
 
-_NUMBERS = frozenset({int, float, bool, str, torch.dtype, torch.device, type(None)})
-"""Types of the arguments that are no tensors and hold none, the most of them."""
+_PLAIN = frozenset({str, torch.dtype, torch.device, torch.layout, torch.memory_format, type(None)})
+"""Types of arguments that equal only their like."""
 
 _DEVICE = torch.ops.prim.device.default
 """Asked by fake tensors more often than anything else."""
@@ -130,15 +129,13 @@ class Recorder(TorchDispatchMode):
         if func.namespace == "prim":  # questions such as "which device?", asked by fake tensors only
             return func(*args, **kwargs)
         facts = facts_of(func)
-        operands: list[Operand] = []
-        places: list[Geometry] = []
-        memories: list[Memory | None] = []
-        noted_args = self._noted(args, operands, places, memories)
-        noted_kwargs = (
-            dict(zip(kwargs, self._noted(kwargs.values(), operands, places, memories), strict=True))
-            if kwargs
-            else {}
-        )
+        seen = Seen()
+        noted_args = self._noted(args, seen)
+        noted_kwargs: dict[str, Any] = {}
+        if kwargs:
+            seen.key += kwargs
+            noted_kwargs = dict(zip(kwargs, self._noted(kwargs.values(), seen), strict=True))
+        operands = seen.operands
         written = _written(facts, args, kwargs) if facts.written else []
         if self._observer is not None:
             for tensor in written:
@@ -150,9 +147,9 @@ class Recorder(TorchDispatchMode):
         else:
             out = _shape_rule(func, args)
             if out is None:
-                out, note = self._shadows.run(func, facts, args, kwargs, places)
+                out, note = self._shadows.run(func, facts, args, kwargs, seen)
                 if note is not None and note.one is not None and not written and self._observer is None:
-                    base = memories[note.one.base] if note.one.base is not None else None
+                    base = seen.memories[note.one.base] if note.one.base is not None else None
                     if base is not None or note.one.base is None:
                         self._write_one(func, facts, noted_args, noted_kwargs, operands, out, note.one, base)
                         return out
@@ -169,30 +166,28 @@ class Recorder(TorchDispatchMode):
             self._observer.after(len(self.ops) - 1, results[0])
         return out
 
-    def _noted(
-        self,
-        values: Iterable[Any],
-        operands: list[Operand],
-        places: list[Geometry],
-        memories: list[Memory | None],
-    ) -> tuple[Any, ...]:
-        """Arguments with an operand for each tensor; operands, geometries and memories are listed, too."""
+    def _noted(self, values: Iterable[Any], seen: Seen) -> tuple[Any, ...]:
+        """Arguments with an operand for each tensor."""
         noted: list[Any] = []
         for x in values:
             kind = type(x)
-            if kind in _NUMBERS:
+            if kind is int or kind in _PLAIN:
+                seen.key.append(x)
+                noted.append(x)
+            elif kind is bool or kind is float:
+                seen.key.append((kind, x))  # (1, 1.0 and True are equal)
                 noted.append(x)
             elif kind is list or kind is tuple:
-                noted.append(kind(self._noted(x, operands, places, memories)))
+                seen.key.append((kind, len(x)))
+                noted.append(kind(self._noted(x, seen)))
             elif isinstance(x, torch.Tensor):
                 place = geometry_of(x)
                 memory = self._memory.get(key_of(x))
                 operand = self.operand(x) if memory is None else memory.operand(x, place)
-                operands.append(operand)
-                places.append(place)
-                memories.append(memory)
+                seen.add(x, place, operand, memory)
                 noted.append(operand)
             else:
+                seen.told = False
                 noted.append(x)
         return tuple(noted)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import random
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -18,7 +19,14 @@ from fanin.torch.commit import held_signals
 from fanin.torch.names import every_module, storage_key
 from fanin.torch.ops import schema
 
-__all__ = ["keep_random_state", "keep_settings", "keep_state", "keep_values", "swap_tensors"]
+__all__ = [
+    "keep_random_state",
+    "keep_settings",
+    "keep_state",
+    "keep_values",
+    "swap_tensors",
+    "without_collection",
+]
 
 _CONTAINERS = frozenset({list, dict, set, OrderedDict})
 _SIMPLE = frozenset({bool, int, float, str, type(None), OrderedDict})
@@ -40,6 +48,18 @@ def keep_random_state() -> Iterator[None]:
             torch.set_rng_state(cpu)
             if cuda is not None:
                 torch.cuda.set_rng_state_all(cuda)
+
+
+@contextlib.contextmanager
+def without_collection() -> Iterator[None]:
+    """Let Python look for cyclic garbage afterwards: what a run makes stays, and is searched in vain."""
+    on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if on:
+            gc.enable()
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ tensors have none.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from math import prod
 from typing import Any
 
@@ -23,10 +23,9 @@ from torch._subclasses.fake_tensor import (
 )
 from torch.utils._pytree import tree_map
 
-from fanin.torch.memory import Geometry
 from fanin.torch.names import storage_key
 from fanin.torch.ops import Facts
-from fanin.torch.shapes import Note, Shapes
+from fanin.torch.shapes import Note, Seen, Shapes
 
 __all__ = ["Shadows"]
 
@@ -59,7 +58,7 @@ class Shadows:
         facts: Facts,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
-        places: Sequence[Geometry],
+        seen: Seen,
     ) -> tuple[Any, Note | None]:
         """Run an operator on fake tensors, and beside it on the values, where all of them are known.
 
@@ -67,8 +66,8 @@ class Shadows:
         ----------
         func, facts, args, kwargs
             The operator, what is known of it, and its arguments.
-        places
-            Geometry of each tensor among them, in order.
+        seen
+            What was seen of the arguments.
 
         Returns
         -------
@@ -82,7 +81,7 @@ class Shadows:
         """
         real = self._beside(func, facts, args, kwargs)
         try:
-            out, note = self._shapes.run(func, facts, args, kwargs, places)
+            out, note = self._shapes.run(func, facts, args, kwargs, seen)
         except (DataDependentOutputException, DynamicOutputShapeException):
             if real is None:
                 raise

@@ -9,8 +9,8 @@ conditions are those under which torch keeps such notes of its own: nothing that
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -18,23 +18,46 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
 from fanin.torch.fakes import Mint
-from fanin.torch.memory import Geometry, geometry_of, output_of
+from fanin.torch.memory import Geometry, Memory, geometry_of, output_of
 from fanin.torch.ops import Facts
-from fanin.torch.recording import Output
+from fanin.torch.recording import Operand, Output
 
-__all__ = ["Made", "Note", "Shapes"]
+__all__ = ["Made", "Note", "Seen", "Shapes"]
 
 _MOST = 1 << 14
 """Notes that are kept; when there are more, all are thrown away."""
 
-_PLAIN = frozenset({str, torch.dtype, torch.device, torch.layout, torch.memory_format, type(None)})
-"""Types of arguments that equal only their like."""
-
 _CHOOSERS = (torch.bool, torch.uint8, torch.int8)
 """Types of indices that choose by value how many rows there are."""
 
+_META = torch.device("meta")
 _INDEX = "aten.index.Tensor"
 _LIFT = torch.ops.aten.lift_fresh.default
+
+
+@dataclass(slots=True)
+class Seen:
+    """The arguments of one call: tensors in order, their operands and memories.
+
+    `key` says all that the shapes of outputs can depend on, unless `told` is false.
+    """
+
+    tensors: list[Any] = field(default_factory=list)
+    operands: list[Operand] = field(default_factory=list)
+    memories: list[Memory | None] = field(default_factory=list)
+    key: list[Any] = field(default_factory=list)
+    told: bool = True
+
+    def add(self, tensor: torch.Tensor, place: Geometry, operand: Operand, memory: Memory | None) -> None:
+        """Note a tensor."""
+        self.tensors.append(tensor)
+        self.operands.append(operand)
+        self.memories.append(memory)
+        if type(tensor) is FakeTensor and len(place) > 1:
+            self.key += (place, tensor.fake_device, tensor.requires_grad)
+            if not (tensor.is_neg() or tensor.is_conj()):
+                return
+        self.told = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,7 +103,7 @@ class Shapes:
         facts: Facts,
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],
-        places: Sequence[Geometry],
+        seen: Seen,
     ) -> tuple[Any, Note | None]:
         """The operator's output, and the note that it was made by; the mode is on the stack of modes.
 
@@ -88,31 +111,25 @@ class Shapes:
         ----------
         func, facts, args, kwargs
             The operator, what is known of it, and its arguments.
-        places
-            Geometry of each tensor among them, in order.
+        seen
+            What was seen of the arguments.
         """
         if not facts.by_shape:
             if func is _LIFT and type(args[0]) is torch.Tensor and args[0].numel() == 0:
                 return self._lifted(args[0]), None
             return func(*args, **kwargs), None
-        tensors: list[FakeTensor] = []
-        key: list[Any] = [facts, torch.get_default_dtype(), torch.is_inference_mode_enabled()]
-        ahead = iter(places)
-        known = _told(args, key, tensors, ahead)
-        if kwargs and known:
-            key += kwargs
-            known = _told(kwargs.values(), key, tensors, ahead)
-        if not known or not _by_shape(facts, tensors):
+        tensors: list[FakeTensor] = seen.tensors
+        if not seen.told or not _by_shape(facts, tensors):
             return func(*args, **kwargs), None
         notes = _notes()
-        place = tuple(key)
-        if place not in notes:
+        key = (facts, torch.get_default_dtype(), torch.is_inference_mode_enabled(), *seen.key)
+        if key not in notes:
             out = func(*args, **kwargs)
             if len(notes) >= _MOST:
                 notes.clear()
-            notes[place] = self._noted(tensors, out)
+            notes[key] = self._noted(tensors, out)
             return out, None
-        note = notes[place]
+        note = notes[key]
         if note is None:
             return func(*args, **kwargs), None
         with torch._C._DisableTorchDispatch():
@@ -131,9 +148,9 @@ class Shapes:
         if out.same is not None:
             return tensors[out.same]
         if out.base is None:
-            bare = torch.empty_strided(out.shape, out.strides, dtype=out.dtype, device="meta")
+            bare = torch.empty_strided(out.shape, out.strides, dtype=out.dtype, device=_META)
         else:
-            bare = torch.empty(0, dtype=out.dtype, device="meta")
+            bare = torch.empty(0, dtype=out.dtype, device=_META)
             bare.set_(tensors[out.base].untyped_storage(), out.offset, out.shape, out.strides)
         return self._mint.fake(bare, out.device)
 
@@ -198,28 +215,3 @@ def _by_shape(facts: Facts, tensors: list[FakeTensor]) -> bool:
     if constants and (constants == len(tensors) or facts.written):
         return False
     return facts.name != _INDEX or not any(tensor.dtype in _CHOOSERS for tensor in tensors)
-
-
-def _told(
-    values: Iterable[Any], key: list[Any], tensors: list[FakeTensor], places: Iterator[Geometry]
-) -> bool:
-    """Write arguments into a key, tensors by what their shape is; false if one cannot be written."""
-    for x in values:
-        kind = type(x)
-        if kind is FakeTensor:
-            place = next(places)
-            if len(place) == 1 or x.is_neg() or x.is_conj():
-                return False
-            tensors.append(x)
-            key += (place, x.fake_device, x.requires_grad)
-        elif kind is int or kind in _PLAIN:
-            key.append(x)
-        elif kind is bool or kind is float or kind is complex:
-            key.append((kind, x))
-        elif kind is list or kind is tuple:
-            key.append((kind, len(x)))
-            if not _told(x, key, tensors, places):
-                return False
-        else:
-            return False
-    return True
