@@ -25,7 +25,7 @@ from torch.nn.utils.weight_norm import WeightNorm
 from fanin.errors import ModelError, explain
 from fanin.plans.scaled import scaled
 from fanin.records.draw import Normal
-from fanin.records.plan import Entry, Plan
+from fanin.records.plan import Entry, Plan, Status
 from fanin.torch.commit import staged_entry
 from fanin.torch.names import named_modules, named_tensors
 from fanin.torch.sandbox import keep_random_state
@@ -117,6 +117,17 @@ def adjusted(model: nn.Module, plan: Plan) -> Plan:
         entry = entries.get(name)
         if entry is not None and entry.draw is not None and entry.draw.std > 0.0:
             changed[name] = _tried(entry, parametrised, plan.seed)
+    for path in _orthogonal(model):
+        name = f"{path}.original"
+        if name in changed and (
+            changed[name].draw is not None or changed[name].status == Status.UNRECOGNISED
+        ):
+            changed[name] = _kept(
+                changed[name],
+                "an orthogonal parametrisation's own numbers, from which it makes an orthogonal matrix",
+                "its weight has the gain 1, whatever it feeds: torch keeps reflections and signs here, and "
+                "numbers of another law make another matrix, or none",
+            )
     for one in _spectral(model):
         for name in (one.left, one.right):
             if name in changed and changed[name].draw is None and entries[one.weight].draw is not None:
@@ -215,6 +226,12 @@ def _tried(entry: Entry, parametrised: ParametrizationList, seed: int) -> Entry:
             entry, "its parametrisation could not be tried, so the law is that of what is underneath"
         )
     plain, once, twice = powers
+    if plain > 0.0 and not 0.0 < once < math.inf:
+        return _kept(
+            entry,
+            "what its parametrisation makes of a draw is no weight, so it is left as it is",
+            f"tried on the planned draw: values of root mean square {once:.4g}",
+        )
     if not (plain > 0.0 and once > 0.0) or abs(once / plain - 1.0) < _CLOSE:
         return entry
     if abs(twice / once - 2.0) < _CLOSE:
@@ -263,6 +280,29 @@ def _powers(entry: Entry, parametrised: ParametrizationList, seed: int) -> tuple
         return None
     once, twice = (float(value.double().square().mean().sqrt()) for value in made)
     return float(weight.double().square().mean().sqrt()), once, twice
+
+
+def _orthogonal(model: nn.Module) -> Iterator[str]:
+    """Paths of what makes orthogonal matrices."""
+    for path, module in named_modules(model):
+        if not isinstance(module, ParametrizationList) or not module.is_tensor:
+            continue
+        if any(type(one).__name__ == "_Orthogonal" for one in module):
+            yield path
+
+
+def _kept(entry: Entry, reason: str, evidence: str) -> Entry:
+    return replace(
+        entry,
+        status=Status.KEPT,
+        scheme="keep",
+        draw=None,
+        blocks=(),
+        zeroed=None,
+        rule="parametrisation",
+        reason=reason,
+        evidence=(*entry.evidence, evidence),
+    )
 
 
 def _noting(entry: Entry, evidence: str) -> Entry:

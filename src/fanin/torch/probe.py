@@ -104,7 +104,7 @@ def measure(
                 "The model's weights have no values",
                 received="parameters on the meta device",
                 rule="A check measures real weights",
-                remedy="Initialise the model first: fanin.torch.init_(model, batch)",
+                remedy="Initialise the model first: fanin.torch.init_(model, batch, device='cpu')",
             )
         )
     depth, clock = tier_of(tier), clock or Clock()

@@ -15,7 +15,7 @@ from fanin.records.plan import Entry, Plan
 from fanin.sampling.streams import STREAM_VERSION
 from fanin.schemes.fit import check_rounding, coarseness
 from fanin.torch.commit import Job, commit
-from fanin.torch.names import NamedTensor, named_tensors
+from fanin.torch.names import PLAIN, NamedTensor, named_tensors, storage_key
 from fanin.torch.parametrised import following
 from fanin.torch.store import check_writable, dtype_name, memoryless
 
@@ -108,6 +108,7 @@ def checked(
     drawing = [job for job in jobs if job.entry.draw is not None]
     for job in drawing:
         check_writable(job.tensor, job.entry.name)
+    _apart(drawing)
     _rounding(job.entry for job in drawing)
     return drawing
 
@@ -151,6 +152,33 @@ def fitting(plan: Plan, found: Mapping[str, NamedTensor]) -> None:
     _same_names(plan, found)
     for entry in plan.entries:
         _fits(entry, found[entry.name].tensor)
+
+
+def _apart(jobs: Iterable[Job]) -> None:
+    """Refuse two lines that would draw into one place in memory."""
+    shared: dict[int, list[Job]] = {}
+    for job in jobs:
+        tensor = job.tensor
+        if tensor.layout is torch.strided and type(tensor) in PLAIN and not memoryless(tensor):
+            shared.setdefault(storage_key(tensor), []).append(job)
+    for group in (found for found in shared.values() if len(found) > 1):
+        # A mark for each byte that a line writes; only tensors that are parts of one memory come here.
+        marks = torch.full((group[0].tensor.untyped_storage().nbytes(),), -1, dtype=torch.int32)
+        for place, job in enumerate(group):
+            tensor, size = job.tensor, job.tensor.itemsize
+            strides = [step * size for step in tensor.stride()]
+            here = marks.as_strided((*tensor.shape, size), (*strides, 1), tensor.storage_offset() * size)
+            if tensor.numel() and int(here.max()) >= 0:
+                raise InputError(
+                    explain(
+                        f"'{group[int(here.max())].entry.name}' and '{job.entry.name}' share a part of their "
+                        "memory",
+                        received=f"shapes {group[int(here.max())].entry.shape} and {job.entry.shape}",
+                        rule="An element has one value, so it is drawn under one name",
+                        remedy="Give each memory of its own, or override one of the two lines to keep it",
+                    )
+                )
+            here.fill_(place)
 
 
 def _rounding(entries: Iterable[Entry]) -> None:
