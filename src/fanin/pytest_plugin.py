@@ -63,6 +63,7 @@ def assert_healthy(request: pytest.FixtureRequest) -> Callable[..., Any]:
 
     def checked(model: Any, batch: Any, **options: Any) -> Any:
         nonlocal calls
+        __tracebackhide__ = True
         calls += 1
         if folder is not None and "report" not in options:
             options["report"] = _place(Path(folder), request.node.nodeid, calls)

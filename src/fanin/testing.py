@@ -79,6 +79,7 @@ def assert_healthy(
     ...
     AssertionError: FAILURE  Sequential will not train as it is: vanishing gradients...
     """
+    __tracebackhide__ = True  # pytest then shows the test's line and the verdict, not this function
     if fail_on not in _LEVELS:
         raise InputError(
             explain(

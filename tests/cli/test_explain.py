@@ -83,8 +83,8 @@ def test_markdown_and_text_hold_the_same_figures(fanin: Callable[..., Any]) -> N
         (("gelu", "--shape", "3x4"), "Only schemes are explained for a shape"),
         (("FAN102", "--std", "1"), "Only schemes are explained for a shape"),
         (("auto", "--dtype", "bf16"), "Only schemes are explained for a shape"),
-        ((), "Give a NAME or a --topic"),
-        (("he_normal", "--topic", "resnet"), "Give a NAME or a --topic"),
+        ((), "Give a NAME or words"),
+        (("he_normal", "--topic", "resnet"), "Give a NAME or words"),
     ],
 )
 def test_what_is_wrong_is_said(fanin: Callable[..., Any], words: tuple[str, ...], said: str) -> None:
@@ -109,3 +109,40 @@ def test_list_filters(fanin: Callable[..., Any]) -> None:
 def test_list_says_when_nothing_fits(fanin: Callable[..., Any]) -> None:
     assert "no scheme fits" in fanin("list", "--search", "zzz").err
     assert "Did you mean 'lecun'" in fanin("list", "--family", "lecunn").err
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("why 6 and not 2?", "a 6 in the uniform Glorot and a 2 in the normal one"),
+        ("0.8796", "Truncated or not?"),
+        ("vanishing gradients", "FAN102 gradient power"),
+        ("glorot", "fanin explain glorot_normal"),
+    ],
+)
+def test_words_of_a_question_find_its_page(fanin: Callable[..., Any], words: str, told: str) -> None:
+    ended = fanin("explain", words)
+    assert ended.code == 0
+    assert told in ended.out
+
+
+def test_words_that_fit_several_subjects_list_them(fanin: Callable[..., Any]) -> None:
+    ended = fanin("explain", "xavier")
+    assert ended.code == 0
+    assert ended.out.splitlines()[0].split() == ["subject", "kind", "what"]
+    assert {"glorot_normal", "glorot_uniform", "one-over-n"} <= {
+        line.split()[0] for line in ended.out.splitlines()
+    }
+
+
+def test_words_of_grammar_find_nothing(fanin: Callable[..., Any]) -> None:
+    assert "--topics lists" in fanin("explain", "why is it so").err
+
+
+def test_every_check_explains_itself(fanin: Callable[..., Any]) -> None:
+
+    for rule in checks.rules():
+        ended = fanin("explain", rule.code)
+        assert ended.code == 0
+        assert rule.code in ended.out
+        assert "Threshold" in ended.out

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import Any
 
 from fanin.checks import registry as checks
 from fanin.checks.rule import Rule
-from fanin.errors import nearest
+from fanin.errors import UnknownNameError
+from fanin.errors import explain as composed
 from fanin.explanations import subject
 from fanin.plans import policies
 from fanin.plans.rule import Modifier
 from fanin.records.explanation import Explanation, Step
+from fanin.schemes import registry
 
-__all__ = ["explained", "of_policy", "of_rule"]
+__all__ = ["explained", "known", "of_policy", "of_rule"]
 
 
 def explained(name: str, **options: Any) -> Explanation:
@@ -23,18 +26,35 @@ def explained(name: str, **options: Any) -> Explanation:
     UnknownNameError
         Nothing has this name; the message has the nearest of all kinds.
     """
-    rules = {rule.code: rule for rule in checks.rules()} | {rule.name: rule for rule in checks.rules()}
-    if (rule := rules.get(name.strip().upper(), rules.get(name))) is not None:
+    if (rule := _rule(name)) is not None:
         subject.refuse_options(name, _for_schemes(options))
         return of_rule(rule)
-    known = subject.known()
-    if name.partition("+")[0] in policies.catalogue() and name not in known:
+    if name.partition("+")[0] in policies.catalogue() and name not in subject.known():
         subject.refuse_options(name, _for_schemes(options))
         return of_policy(name)
-    if name not in known and "(" not in name:
+    if not known(name):
         codes = [rule.code for rule in checks.rules()]
-        raise nearest(name, [*known, *policies.catalogue(), *codes], kind="subject")
+        names = [*subject.known(), *policies.catalogue(), *codes]
+        remedy = "fanin explain --topics lists the questions and laws, fanin list the schemes"
+        if close := difflib.get_close_matches(name, names, n=3, cutoff=0.5):
+            remedy = f"Did you mean {' or '.join(map(repr, close))}? {remedy}"
+        raise UnknownNameError(
+            composed("Nothing is known under this name", received=repr(name), remedy=remedy)
+        )
     return subject.explain(name, **options)
+
+
+def known(name: str) -> bool:
+    """Whether `explained` takes this name, which may have arguments."""
+    if _rule(name) is not None or "(" in name or name in subject.known():
+        return True
+    return name.partition("+")[0] in policies.catalogue()
+
+
+def _rule(name: str) -> Rule | None:
+    by_name = {rule.name: rule for rule in checks.rules()}
+    by_code = {rule.code: rule for rule in checks.rules()}
+    return by_code.get(name.strip().upper(), by_name.get(name))
 
 
 def _for_schemes(options: dict[str, Any]) -> dict[str, Any]:
@@ -69,6 +89,7 @@ def of_policy(name: str) -> Explanation:
             summary=f"It follows another policy after a plus sign: auto+{found.name}.",
         )
     policy = policies.get(name)
+    single = [one for one in registry.names() if one.startswith(f"{policy.name}_")]
     changes = "; ".join(f"{modifier.name}: {modifier.summary}" for modifier in policy.modifiers)
     return Explanation(
         title=policy.name,
@@ -82,5 +103,12 @@ def of_policy(name: str) -> Explanation:
             Step(title="Then each of its uses", text="; ".join(rule.name for rule in policy.uses)),
             *((Step(title="What changes the answers", text=changes),) if changes else ()),
         ),
-        notes=("`fanin plan TARGET --policy " + policy.name + "` shows what it does to a model.",),
+        notes=(
+            f"`fanin plan TARGET --policy {policy.name}` shows what it does to a model.",
+            *(
+                (f"For one tensor: `fanin explain {single[0]}`; also {', '.join(single[1:])}.",)
+                if single
+                else ()
+            ),
+        ),
     )

@@ -80,7 +80,8 @@ def explain(
 ) -> None:
     """Explain NAME: a scheme (for a shape), an activation, a law, a policy, or a check's code such as FAN102.
 
-    Every number is computed by the laws for what you ask.
+    NAME can also be words of a question, such as 'why 6 and not 2': what fits is shown, or listed where
+    several subjects do. Every number is computed by the laws for what you ask.
     """
     if listing:
         pages = (*topics.catalogue().values(), *laws.catalogue().values())
@@ -88,13 +89,24 @@ def explain(
         show.data(render(("topic", "question"), lines, width=show.table_width()))
         return
     if (name is None) == (topic is None):
-        raise click.UsageError("Give a NAME or a --topic (--topics lists them)")
+        raise click.UsageError("Give a NAME or words of a question; --topics lists the questions")
     if topic is not None:
         room = laws if topic in laws.catalogue() else topics
         told = room.get(topic, depth=options["depth"])
     else:
-        from fanin.cli.subjects import explained  # noqa: PLC0415 - every rule and policy, which --help needs not
+        # Every rule and policy, which --help needs not.
+        from fanin.cli.search import search  # noqa: PLC0415
+        from fanin.cli.subjects import explained  # noqa: PLC0415
+        from fanin.cli.subjects import known as _known  # noqa: PLC0415
 
+        if shape is None and not _known(str(name)):
+            hits = search(str(name))
+            if len(hits) == 1:
+                name = hits[0].name
+            elif hits:
+                found = [(hit.name, hit.kind, hit.what) for hit in hits]
+                show.data(render(("subject", "kind", "what"), found, width=show.table_width()))
+                return
         own = {
             key: options.pop(key)
             for key in ("layer", "axes", "groups", "stride", "activation", "dtype", "depth")
