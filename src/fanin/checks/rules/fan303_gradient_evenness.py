@@ -21,7 +21,7 @@ _WARNING = math.log(1e5)
 _LUCK = 4.0
 _SOFT = {OpKind.SOFTMAX, OpKind.ATTENTION}
 _SHARE = 0.5
-"""Part of the unevenness that the stds of the two weights have to account for, to be called its cause."""
+"""Part of the unevenness that the std of one weight has to account for, to be called its cause."""
 
 
 def _rate(w: Weighed) -> float:
@@ -71,7 +71,7 @@ def _check(graph: Graph, plan: Plan, trace: Trace) -> Outcome:
         evidence=(
             ("largest", _rate(high)),
             ("smallest", _rate(low)),
-            ("decades by the weights' scales", own / math.log(10.0)),
+            ("decades by a weight's scale", own / math.log(10.0)),
         ),
     )
 
@@ -81,14 +81,14 @@ def _off(w: Weighed) -> float:
 
 
 def _own_part(low: Weighed, high: Weighed) -> float:
-    """What the two weights' stds, against the plan's, do to the logarithm of their rates' ratio.
+    """What the std of one of the two weights, against the plan's, does to the ratio of their rates: its ln.
 
     Behind a norm the rate of a weight goes as 1 / std^2, and without one as 1 / std at least.
     """
     found = 0.0
     for w, side in ((low, 1.0), (high, -1.0)):
         if w.ratio:
-            found += max(0.0, side * 2.0 * math.log(w.ratio))
+            found = max(found, side * 2.0 * math.log(w.ratio))
     return found
 
 
@@ -120,7 +120,7 @@ RULE = Rule(
     name="gradient evenness",
     definition="largest over smallest |gradient| / |weight| of the weights before the head",
     threshold="remarked from 1,000 times, beyond 4 standard deviations of what finite width explains; a "
-    "warning from 100,000 where the scales of the two weights, against the plan's, account for half of it. "
+    "warning from 100,000 where the scale of one of the two weights, against the plan's, accounts for half. "
     "What gates that start small, queries, keys and depth bring about is a remark: Adam rescales every "
     "weight, and what vanishes along the path is found there",
     advice="Even gains, or one learning rate a layer",
