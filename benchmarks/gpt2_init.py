@@ -54,9 +54,10 @@ are float32 and drawn in memory that is there already.
 time does not grow with the width, so it counts in small models and vanishes beside the draws of large ones;
 a plan that was saved is carried out without it.
 
-Two thirds of fanin's time here goes into GPT-2's layout: it stores (in, out), and numbers count in the order
-(out, in) whatever the layout, so each matrix is transposed on the way (1.7 to 2 ns a number on one thread,
-where 0.7 is drawn in order). PyTorch draws on one thread however many there are; fanin on all.
+GPT-2 stores its matrices as (in, out), and numbers count in the order (out, in) whatever the layout. That
+costs next to nothing: the generator gives any number without those before it, so rows that are neighbours
+in memory are drawn side by side, and no number is moved afterwards. All tensors of a model are one piece
+of work that the threads share; PyTorch draws on one thread however many there are.
 """
 SEVEN = """## A plan for 7 billion weights
 

@@ -185,6 +185,12 @@ class Bench:
         uniform: Work = lambda: t.uniform_(-0.02, 0.02)  # noqa: E731
         self.compare("normal", both, "torch normal_", normal, self.ours(NORMAL, both), 6, 10)
         self.compare("normal", 1, "torch normal_", normal, self.ours(NORMAL, 1), 3, 5)
+        # As Keras, Flax and GPT-2 store a matrix: (in, out) in memory, (out, in) in the stream.
+        side = int(self.elements**0.5)
+        turned = self.ours(NORMAL, 1, out=self.out[: side * side].reshape(side, side).T)
+        stored = t[: side * side].view(side, side)
+        pair = least(self.runs, side * side, 1, lambda: stored.normal_(0.0, 0.02), turned)
+        self.add("normal, stored (in, out)", 1, "torch normal_", (pair[0], pair[1]), 3, 5)
         if "avx2" in _kernel.paths():
             avx2 = on_path("avx2", self.ours(NORMAL, 1))
             self.compare("normal, AVX2 forced", 1, "torch normal_", normal, avx2, 2, 3)

@@ -79,7 +79,7 @@ bool fill_tasks(const Path& path, const std::vector<Task>& tasks, std::uint64_t 
     // As many as a path hashes at once; tasks differ in size, and the caller wants to be asked.
     constexpr std::size_t at_once = 8;
     std::vector<Key> keys(tasks.size());
-    const auto small = [](const Task& task) { return task.shape.empty() && task.count <= share; };
+    const auto small = [](const Task& task) { return task.shape == nullptr && task.count <= share; };
     const bool finished = in_parallel(threads, (tasks.size() - 1) / at_once + 1, 1, stop, [&](std::size_t piece) {
         const std::size_t first = piece * at_once, count = std::min(at_once, tasks.size() - first);
         std::string_view names[at_once];
@@ -87,7 +87,7 @@ bool fill_tasks(const Path& path, const std::vector<Task>& tasks, std::uint64_t 
         path.keys(seed, names, count, &keys[first]);
         for (std::size_t k = first; k < first + count; ++k) {
             const Task& task = tasks[k];
-            if (task.name.empty()) keys[k] = task.key;
+            if (task.key != nullptr) keys[k] = *task.key;
             if (small(task)) fill_run(path, task.out, task.dtype, 0, task.count, keys[k], *task.recipe);
         }
     });
@@ -100,9 +100,9 @@ bool fill_tasks(const Path& path, const std::vector<Task>& tasks, std::uint64_t 
     for (std::size_t k = 0; k < tasks.size(); ++k) {
         const Task& task = tasks[k];
         if (small(task)) continue;
-        std::vector<Dimension> shape = task.shape;
-        if (shape.empty()) shape.push_back({task.count, 1, static_cast<std::ptrdiff_t>(item_size(task.dtype))});
-        regions.emplace_back(path, task.out, task.dtype, 0, shape, keys[k], *task.recipe, bytes >= large_bytes);
+        const std::vector<Dimension> run = {{task.count, 1, static_cast<std::ptrdiff_t>(item_size(task.dtype))}};
+        regions.emplace_back(path, task.out, task.dtype, 0, task.shape != nullptr ? *task.shape : run, keys[k],
+                             *task.recipe, bytes >= large_bytes);
         ends.push_back(end += regions.back().pieces());
     }
     if (end == 0) return true;

@@ -32,6 +32,11 @@ bool folded(const Py_buffer& view) {
     return false;
 }
 
+// A list of the same items, which nobody else changes; anything else as it is.
+nb::object copied(nb::handle items) {
+    return PyList_Check(items.ptr()) ? nb::steal(PyList_GetSlice(items.ptr(), 0, PY_SSIZE_T_MAX)) : nb::borrow(items);
+}
+
 bool aligned(const void* memory, std::size_t size) { return reinterpret_cast<std::uintptr_t>(memory) % size == 0; }
 
 // Tensors that are filled in one go, each from the stream of its own name; whatever does not fit is refused
@@ -66,22 +71,22 @@ class Tasks {
 
   private:
     // Names are texts or tuples of them, recipes one each or one for all.
-    Tasks(const nb::list& names, nb::handle recipes, std::uint64_t seed) : tasks_(names.size()), seed_(seed) {
+    Tasks(const nb::list& names, nb::handle recipes, std::uint64_t seed)
+        : tasks_(names.size()), seed_(seed), names_(copied(names)), recipes_(copied(recipes)) {
         const bool one = nb::isinstance<Recipe>(recipes);
         if (!one && (!nb::isinstance<nb::list>(recipes) || nb::len(recipes) != tasks_.size()))
             throw std::invalid_argument("there is one recipe a name, or one for all");
         const Recipe* recipe = one ? nb::cast<const Recipe*>(recipes) : nullptr;
-        held_.emplace_back(nb::borrow(recipes));
         nb::handle last;
         for (std::size_t i = 0; i < tasks_.size(); ++i) {
             if (!one) {
-                const nb::handle next = item_of(recipes, i);
-                if (!next.is(last)) recipe = nb::cast<const Recipe*>(held_.emplace_back(nb::borrow(next)));
+                const nb::handle next = item_of(recipes_, i);
+                if (!next.is(last)) recipe = nb::cast<const Recipe*>(next);
                 last = next;
             }
             tasks_[i].dtype = recipe->dtype;
             tasks_[i].recipe = &recipe->numbers;
-            set_name(tasks_[i], held_.emplace_back(nb::borrow(item_of(names, i))));
+            set_name(tasks_[i], item_of(names_, i));
         }
     }
 
@@ -97,7 +102,7 @@ class Tasks {
             task.count = static_cast<std::size_t>(view.len / view.itemsize);
             if (aligned(view.buf, size) && PyBuffer_IsContiguous(&view, 'C')) continue;
             if (folded(view)) throw std::invalid_argument("elements share memory");
-            task.shape = row_major(view);
+            task.shape = &shapes_.emplace_back(row_major(view));
         }
         check_apart();
     }
@@ -127,7 +132,7 @@ class Tasks {
             parts.push_back(utf8(part));
             if (parts.back().empty()) throw std::invalid_argument("a name is empty");
         }
-        task.key = fanin::stream_key(seed_, parts.data(), parts.size(), "weight");
+        task.key = &keys_.emplace_back(fanin::stream_key(seed_, parts.data(), parts.size(), "weight"));
     }
 
     void check_count(std::size_t count) const {
@@ -139,7 +144,7 @@ class Tasks {
         std::vector<std::pair<std::uintptr_t, std::uintptr_t>> bounds;
         bounds.reserve(tasks_.size());
         for (const fanin::Task& task : tasks_) {
-            if (task.count == 0 || !task.shape.empty()) continue;
+            if (task.count == 0 || task.shape != nullptr) continue;
             const auto begin = reinterpret_cast<std::uintptr_t>(task.out);
             bounds.emplace_back(begin, begin + task.count * fanin::item_size(task.dtype));
         }
@@ -151,8 +156,11 @@ class Tasks {
     std::vector<fanin::Task> tasks_;
     std::uint64_t seed_;
     std::deque<Memory> memory_;
-    // What the texts of names and the recipes belong to.
-    std::deque<nb::object> held_;
+    // In deques, since tasks point into them.
+    std::deque<std::vector<fanin::Dimension>> shapes_;
+    std::deque<fanin::Key> keys_;
+    // What texts and recipes belong to.
+    nb::object names_, recipes_;
 };
 
 // Many arrays, ready to be filled.

@@ -89,16 +89,16 @@ bool fill_region(const Path& path, void* out, Dtype dtype, std::uint64_t begin, 
 bool fill(const Path& path, void* out, Dtype dtype, std::uint64_t begin, std::size_t count, const Key& key,
           const Recipe& recipe, unsigned threads, const Stop& stop = {});
 
-// One whole tensor of many: its name, or the key of its stream where it has none; its elements; and its
+// One whole tensor of many: its name, or the key of its stream where that is known; its elements; and its
 // dimensions as in fill_region, or none where it is one aligned run of memory.
 struct Task {
     std::string_view name;
-    Key key;
+    const Key* key;
     void* out;
     std::size_t count;
     Dtype dtype;
     const Recipe* recipe;
-    std::vector<Dimension> shape;
+    const std::vector<Dimension>* shape;
 };
 
 // Fill tensors that have streams of their own, hashing their names; returns false if stopped.
