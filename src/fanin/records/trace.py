@@ -14,6 +14,8 @@ __all__ = [
     "ParameterMeasurement",
     "Spread",
     "Trace",
+    "WidthScaling",
+    "WidthTrend",
 ]
 
 
@@ -220,6 +222,47 @@ class Spread:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WidthTrend:
+    """How the size of one layer's output, or of what some steps change of it, goes with the width.
+
+    Parameters
+    ----------
+    name
+        The layer's module.
+    quantity
+        "activation": root mean square before the first step; "update": root mean square of the change.
+    head
+        Whether it is the model's output.
+    exponent, error
+        Of ``width ** exponent``, and its standard error.
+    sizes
+        Geometric mean over draws at each width.
+    """
+
+    name: str
+    quantity: str
+    head: bool
+    exponent: float
+    error: float
+    sizes: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WidthScaling:
+    """One architecture at several widths, before and after `steps` steps of an optimiser.
+
+    `optimizer` says which one, with its learning rate; `notes` what has no trend, and why.
+    """
+
+    widths: tuple[int, ...]
+    draws: int
+    steps: int
+    optimizer: str
+    trends: tuple[WidthTrend, ...]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Trace:
     """One measured pass.
 
@@ -227,7 +270,8 @@ class Trace:
     or "deep"; `lr` is the learning rate of plain gradient descent that the user means to take.
     `draws` counts draws of the weights (0: the model as it is), over which `spreads` go; `declared` says that
     the plan is one that the user means to have carried out, so that the weights must follow it. `output` is
-    the node whose output training works on (logits, say); None where it was not found.
+    the node whose output training works on (logits, say); None where it was not found. `scaling` says how
+    sizes go with the width, where several widths were tried.
     """
 
     batch: int
@@ -245,3 +289,4 @@ class Trace:
     spreads: tuple[Spread, ...] = ()
     declared: bool = False
     output: int | None = None
+    scaling: WidthScaling | None = None

@@ -23,6 +23,7 @@ from fanin.records.plan import Plan
 from fanin.torch import named
 from fanin.torch.audit import audit
 from fanin.torch.check import check
+from fanin.torch.check_width import check_width
 from fanin.torch.init import (
     calculate_gain,
     constant_,
@@ -55,6 +56,7 @@ __all__ = [
     "audit",
     "calculate_gain",
     "check",
+    "check_width",
     "constant_",
     "dirac_",
     "eye_",
