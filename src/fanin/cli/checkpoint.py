@@ -16,6 +16,7 @@ from fanin._version import __version__
 from fanin.errors import InputError, OutputError, explain
 from fanin.records import codec
 from fanin.records.plan import Plan
+from fanin.torch.commit import held_signals
 from fanin.torch.names import named_tensors
 
 __all__ = ["load", "plan_path", "prepare", "save"]
@@ -35,6 +36,8 @@ def prepare(weights: Path, *, force: bool) -> None:
         A file is there and `force` is false, or the folder cannot be written.
     """
     for path in (weights, plan_path(weights)):
+        if path.exists() and not path.is_file():
+            raise OutputError(explain("The output is no file", received=path, remedy="Name a file"))
         if path.exists() and not force:
             raise OutputError(
                 explain("The output exists", received=path, remedy="Choose another name, or use --force")
@@ -68,32 +71,37 @@ def save(model: nn.Module, plan: Plan, weights: Path) -> tuple[Path, Path]:
         "fanin.plan.sha256": codec.digest(plan),
     }
     target = plan_path(weights)
-    with tempfile.TemporaryDirectory(dir=weights.parent, prefix=f".{weights.name}.") as folder:
-        parts = Path(folder) / "weights", Path(folder) / "plan"
-        old = Path(folder) / "old"
-        try:
+    try:
+        with tempfile.TemporaryDirectory(dir=weights.parent, prefix=f".{weights.name}.") as folder:
+            parts = Path(folder) / "weights", Path(folder) / "plan"
             save_file(tensors, parts[0], metadata=metadata)
             _sort_metadata(parts[0])
             # safetensors makes its file readable for the owner only.
             parts[0].chmod(0o666 & ~_umask())
             plan.save(parts[1])
-            if weights.exists():
-                weights.rename(old)
-            try:
-                parts[0].rename(weights)
-                parts[1].rename(target)
-            except OSError:
-                weights.unlink(missing_ok=True)
-                if old.exists():
-                    old.rename(weights)
-                raise
-        except (OSError, RuntimeError) as error:
-            if isinstance(error, OutputError):
-                raise
-            raise OutputError(
-                explain("The output cannot be written", received=f"{weights} ({error})")
-            ) from error
+            # Both names are given in one go: an interrupt comes before them or after.
+            with held_signals():
+                _named(parts, (weights, target), Path(folder) / "old")
+    except OutputError:
+        raise
+    except (OSError, RuntimeError, SafetensorError) as error:
+        raise OutputError(explain("The output cannot be written", received=f"{weights} ({error})")) from error
     return weights, target
+
+
+def _named(parts: tuple[Path, Path], names: tuple[Path, Path], old: Path) -> None:
+    """Give both files their names, or leave what was there."""
+    weights, target = names
+    if weights.exists():
+        weights.rename(old)
+    try:
+        parts[0].rename(weights)
+        parts[1].rename(target)
+    except OSError:
+        weights.unlink(missing_ok=True)
+        if old.exists():
+            old.rename(weights)
+        raise
 
 
 def load(model: nn.Module, weights: Path) -> None:

@@ -59,6 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _NO_READER
     except (click.Abort, KeyboardInterrupt):
         return _INTERRUPTED
+    except SystemExit as end:
+        return _error(f"The model's own code ended the program. Received: sys.exit({end.code!r}).")
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "fanin"
         return _error(f"{error.format_message()} (see {command} --help)")

@@ -180,6 +180,8 @@ def digest(record: object) -> str:
 def write_text(path: str | os.PathLike[str], text: str, *, overwrite: bool = True) -> Path:
     """Write a file under a temporary name and rename it, so that no half file is ever seen.
 
+    A link is followed; what is no file (a pipe, a terminal, ``/dev/stdout``) is written to as it is.
+
     Raises
     ------
     OutputError
@@ -190,15 +192,20 @@ def write_text(path: str | os.PathLike[str], text: str, *, overwrite: bool = Tru
         raise OutputError(
             explain("The output exists", received=target, remedy="Choose another name, or use --force")
         )
+    place = Path(os.path.realpath(target))
     try:
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+        if place.exists() and not place.is_file() and not place.is_dir():
+            with place.open("w", encoding="utf-8") as stream:
+                stream.write(text)
+            return target
+        handle, temporary = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name}.")
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as stream:
                 stream.write(text)
             umask = os.umask(0)
             os.umask(umask)
             Path(temporary).chmod(0o666 & ~umask)
-            Path(temporary).replace(target)
+            Path(temporary).replace(place)
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from fanin.checks import runner
-from fanin.errors import FaninError, InputError, explain
+from fanin.errors import FaninError, InputError, explain, finite
 from fanin.plans import planner
 from fanin.records.finding import Cure, Diagnosis, Severity
 from fanin.records.plan import Plan
@@ -102,6 +102,8 @@ def check(
         inputs=inputs, target=target, loss=loss, seed=seed, tier=tier, plan=plan, lr=lr, fix=fix,
         select=select, ignore=ignore,
     )  # fmt: skip
+    if lr is not None and not (finite(lr) and lr > 0.0):
+        raise InputError(explain("lr is no learning rate", received=lr, rule="It is a number above 0"))
     with whole(made, values=True):
         return _checked(made, asked, [model] * others)
 
