@@ -40,7 +40,7 @@ def memory_told() -> Iterator[None]:
                 "Memory ran out",
                 received=" ".join(str(cause).split())[:200],
                 rule="A check holds the output of every layer at once, as training does",
-                remedy="Give a smaller batch, or free memory first",
+                remedy="Give a smaller batch, ask for tier='fast', or free memory first",
             )
         ) from cause
 

@@ -111,6 +111,8 @@ def measure(
     args, kwargs = as_call(inputs)
     watcher = Watcher()
     with contextlib.ExitStack() as stack:
+        # Outermost: everything is put back before memory is spoken of, wherever it ran out.
+        stack.enter_context(memory_told())
         stack.enter_context(without_collector())
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
@@ -118,7 +120,7 @@ def measure(
         if isinstance(model, nn.Module):
             stack.enter_context(keep_state(model))
         since = operators_so_far()
-        with clock.part("forward"), memory_told():
+        with clock.part("forward"):
             recording = record(model, args, kwargs, engine="real", observer=watcher)
         refuse_empty(recording)
         with clock.part("statistics"):
@@ -128,7 +130,7 @@ def measure(
         if exact and watcher.overwritten:
             # Where the first NaN is may be a matter of what was overwritten.
             watcher = Watcher(exact=True)
-            with clock.part("forward"), memory_told():
+            with clock.part("forward"):
                 recording = record(model, args, kwargs, engine="real", observer=watcher)
             output = recording.returned
             main = main_output(output)
@@ -148,7 +150,7 @@ def measure(
             if depth != "deep":
                 # What no backward pass needs makes room for its gradients.
                 watcher.kept.clear()
-        with clock.part("backward"), memory_told():
+        with clock.part("backward"):
             made = loss_of(output, target, loss, _labels(kwargs))
             back.run(made, seed, apart=depth != "fast", keep=depth == "deep")
         with clock.part("statistics"):
