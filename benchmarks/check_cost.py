@@ -125,10 +125,10 @@ def main() -> None:
         if told.only not in (None, name):
             continue
         build = make if told.batch is None else partial(make, told.batch)
+        model, inputs, target = build()
         if told.memory:
             found = {tier: peak(build, tier) for tier in ("plain", *told.tiers)}
         else:
-            model, inputs, target = build()
             jobs: dict[str, Callable[[], object]] = {
                 "plain": partial(plain, model, inputs, target),
                 "passes alone": partial(passes, model, inputs, target),
