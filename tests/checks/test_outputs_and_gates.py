@@ -48,7 +48,9 @@ def test_a_sigmoid_belongs_before_squares_and_not_before_logits() -> None:
     x, y = torch.randn(BATCH, 32), torch.randint(2, (BATCH, 1)).float()
     model = plain(nn.Sigmoid(), classes=1)
     assert "FAN307" not in findings(model, x, target=y)
-    assert "FAN307" in findings(model, x, target=y, loss=nn.BCEWithLogitsLoss())
+    told = findings(model, x, target=y, loss=nn.BCEWithLogitsLoss())["FAN307"]
+    assumed = findings(model, x, target=y.long())["FAN307"]
+    assert (told.severity, assumed.severity) == (Severity.WARNING, Severity.INFO)
 
 
 @pytest.mark.parametrize(("mean", "std"), [(2e5, 8e4), (1990.0, 12.0), (0.0, 500.0)])
@@ -193,3 +195,15 @@ def test_the_plan_of_a_deep_chain_of_gelu_is_healthy() -> None:
     assert any("grows" in text for text in entries["2.weight"].evidence)
     found = findings(model, x, target=y)
     assert all(f.severity == Severity.INFO for f in found.values()), found
+
+
+@pytest.mark.parametrize(("samples", "severity"), [(2, Severity.WARNING), (6, Severity.INFO)])
+def test_norms_over_two_values_pass_no_gradient(samples: int, severity: Severity) -> None:
+    torch.manual_seed(2001)
+    layers = [m for _ in range(5) for m in (nn.Linear(32, 32), nn.BatchNorm1d(32), nn.ReLU())]
+    model, x = nn.Sequential(*layers, nn.Linear(32, 10)), torch.randn(samples, 32)
+    fanin.torch.init_(model, torch.randn(BATCH, 32))
+    found = findings(model, x, target=torch.randint(10, (samples,)))
+    assert found["FAN110"].severity == severity
+    # What follows from it is no finding of its own.
+    assert all(f.severity == Severity.INFO for code, f in found.items() if code != "FAN110"), found

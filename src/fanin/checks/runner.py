@@ -104,9 +104,7 @@ def run(
     )
 
 
-def _predicted(
-    graph: Graph, plan: Plan, trace: Trace, trial: Trial | None
-) -> tuple[Forecast | None, Trace]:
+def _predicted(graph: Graph, plan: Plan, trace: Trace, trial: Trial | None) -> tuple[Forecast | None, Trace]:
     """What the laws say of this pass; where they break down, a note why, and rules without them."""
     try:
         return forecast(graph, plan, trace, trial), trace

@@ -187,7 +187,7 @@ RULE = Rule(
     "variances give",
     advice="Give every weight the std gain / sqrt(fan_in), with the gain of its activation",
     remark_of=("FAN102",),
-    symptom_of=("FAN104", "FAN105", "FAN201", "FAN204", "FAN205", "FAN206", "FAN401"),
+    symptom_of=("FAN110", "FAN104", "FAN105", "FAN201", "FAN204", "FAN205", "FAN206", "FAN401"),
     references=(
         "K. He et al., Delving Deep into Rectifiers, 2015, equation 10",
         "B. Hanin, D. Rolnick, How to Start Training, 2018, theorem 5",

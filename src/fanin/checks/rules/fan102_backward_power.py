@@ -172,7 +172,7 @@ RULE = Rule(
     "fault: ResNet-50 has a factor of 2 a block and trains",
     advice="Give every weight the std gain / sqrt(fan_in); where norms without skip connections are the "
     "cause, add skip connections",
-    symptom_of=("FAN104", "FAN105", "FAN101", "FAN201", "FAN205", "FAN206"),
+    symptom_of=("FAN110", "FAN104", "FAN105", "FAN101", "FAN201", "FAN205", "FAN206"),
     references=(
         "S. S. Schoenholz et al., Deep Information Propagation, 2017, section 4",
         "G. Yang et al., A Mean Field Theory of Batch Normalization, 2019 (norms without skip)",

@@ -14,6 +14,8 @@ from fanin.records.trace import Measurement, Trace
 __all__ = ["RULE"]
 
 _FEW = 16
+_TWO = 2
+"""Of two values ``(x - mean) / std`` is 1 and -1, whatever they are."""
 _SAME = 1e-3
 _OFF = math.log(2.0)
 
@@ -36,10 +38,13 @@ def _check(graph: Graph, _plan: Plan, trace: Trace) -> Outcome:
     return Finding(
         code=RULE.code,
         name="statistics of few values",
-        severity=Severity.INFO,
-        summary=f"{len(few)} norms over the batch see {least} values a channel: their statistics, and all "
-        "that is "
-        "measured behind them, are noise in good part",
+        severity=Severity.WARNING if least <= _TWO else Severity.INFO,
+        summary=f"{len(few)} norms over the batch see {least} values a channel: "
+        + (
+            "they make plus and minus one of any two, and pass no gradient back"
+            if least <= _TWO
+            else "their statistics, and all that is measured behind them, are noise in good part"
+        ),
         cause=f"a batch of {trace.batch}",
         fix=f"Check with a batch that leaves {_FEW} values a channel or more, as training should have",
         where=tuple(n.module for n in few),
@@ -84,9 +89,9 @@ RULE = Rule(
     definition="values that a norm over the batch has for each channel in train mode; power behind it "
     "over power "
     "before it in eval mode",
-    threshold="fewer than 16 values; a ratio of 1 where the power before it is more than a factor 2 from "
-    "1. Both are "
-    "remarks: they say how much the other figures mean",
+    threshold="fewer than 16 values; a ratio of 1 where the power before it is more than a factor 2 from 1. "
+    "Both are remarks: they say how much the other figures mean. A warning for two values, which every norm "
+    "makes 1 and -1, so that no gradient passes",
     advice="Check in train mode with a batch of the size that training has",
     references=("S. Ioffe, Batch Renormalization, 2017, section 1 (small batches)",),
     check=_check,

@@ -214,6 +214,7 @@ RULE = Rule(
     "nats but for a point, and 36 cost 7 points",
     advice="Scale the inputs; give the head a std that leaves logits with s <= 0.5, or zeros",
     symptom_of=(
+        "FAN110",
         "FAN101",
         "FAN104",
         "FAN105",

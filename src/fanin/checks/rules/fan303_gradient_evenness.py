@@ -125,6 +125,7 @@ RULE = Rule(
     "weight, and what vanishes along the path is found there",
     advice="Even gains, or one learning rate a layer",
     symptom_of=(
+        "FAN110",
         "FAN101",
         "FAN102",
         "FAN105",

@@ -15,6 +15,8 @@ from fanin.records.trace import Trace
 __all__ = ["RULE"]
 
 _LOGITS = ("cross entropy", "crossentropyloss", "bcewithlogitsloss", "binary_cross_entropy_with_logits")
+_ASSUMED = "binary cross entropy"
+"""What a target of zeros and ones is given where no loss was named: it may be meant for probabilities."""
 _SLOPE = 1e-3
 _THROUGH = {OpKind.POINTWISE, OpKind.DROPOUT, OpKind.CONCAT}
 
@@ -79,7 +81,7 @@ def _finding(node: Node, loss: str, cause: str, fix: str) -> Finding:
     return Finding(
         code=RULE.code,
         name="output and loss do not fit",
-        severity=Severity.WARNING,
+        severity=Severity.INFO if loss == _ASSUMED else Severity.WARNING,
         summary=f"The output comes from {place}, and {loss} makes probabilities of it once more",
         cause=cause,
         fix=fix,
@@ -93,7 +95,8 @@ RULE = Rule(
     definition="the operation that makes the output, for losses that take logits (cross entropy, binary "
     "cross entropy with logits)",
     threshold="a softmax, an activation that is bounded on both sides, or one that cuts at zero. With a "
-    "softmax of 10 classes before cross entropy the loss cannot fall below 1.46: -ln(e / (e + 9))",
+    "softmax of 10 classes before cross entropy the loss cannot fall below 1.46: -ln(e / (e + 9)). A remark "
+    "where no loss was given and one output is to tell two classes apart",
     advice="Return logits",
     symptom_of=("FAN106",),
     references=("pytorch.org, CrossEntropyLoss: the input is expected to contain the unnormalized logits",),
