@@ -16,11 +16,15 @@ from fanin.records.graph import Graph, Parameter, Use
 from fanin.torch.convert import converted
 from fanin.torch.inputs import as_call
 from fanin.torch.names import NamedTensor, named_tensors
+from fanin.torch.ops import base_name
 from fanin.torch.record import Recording, record, unwrapped
 from fanin.torch.replay import Replay
 from fanin.torch.sandbox import keep_state, without_collection
 
 __all__ = ["graph_of", "read"]
+
+_OF_ONE_TYPE = frozenset({"mm", "addmm", "bmm", "baddbmm", "mv", "addmv", "convolution", "linear"})
+"""Operators whose factors have one type; with fake tensors they do not look."""
 
 
 def read(model: nn.Module, *inputs: object) -> Graph:
@@ -122,7 +126,14 @@ def graph_of(recording: Recording, model: nn.Module, *, why: str = "") -> Graph:
         for entry in recording.tensors
     )
     idle = _idle(parameters)
-    notes = (f"took no part in this run: {', '.join(idle[:8])}{', ...' * (len(idle) > 8)}",) if idle else ()
+    notes = [f"took no part in this run: {', '.join(idle[:8])}{', ...' * (len(idle) > 8)}"] if idle else []
+    if recording.strangers:
+        shapes = ", ".join(map(str, recording.strangers[:4])) + ", ..." * (len(recording.strangers) > 4)
+        notes.append(
+            f"trainable tensors that no module registers take part, out of a plan's reach: of shape {shapes}"
+        )
+    if mixed := _mixed(recording):
+        notes.append(f"a real run refuses to mix types of numbers: {mixed}")
     return Graph(
         model=_kind(unwrapped(model)),
         framework=f"torch {torch.__version__}",
@@ -133,7 +144,7 @@ def graph_of(recording: Recording, model: nn.Module, *, why: str = "") -> Graph:
         parameters=parameters,
         activations=reading.activations,
         branches=reading.branches,
-        notes=notes,
+        notes=tuple(notes),
     )
 
 
@@ -149,10 +160,31 @@ def _read_fake(
     """The graph of a run on fake tensors: in the present mode, or in the other one if there is a why."""
     if why is None:
         with without_collection():
-            return graph_of(record(model, args, kwargs, engine="fake"), model)
+            return graph_of(_sound(record(model, args, kwargs, engine="fake")), model)
     with keep_state(model), without_collection():
         model.train(not model.training)
-        return graph_of(record(model, args, kwargs, engine="fake"), model, why=f"{_mode(model)} mode: {why}")
+        recording = _sound(record(model, args, kwargs, engine="fake"))
+        return graph_of(recording, model, why=f"{_mode(model)} mode: {why}")
+
+
+def _sound(recording: Recording) -> Recording:
+    """Refuse a fake run in which whole numbers meet weights: real ones fail, and say where."""
+    mixed = _mixed(recording, whole=True)
+    if mixed:
+        raise ModelError(explain("Fake tensors let pass what real ones do not")) from TypeError(mixed)
+    return recording
+
+
+def _mixed(recording: Recording, *, whole: bool = False) -> str:
+    """The first operator that reads numbers of two types and needs one; with `whole`, if one is integer."""
+    for op in recording.ops:
+        kinds = {operand.dtype for operand in op.operands}
+        if len(kinds) < 2 or op.func is None or base_name(op.func) not in _OF_ONE_TYPE:
+            continue
+        if not whole or not all(kind.is_floating_point or kind.is_complex for kind in kinds):
+            names = " and ".join(sorted(str(kind).removeprefix("torch.") for kind in kinds))
+            return f"{names} in module '{op.module}' ({op.name})"
+    return ""
 
 
 def _mode(model: nn.Module) -> str:

@@ -139,6 +139,7 @@ def record(
         tensors=tensors,
         mode="train" if model.training else "eval",
         returned=output,
+        strangers=tuple(tuple(tensor.shape) for tensor in run.strangers.values()),
     )
 
 

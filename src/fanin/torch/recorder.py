@@ -51,6 +51,7 @@ class Recorder(TorchDispatchMode):
         super().__init__()  # type: ignore[no-untyped-call]
         self.ops: list[Op] = []
         self.module, self.call = "", 0
+        self.strangers: dict[int, torch.Tensor] = {}
         self._observer = observer
         self._memory: dict[int, Memory] = {}
         self._buffers: set[str] = set()
@@ -103,6 +104,8 @@ class Recorder(TorchDispatchMode):
         memory = self._memory.get(key_of(tensor))
         if memory is not None:
             return memory.operand(tensor, geometry_of(tensor))
+        if tensor.requires_grad and tensor.is_leaf:
+            self.strangers[id(tensor)] = tensor
         return Operand(
             op=None,
             shape=tuple(tensor.shape),
@@ -320,8 +323,10 @@ class Recorder(TorchDispatchMode):
         part: bool,
     ) -> None:
         pristine = memory.writer is None and bool(memory.layouts)
-        if pristine and (constant or alone):
-            return  # a buffer that follows from parameters (power iteration, a counter) stays itself
+        if pristine and (constant or alone or facts_of(func).base == "embedding_renorm_"):
+            # A buffer that follows from parameters (power iteration, a counter), or a table whose rows are
+            # shortened (max_norm), stays itself.
+            return
         here = geometry_of(tensor)
         memory.views = {there: made for there, made in memory.views.items() if part and apart(here, there)}
         memory.views[here] = (id, 0)

@@ -98,7 +98,8 @@ class Op:
 class Recording:
     """A run: operators in order (ids are places in `ops`), and what the model returned.
 
-    `outputs` are the tensors in it; `returned` is the object itself.
+    `outputs` are the tensors in it; `returned` is the object itself. `strangers` are the shapes of tensors
+    that ask for a gradient and belong to no module of the model.
     """
 
     engine: str
@@ -107,3 +108,4 @@ class Recording:
     tensors: tuple[NamedTensor, ...]
     mode: Literal["train", "eval"]
     returned: Any = None
+    strangers: tuple[tuple[int, ...], ...] = ()
