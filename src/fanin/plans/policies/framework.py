@@ -18,7 +18,7 @@ from fanin.records.draw import Constant, Normal
 from fanin.records.graph import Parameter, Use, UseKind
 from fanin.records.plan import Status
 
-__all__ = ["POLICY"]
+__all__ = ["ATTENTION", "POLICY", "RECURRENT"]
 
 _SOURCE = ("PyTorch, reset_parameters of the layer",)
 _PROJECTIONS = ("in_proj_weight", "q_proj_weight", "k_proj_weight", "v_proj_weight")
@@ -144,6 +144,9 @@ def _own(case: Case) -> Claim | None:
     )
 
 
+RECURRENT = Rule(name="framework recurrent", claim=_recurrent)
+ATTENTION = Rule(name="framework attention", claim=_attention)
+
 POLICY = Policy(
     name="framework",
     summary="what PyTorch's own layers draw by default, its fans included, in fanin's streams",
@@ -152,8 +155,8 @@ POLICY = Policy(
         NORM_SCALE,
         NORM_SHIFT,
         CONSTRUCTED,
-        Rule(name="framework recurrent", claim=_recurrent),
-        Rule(name="framework attention", claim=_attention),
+        RECURRENT,
+        ATTENTION,
         Rule(name="framework weight", claim=_weight),
         Rule(name="framework bias", claim=_bias),
         Rule(name="framework embedding", claim=_table),

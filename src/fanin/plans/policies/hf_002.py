@@ -1,7 +1,8 @@
 """What transformers draws by default: 0.02 for everything.
 
 The law is that of ``PreTrainedModel._init_weights`` in transformers 5 with ``initializer_range = 0.02``.
-Models that override it, and layers that it leaves to PyTorch (``nn.MultiheadAttention``, GRU), differ.
+Layers that it leaves to PyTorch (``nn.MultiheadAttention`` but for its last weight, GRU and plain
+recurrence) get what PyTorch gives them. Models that override it differ.
 """
 
 from __future__ import annotations
@@ -9,10 +10,11 @@ from __future__ import annotations
 import math
 
 from fanin.laws import moments
-from fanin.plans.convention import BASE_STD, convention, fixed, of_kind, weights
+from fanin.plans.convention import BASE_STD, convention, fixed, weights
+from fanin.plans.policies.framework import ATTENTION, RECURRENT
 from fanin.plans.recurrent import gate_axes
-from fanin.plans.rule import Case
-from fanin.records.draw import Draw, Normal
+from fanin.plans.rule import Case, Claim, Rule
+from fanin.records.draw import Draw, Normal, Uniform
 from fanin.records.graph import UseKind
 
 __all__ = ["POLICY"]
@@ -33,16 +35,35 @@ def _is_lstm(case: Case) -> bool:
     return case.role.kind in kinds and gate_axes(case).groups == _GATES
 
 
+def _others(case: Case) -> Claim | None:
+    """PyTorch's own law for recurrences that are no LSTM."""
+    kinds = (UseKind.RECURRENT_INPUT, UseKind.RECURRENT_STATE, UseKind.RECURRENT_BIAS)
+    claim = RECURRENT.claim(case) if case.role.kind in kinds else None
+    if claim is None or not isinstance(claim.draw, Uniform):
+        return None
+    # The law is ±1/√state, and every gate has as many rows as the state has numbers.
+    state = round(claim.draw.high**-2)
+    return None if case.parameter.shape[0] == _GATES * state else claim
+
+
+def _is_table(case: Case) -> bool:
+    """Whether rows are looked up as ``nn.Embedding`` does it; a bare parameter keeps what it was made of."""
+    node = case.node
+    return case.role.kind == UseKind.EMBEDDING and node is not None and "embedding" in node.op
+
+
 POLICY = convention(
     "hf-0.02",
     "transformers' base class: every weight and table N(0, 0.02²), biases 0, norms 1 and 0",
     fixed(
         "hf-0.02 lstm", _is_lstm, _xavier, "packed gates of an LSTM: Xavier uniform over all rows", _SOURCE
     ),
+    Rule(name="hf-0.02 recurrent", claim=_others),
+    ATTENTION,
     weights(_SOURCE, "hf-0.02"),
     fixed(
         "hf-0.02 table",
-        of_kind(UseKind.EMBEDDING),
+        _is_table,
         Normal(std=BASE_STD),
         f"a table has the std of the weights, {BASE_STD:g}",
         _SOURCE,
