@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fanin.errors import InputError, explain
 
-__all__ = ["attention_share", "random_cross_entropy"]
+__all__ = ["attention_share", "attention_slope", "random_cross_entropy"]
 
 _POINTS, _WEIGHTS = np.polynomial.legendre.leggauss(10)
 _REACH = 8.5
@@ -45,6 +45,30 @@ def attention_share(keys: int, *, score_variance: float = 0.0, causal: bool = Fa
     ----------
     L. Noci et al., Signal Propagation in Transformers, 2022, section 3 (uniform attention at the start).
     """
+    return float(np.mean(_shares(keys, _checked(keys, score_variance), causal)))
+
+
+def attention_slope(keys: int, *, score_variance: float = 0.0, causal: bool = False) -> float:
+    """What a softmax passes back to its scores: ``share (1 - share)``, with a causal mask the mean over rows.
+
+    A score that rises by ds takes ``a_j (v_j - sum a v) ds`` more, of values v without anything in common:
+    ``sum a_j^2 (1 - 2 a_j + sum a^2)`` times their power, which is this where the weights are even.
+
+    Parameters
+    ----------
+    keys, score_variance, causal
+        As for `attention_share`.
+
+    Examples
+    --------
+    >>> attention_slope(4), round(attention_slope(2, causal=True), 4)
+    (0.1875, 0.125)
+    """
+    shares = _shares(keys, _checked(keys, score_variance), causal)
+    return float(np.mean([s * (1.0 - s) for s in shares]))
+
+
+def _checked(keys: int, score_variance: float) -> float:
     if keys < 1 or not (math.isfinite(score_variance) and score_variance >= 0.0):
         raise InputError(
             explain(
@@ -53,17 +77,18 @@ def attention_share(keys: int, *, score_variance: float = 0.0, causal: bool = Fa
                 rule="keys >= 1, score_variance >= 0",
             )
         )
-    return _share(keys, float(f"{score_variance:.6g}"), causal)
+    return float(f"{score_variance:.6g}")
 
 
 @lru_cache(maxsize=256)
-def _share(keys: int, variance: float, causal: bool) -> float:  # noqa: FBT001 - behind a keyword
+def _shares(keys: int, variance: float, causal: bool) -> tuple[float, ...]:  # noqa: FBT001 - of a private law
+    """The share of every row; a single one where all rows see as many places."""
     places = np.arange(1, keys + 1, dtype=np.float64) if causal else np.array([float(keys)])
     if variance == 0.0:
-        return float((1.0 / places).mean())
+        return tuple((1.0 / places).tolist())
     s = math.sqrt(variance)
     if s > _LARGE:
-        return 1.0
+        return (1.0,)
     z, mass = _rule(-_REACH, _REACH, 0.5)
     mass = mass * np.exp(-0.5 * z * z) / math.sqrt(2.0 * math.pi)
     # e^u S is of the order of 1: S lies between one smallest and all largest scores.
@@ -75,8 +100,8 @@ def _share(keys: int, variance: float, causal: bool) -> float:  # noqa: FBT001 -
     if len(places) > _ROWS:
         places = np.unique(np.geomspace(1, keys, _ROWS).round())
         found = np.array([t * float(squares @ np.exp((t - 1.0) * rest)) for t in places])
-        return float(np.interp(np.arange(1, keys + 1), places, found).mean())
-    return float(np.mean([t * float(squares @ np.exp((t - 1.0) * rest)) for t in places]))
+        return tuple(np.interp(np.arange(1, keys + 1), places, found).tolist())
+    return tuple(t * float(squares @ np.exp((t - 1.0) * rest)) for t in places)
 
 
 def random_cross_entropy(classes: int, logit_std: float) -> float:

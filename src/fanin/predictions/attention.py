@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from fanin.laws.band import Chance
 from fanin.predictions.context import Context
 from fanin.predictions.gradient import Gradient, reasoned
 from fanin.predictions.mixing import fused, values_read
@@ -12,6 +13,8 @@ from fanin.records.graph import Node
 
 __all__ = ["SHORT", "attention_back", "key_back", "query_back"]
 
+_ERROR, _SOURCE = (0.05, 0.15), -(1 << 41)
+"""Nats that these laws are off by in language models, to values and to scores; always to one side."""
 SHORT = "the gradient of attention scores is taken at even attention"
 _EVEN = "attention is taken as even"
 
@@ -27,36 +30,44 @@ def attention_back(context: Context, node: Node, g: Gradient) -> list[tuple[int,
     value = context.signals[read[0]]
     reads = context.reads(node)
     lone = max(value.power - value.near, 0.0)
-    share = weights.share if weights is not None else (fused(context, node) or (0.0, False, 0.0))[0]
+    scored = fused(context, node) if weights is None else None
+    share = weights.share if weights is not None else 0.0 if scored is None else scored.share
     share = min(max(share, 0.0), 1.0)
+    keys = next((context.nodes[r[0]].shape[-1] for r in reads if context.signals[r[0]].share > 0.0), 0)
     # Of two values a row of weights has (1 - share) / (T - 1) in common on the average.
-    places = max(context.positions(context.nodes[read[0]]), 2.0)
+    places = max(float(keys), *node.setting("keys"), 2.0)
     own = share + g.near * (1.0 - share)
     common = (1.0 - share) / (places - 1.0) * (1.0 - g.near) + g.near
     near = min(1.0, common / own) if own > 0.0 else 0.0
-    back = replace(g, power=g.power * own, near=near, profile=None)
+    first, second = (g.luck.plus(Chance(parts={_SOURCE: error})) for error in _ERROR)
+    back = replace(g, power=g.power * own, near=near, profile=None, luck=first)
+    g = replace(g, luck=second, profile=None)
     found = [(read[0], reasoned(back, _EVEN))]
     if weights is not None:
-        for other in reads:
-            if other != read and context.signals[other[0]].share > 0.0:
-                keys = context.nodes[other[0]].shape[-1]
-                found.append(
-                    (other[0], reasoned(replace(g, power=g.power * keys * lone, profile=None), SHORT))
-                )
-        return found
-    scored = fused(context, node)
+        scores = reasoned(replace(g, power=g.power * keys * lone), SHORT)
+        others = [r[0] for r in reads if r != read and context.signals[r[0]].share > 0.0]
+        return [*found, *((other, scores) for other in others)]
     if scored is None or len(reads) < 3:
         return found
-    scores = replace(g, power=g.power * lone * share * (1.0 - share) * scored[2], profile=None)
+    scores = replace(g, power=g.power * lone * scored.slope * scored.scale)
     query, key = (context.signals[r[0]] for r in reads[:2])
-    found.append((reads[0][0], reasoned(query_back(scores, key), SHORT)))
-    found.append((reads[1][0], reasoned(key_back(scores, query, context.positions(node)), SHORT)))
+    found.append((reads[0][0], reasoned(query_back(scores, key, share), SHORT)))
+    found.append((reads[1][0], reasoned(key_back(scores, query, float(node.shape[-2])), SHORT)))
     return found
 
 
-def query_back(scores: Gradient, key: Signal) -> Gradient:
-    """A row of scores, whose gradients add up to 0, meets what keys do not share."""
-    return replace(scores, power=scores.power * max(key.power - key.near, 0.0), near=0.0)
+def query_back(scores: Gradient, key: Signal, share: float = 1.0) -> Gradient:
+    """A row of scores, whose gradients add up to 0, meets what keys do not share.
+
+    Values are as alike as keys are, both being made of the same tensor: where the likeness of pairs
+    scatters by r^2, the products of the two add up to ``1 + (1 / share - 1) r^2``.
+    """
+    lone = max(key.power - key.near, 0.0)
+    if lone <= 0.0:
+        return replace(scores, power=0.0, near=0.0)
+    scatter = min(1.0, key.scatter * (key.power / lone) ** 2)
+    together = 1.0 + (1.0 / max(share, 1e-9) - 1.0) * scatter
+    return replace(scores, power=scores.power * lone * together, near=0.0)
 
 
 def key_back(scores: Gradient, query: Signal, places: float) -> Gradient:

@@ -16,7 +16,7 @@ from fanin.laws.band import Chance
 from fanin.predictions.attention import SHORT, attention_back, key_back, query_back
 from fanin.predictions.context import Context
 from fanin.predictions.gradient import Gradient, mean_slope, reasoned, summed
-from fanin.predictions.layers import taps
+from fanin.predictions.layers import CHOSEN, taps
 from fanin.predictions.marginal import passed
 from fanin.predictions.mixing import averaged, chosen
 from fanin.predictions.norms import removed
@@ -32,6 +32,8 @@ __all__ = ["backward"]
 _OWN_ERROR, _OWN_SOURCE = 0.015, -(1 << 40)
 """Nats that the law of a batch norm's gradient is off by in ResNets with batches of 8 to 32; always to one
 side, so that all norms share one source."""
+_CHOSEN_ERROR, _CHOSEN_SOURCE = 1.0, _OWN_SOURCE - 1
+"""Nats that a gradient from one place is off by, whose power may be any part of the others'."""
 _BATCHED = "the gradient of a norm over a batch is taken at samples and places that differ by chance"
 _NO_WAY = "no law for the gradient of {op}"
 
@@ -61,6 +63,9 @@ def backward(
         found[node.id] = here
         partial = {read[0] for read in node.reads if len(read) > 1}
         for place, (read, part) in enumerate(_back(context, node, here, measured)):
+            if any(r[0] == read and context.chosen(r) for r in node.reads):
+                luck = part.luck.plus(Chance(parts={_CHOSEN_SOURCE: _CHOSEN_ERROR}))
+                part = reasoned(replace(part, luck=luck), CHOSEN)  # noqa: PLW2901
             if read in partial:  # other parts of it have ways of their own
                 part = replace(part, behind=-node.id - 2)  # noqa: PLW2901
             mean = None if read in partial else mean_slope(context, node, place, read)
@@ -111,7 +116,7 @@ def _back(
         return _product(context, node, g, reads)
     if node.kind == OpKind.SOFTMAX:
         weights = context.signals[node.id]
-        factor = weights.power * (1.0 - min(weights.share, 1.0))
+        factor = weights.slope / max(node.shape[int((node.setting("dim") or (-1.0,))[0])], 1)
         return [(first, reasoned(replace(g, power=g.power * factor), SHORT))]
     if node.kind == OpKind.ATTENTION:
         return attention_back(context, node, g)

@@ -37,6 +37,7 @@ class Context:
     uses: dict[int, list[tuple[Parameter, Use]]] = field(default_factory=dict)
     units: dict[int, int] = field(default_factory=dict)
     signals: dict[int, Signal] = field(default_factory=dict)
+    _covered: dict[int, float] = field(default_factory=dict)
     _expansions: dict[tuple[int, float, float], Expansion] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -50,6 +51,26 @@ class Context:
         """What a node reads and is known, operand by operand."""
         every = node.reads or tuple((i,) for i in node.inputs)
         return [read for read in every if read[0] in self.signals]
+
+    def chosen(self, read: Reading) -> bool:
+        """Whether some places of a tensor are read, and others by nobody (a class token, a last step)."""
+        source, rank = self.nodes[read[0]], (len(read) - 1) // 2
+        if not rank or source.id in self.graph.outputs:
+            return False
+        unit = self.units.get(source.id, rank - 1)
+        sizes = read[1 + rank :]
+        if all(
+            size == whole or d == unit
+            for d, (size, whole) in enumerate(zip(sizes, source.shape, strict=True))
+        ):
+            return False
+        if source.id not in self._covered:
+            parts = [
+                r for n in self.graph.nodes if source.id in n.inputs for r in n.reads if r[0] == source.id
+            ]
+            counts = (math.prod(r[1 + rank :] if len(r) > 1 else source.shape) for r in parts)
+            self._covered[source.id] = sum(counts) / max(math.prod(source.shape), 1)
+        return self._covered[source.id] < 1.0
 
     def moments(self, node: Node, *kinds: UseKind) -> list[Moments]:
         """Moments of the parameters that take these parts at a node, shifted by their constants."""

@@ -16,12 +16,13 @@ from fanin.predictions.weights import Moments
 from fanin.records.graph import Node, OpKind, Parameter, Use, UseKind
 from fanin.records.prediction import Certainty
 
-__all__ = ["Taps", "contraction", "embedding", "luck_of", "sampled", "spread_over", "taps"]
+__all__ = ["CHOSEN", "Taps", "contraction", "embedding", "luck_of", "sampled", "spread_over", "taps"]
 
 Floats = NDArray[np.float64]
 
 _WEIGHTS = (UseKind.WEIGHT, UseKind.RECURRENT_INPUT, UseKind.RECURRENT_STATE)
 _BIASES = (UseKind.BIAS, UseKind.RECURRENT_BIAS)
+CHOSEN = "places that alone are read of many are taken to be like the others"
 _NOTICED = 1e-3
 """Share of the power from which on the mean of the weights is worth a word."""
 _LARGEST_MAP = 1 << 17
@@ -169,6 +170,8 @@ def contraction(context: Context, node: Node) -> Signal | None:
     power = scale * before.power + shared + added
     if common > 0.0 and shared > _NOTICED * power:
         certainty, reason = Certainty.APPROXIMATE, "weights with a mean of their own"
+    if context.chosen(reads[0]):
+        certainty, reason = Certainty.APPROXIMATE, CHOSEN
     mean = weight.mean * terms * valid * before.mean + offset
     carried, why = joined([(before.certainty, before.reasons)], certainty, reason)
     gaussian = Signal(

@@ -3,23 +3,43 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from fanin.laws.quadrature import Curve, curve
-from fanin.laws.softmax import attention_share
+from fanin.laws.softmax import attention_share, attention_slope
 from fanin.predictions.context import Context, Reading
 from fanin.predictions.signal import Signal, joined
 from fanin.records.graph import Node, OpKind
 from fanin.records.prediction import Certainty
 
-__all__ = ["attention", "averaged", "chosen", "fused", "pool", "scores", "softmax", "values_read"]
+__all__ = ["Fused", "attention", "averaged", "chosen", "fused", "pool", "scores", "softmax", "values_read"]
 
 _UNIFORM = "attention is taken as even but for the spread of independent scores"
 _MAXIMUM = "the largest of a window is taken from values of equal correlation"
 _WINDOW = "places of a window are taken to be as alike as all places of a sample"
 _POINTS, _WEIGHTS = np.polynomial.hermite_e.hermegauss(61)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fused:
+    """Of an attention in one operation.
+
+    Parameters
+    ----------
+    share, slope
+        ``sum a^2`` of a row, and what it passes back to the scores.
+    causal
+        Whether later places are hidden.
+    scale
+        What the product of an element of a query and one of a key counts for in the power of a score.
+    """
+
+    share: float
+    slope: float
+    causal: bool
+    scale: float
 
 
 def averaged(context: Context, node: Node) -> tuple[float, str] | None:
@@ -183,6 +203,7 @@ def softmax(context: Context, node: Node, before: Signal) -> Signal:
     causal = before.causal or _masked(context, node)
     row = before.row or max(before.power - before.pairs, 0.0)
     share = attention_share(max(places, 1), score_variance=row, causal=causal)
+    slope = attention_slope(max(places, 1), score_variance=row, causal=causal)
     mean = 1.0 / max(places, 1)
     certainty, reasons = joined([(before.certainty, before.reasons)], Certainty.APPROXIMATE, _UNIFORM)
     return Signal(
@@ -194,6 +215,7 @@ def softmax(context: Context, node: Node, before: Signal) -> Signal:
         gaussian=False,
         width=context.width(node),
         share=share,
+        slope=slope,
         causal=causal,
         certainty=certainty,
         reasons=reasons,
@@ -201,19 +223,17 @@ def softmax(context: Context, node: Node, before: Signal) -> Signal:
 
 
 def _masked(context: Context, node: Node) -> bool:
-    """Whether a mask is laid over square scores before the softmax."""
+    """Whether a mask is laid over square scores before the softmax, or over what is added to them."""
     if len(node.shape) < 2 or node.shape[-1] != node.shape[-2]:
         return False
-    here = node
-    for _ in range(4):
-        reads = context.reads(here)
-        if not reads:
-            return False
-        here = context.nodes[reads[0][0]]
+    ahead = [(read[0], 4) for read in context.reads(node)]
+    while ahead:
+        id, left = ahead.pop()
+        here = context.nodes[id]
         if here.kind == OpKind.POINTWISE and here.factor is None:
             return True
-        if here.kind in (OpKind.PRODUCT, OpKind.CONTRACTION):
-            return False
+        if left and here.kind in (OpKind.ADD, OpKind.POINTWISE):
+            ahead += [(read[0], left - 1) for read in context.reads(here)]
     return False
 
 
@@ -227,11 +247,8 @@ def values_read(context: Context, node: Node) -> tuple[Signal | None, Reading | 
     return None, reads[-1] if reads else None
 
 
-def fused(context: Context, node: Node) -> tuple[float, bool, float] | None:
-    """Of an attention in one operation: ``sum a^2`` of a row, whether later places are hidden, ``s^2 d``.
-
-    The last is what one product of a query's and a key's elements counts for in the power of a score.
-    """
+def fused(context: Context, node: Node) -> Fused | None:
+    """What an attention in one operation does; None where its settings are not known."""
     reads = context.reads(node)
     if len(reads) < 2 or not node.setting("keys"):
         return None
@@ -241,7 +258,8 @@ def fused(context: Context, node: Node) -> tuple[float, bool, float] | None:
     causal = node.setting("is_causal") == (1.0,)
     row = factor**2 * width * query.power * max(key.power - key.near, 0.0)
     share = attention_share(int(node.setting("keys")[0]), score_variance=row, causal=causal)
-    return share, causal, factor**2 * width
+    slope = attention_slope(int(node.setting("keys")[0]), score_variance=row, causal=causal)
+    return Fused(share=share, slope=slope, causal=causal, scale=factor**2 * width)
 
 
 def attention(context: Context, node: Node) -> Signal | None:
@@ -258,7 +276,7 @@ def attention(context: Context, node: Node) -> Signal | None:
         scored = fused(context, node)
         if scored is None:
             return None
-        share, causal, _ = scored
+        share, causal = scored.share, scored.causal
         drop = (node.setting("dropout_p") or (0.0,))[0]
         share = share / (1.0 - drop) if drop < 1.0 else share
     # Two rows have the places of the shorter in common.

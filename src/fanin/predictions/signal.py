@@ -59,6 +59,8 @@ class Signal:
     row, share, causal
         Of scores of attention: variance within a row; of its weights: sum of squares; whether later
         places are hidden.
+    slope
+        Of weights of attention: what they pass back; see `fanin.laws.softmax.attention_slope`.
     """
 
     mean: float = 0.0
@@ -74,6 +76,7 @@ class Signal:
     source: int | None = None
     row: float = 0.0
     share: float = 0.0
+    slope: float = 0.0
     causal: bool = False
     luck: Chance = field(default_factory=Chance)
     certainty: Certainty = Certainty.EXACT
