@@ -53,20 +53,13 @@ class Backward:
         self.edges = {node.id: edge for node in graph.nodes if (edge := watcher.edge(node.id)) is not None}
         self._behind_head, self._since = self._input_of_head(watcher), since
 
-    def run(self, loss: Loss | None, seed: int, *, apart: bool = True, keep: bool = False) -> None:
-        """Collect gradients of the loss at parameters, and of a random direction at nodes.
+    def run(self, loss: Loss | None, seed: int, *, apart: bool = True) -> None:
+        """Collect gradients of a random direction at nodes.
 
-        The watcher's tensors are not needed any more. With `apart` the loss gets a pass of its own; without
-        it one pass serves both, and gradients at parameters are those of the random direction. With `keep`
-        the history of the run can be used afterwards.
+        The watcher's tensors are not needed any more. With `apart` the loss gets a pass of its own (`learn`);
+        without it, or without a loss, gradients at parameters are those of the random direction.
         """
-        trained = [
-            t
-            for t in self.tensors
-            if not t.buffer
-            and t.tensor.requires_grad
-            and (t.tensor.is_floating_point() or t.tensor.is_complex())
-        ]
+        trained = self._trained()
         if not self.main.requires_grad:
             why = "no parameter is trainable" if not trained else "the output has no history"
             self.notes.append(f"no backward pass: {why}")
@@ -81,10 +74,28 @@ class Backward:
             self.gradients = dict(zip((t.name for t in trained), found, strict=True))
             self._other_outputs(trained, generator)
         self._past_a_zero_head(generator)
-        if own and loss is not None:
+
+    def learn(self, loss: Loss | None, *, keep: bool = False) -> None:
+        """Collect gradients of the loss at parameters, where `run` left that to a pass of its own.
+
+        With `keep` the history of the run can be used afterwards.
+        """
+        trained = self._trained()
+        if self.gradients or loss is None or not trained or not self.main.requires_grad:
+            return
+        if loss.value.requires_grad:
             retain = keep or _reaches_back(loss.value, self._since)
-            found = self._grad([loss.value], variables, None, retain=retain)
+            found = self._grad([loss.value], [t.tensor for t in trained], None, retain=retain)
             self.gradients = dict(zip((t.name for t in trained), found, strict=True))
+
+    def _trained(self) -> list[NamedTensor]:
+        return [
+            t
+            for t in self.tensors
+            if not t.buffer
+            and t.tensor.requires_grad
+            and (t.tensor.is_floating_point() or t.tensor.is_complex())
+        ]
 
     def _grad(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,7 +13,7 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from fanin.errors import FaninError
-from fanin.records.graph import Graph, Node
+from fanin.records.graph import Graph, OpKind
 from fanin.records.trace import DeepMeasurement, Trace
 from fanin.torch.curvature import half_batch_noise, sharpness
 from fanin.torch.jacobian import kernel_condition, stretch
@@ -144,11 +145,20 @@ def _other_mode(call: Call, graph: Graph, trace: Trace) -> Trace:
         finally:
             for module, training in modes.items():
                 module.training = training
-    there = {_key(node): powers.found.get(node.id) for node in other.nodes}
-    here = {node.id: there.get(_key(node)) for node in graph.nodes}
+    there = {key: powers.found.get(id) for id, key in _keys(other).items()}
+    here = {id: there.get(key) for id, key in _keys(graph).items()}
     measured = tuple(replace(m, other_power=here.get(m.node)) for m in trace.measurements)
     return replace(trace, measurements=measured)
 
 
-def _key(node: Node) -> tuple[object, ...]:
-    return node.module, node.call, node.kind, node.op, node.shape
+def _keys(graph: Graph) -> dict[int, tuple[object, ...]]:
+    """What a node is called in both modes: where it runs, what it is, and the how manieth of these."""
+    counts: dict[tuple[object, ...], int] = defaultdict(int)
+    found: dict[int, tuple[object, ...]] = {}
+    for node in graph.nodes:
+        # Which operator an attention runs is a matter of its dropout.
+        kind = () if node.kind == OpKind.ATTENTION else (node.op, node.shape)
+        key = (node.module, node.call, node.kind, *kind)
+        found[node.id] = (*key, counts[key])
+        counts[key] += 1
+    return found

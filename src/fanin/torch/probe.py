@@ -152,7 +152,10 @@ def measure(
                 watcher.kept.clear()
         with clock.part("backward"):
             made = loss_of(output, target, loss, _labels(kwargs))
-            back.run(made, seed, apart=depth != "fast", keep=depth == "deep")
+            back.run(made, seed, apart=depth != "fast")
+        if depth != "fast":
+            with clock.part("the loss's pass back"):
+                back.learn(made, keep=depth == "deep")
         with clock.part("statistics"):
             trace = replace(_completed(trace, graph, recording, back, made), tier=depth, lr=lr)
         if depth == "deep":

@@ -17,6 +17,8 @@ Tier = Literal["fast", "standard", "deep"]
 
 TIERS: tuple[str, ...] = get_args(Tier)
 
+_TELLING = 1e-2
+
 
 def tier_of(name: str) -> Tier:
     """Read a tier's name.
@@ -56,12 +58,15 @@ class Clock:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
 
     def said(self, tier: str) -> str:
-        """The cost in words."""
+        """The cost in words: seconds, how often the passes of one training step fit in, and shares."""
         whole = sum(self.seconds.values())
         parts = ", ".join(
             f"{name} {100 * part / whole:.0f} %" for name, part in self.seconds.items() if whole
         )
-        return f"{tier} tier, {whole:.2g} s: {parts}"
+        step = self.seconds.get("forward", 0.0) + self.seconds.get("the loss's pass back", 0.0)
+        # Below a hundredth of a second what is called a pass is mostly the calls themselves.
+        times = f", {whole / step:.2g} times one forward and backward pass" if step > _TELLING else ""
+        return f"{tier} tier, {whole:.2g} s{times}: {parts}"
 
 
 @contextlib.contextmanager
