@@ -16,7 +16,7 @@ from fanin.records.draw import Constant, DeltaOrthogonal, Draw, Normal, Orthogon
 from fanin.sampling.backends import VARIABLE
 from fanin.sampling.cast import storage_of
 from fanin.sampling.engine import SERVED, fill
-from fanin.sampling.many import fill_many
+from fanin.sampling.many import fill_many, ready
 
 NORMAL = Normal(std=1.0)
 TURNED = Axes(roles=(Role.IN, Role.OUT))
@@ -68,6 +68,52 @@ def test_names_of_every_length(path: str, threads: int | None, monkeypatch: pyte
     fill_many(outs, NORMAL, seed=3, names=names, threads=threads)
     for out, name in zip(outs, names, strict=True):
         assert out.tobytes() == alone((5,), NORMAL, name, None, "float32").tobytes()
+
+
+@pytest.mark.parametrize("path", ["off", *_kernel.paths()])
+@pytest.mark.parametrize("threads", [1, 3])
+def test_blocks_beside_each_other_in_one_memory(
+    path: str, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Queries, keys and values of a matrix stored (in, out): other blocks lie between a block's columns.
+    monkeypatch.setenv(VARIABLE, path)
+    packed = np.zeros((36, 3 * 40), np.float32)
+    names = [("attention", part) for part in "qkv"]
+    outs = [packed[:, 40 * k : 40 * (k + 1)] for k in range(3)]
+    tall, bias = np.zeros((9000, 8), np.float32), np.zeros(40, np.float32)
+    fill_many(
+        [*outs, tall, bias],
+        [NORMAL] * 4 + [Constant(value=0.25)],
+        seed=3,
+        names=[*names, "tall", "bias"],
+        axes=[TURNED] * 3 + [None] * 2,
+        threads=threads,
+    )
+    for out, name in zip(outs, names, strict=True):
+        assert out.tobytes() == alone((36, 40), NORMAL, name, TURNED, "float32").tobytes()
+    assert tall.tobytes() == alone((9000, 8), NORMAL, "tall", None, "float32").tobytes()
+    assert (bias == 0.25).all()
+
+
+@pytest.mark.parametrize("path", ["off", "auto"])
+def test_what_is_ready_is_checked_and_not_yet_written(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, path)
+    outs = [np.zeros((4, 5), np.float32), np.zeros(3, np.float32), np.zeros(2, np.float32)]
+    names: list[str | tuple[str, ...]] = ["a", ("b", "1"), "c"]
+    draws = [NORMAL, NORMAL, Constant(value=1.0)]
+    draw = ready(outs, draws, seed=3, names=names, axes=[TURNED, None, None])
+    assert not any(out.any() for out in outs)
+    # What the caller does with the lists afterwards is nobody's business.
+    expected = [alone(o.shape, d, n, None, "float32") for o, d, n in zip(outs, draws, names, strict=True)]
+    expected[0] = alone((4, 5), NORMAL, "a", TURNED, "float32")
+    held = list(outs)
+    names[:] = ["x"] * 3
+    outs.clear()
+    draw()
+    assert [out.tobytes() for out in held] == [right.tobytes() for right in expected]
+    shared = np.lib.stride_tricks.as_strided(np.zeros(20, np.float32), (4, 4), (4, 4))
+    with pytest.raises(InputError, match="Elements of the output share memory"):
+        ready([np.zeros(3, np.float32), shared], NORMAL, seed=3, names=["a", "b"])
 
 
 def test_what_holds_for_all_and_other_memory() -> None:

@@ -111,7 +111,7 @@ def ready(
     True
     """
     check_threads(threads)
-    count = len(outs)
+    count, names = len(outs), list(names)
     each, roles, formats = (_spread(value, count) for value in (draws, axes, dtypes))
     if any(len(values) != count for values in (names, each, roles, formats)):
         raise InputError(
@@ -171,9 +171,9 @@ def ready(
     return run
 
 
-def _spread(value: Any, count: int) -> Sequence[Any]:
+def _spread(value: Any, count: int) -> list[Any]:
     """One value an output, of those or of the one that was given."""
-    return value if isinstance(value, list | tuple) else [value] * count
+    return list(value) if isinstance(value, list | tuple) else [value] * count
 
 
 def _constant(
