@@ -115,3 +115,50 @@ def test_a_plan_needs_no_memory_and_is_the_same(config: Callable[[str], Path], n
     assert all(p.is_meta for p in light.parameters())
     plans = [plan(model, hub.default_inputs(model)) for model in (light, heavy)]
     assert plans[0].entries == plans[1].entries
+
+
+MORE: dict[str, dict[str, Any]] = {
+    # Several base models, none asked for by name.
+    "funnel": {
+        "model_type": "funnel", "block_sizes": [1, 1], "d_model": 32, "n_head": 2, "d_head": 16,
+        "d_inner": 32, "vocab_size": 37,
+    },
+    "bros": {
+        "model_type": "bros", "num_hidden_layers": 1, "num_attention_heads": 2, "hidden_size": 64,
+        "intermediate_size": 32, "vocab_size": 37,
+    },
+    # Rows of patches and their grids.
+    "glm_image_vision": {
+        "model_type": "glm_image_vision", "hidden_size": 32, "intermediate_size": 32, "depth": 1,
+        "num_heads": 2, "patch_size": 4,
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", list(MORE))
+def test_inputs_of_many_kinds_are_made_up(tmp_path: Path, name: str) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(MORE[name]), encoding="utf-8")
+    model = load(f"hf:{tmp_path}", seed=0)
+    inputs = hub.default_inputs(model)
+    assert inputs is not None
+    model(**inputs)
+
+
+def test_what_nobody_can_make_up_is_named(tmp_path: Path, fanin: Callable[..., Any]) -> None:
+    series = {"model_type": "timesfm", "hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1}
+    (tmp_path / "config.json").write_text(json.dumps(series), encoding="utf-8")
+    ended = fanin("plan", f"hf:{tmp_path}")
+    assert ended.code == 2
+    assert "asks for freq, past_values_padding" in ended.err
+    assert "--batch" in ended.err
+
+
+def test_made_up_inputs_that_do_not_do_are_said_to_be_made_up(
+    tmp_path: Path, fanin: Callable[..., Any]
+) -> None:
+    regions = {"model_type": "lxmert", "hidden_size": 32, "intermediate_size": 32, "num_attention_heads": 2}
+    layers = {"l_layers": 1, "x_layers": 1, "r_layers": 1, "vocab_size": 37}
+    (tmp_path / "config.json").write_text(json.dumps(regions | layers), encoding="utf-8")
+    ended = fanin("plan", f"hf:{tmp_path}")
+    assert ended.code == 2
+    assert "made up from the configuration; give your own: --batch" in ended.err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import inspect
 import json
 import os
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from fanin.errors import TargetError, explain
+from fanin.errors import InputError, TargetError, explain
 
 __all__ = ["default_inputs", "load"]
 
@@ -62,6 +63,8 @@ def load(place: str, *, meta: bool = False) -> nn.Module:
         kind = next(models, None)
         with torch.device("meta") if meta else contextlib.nullcontext():
             auto = transformers.AutoModel
+            # A type with several base models is chosen from by these names, which nobody may have given.
+            config.architectures = config.architectures or []
             model = kind(config) if kind else auto.from_config(config, trust_remote_code=False)
     except Exception as error:
         raise TargetError(
@@ -74,7 +77,13 @@ def default_inputs(model: nn.Module) -> dict[str, torch.Tensor] | None:
     """Inputs for a transformers model by its own account; None for any other model.
 
     Text gets ids, images and sounds get standard normal values, of the sizes that the configuration
-    states; a model that has an encoder and a decoder gets ids for both.
+    states; a model that has an encoder and a decoder gets ids for both, one that takes patches in rows
+    their grids, one that takes boxes a box for every word.
+
+    Raises
+    ------
+    InputError
+        A model that cannot be called without something else.
     """
     config, name = getattr(model, "config", None), getattr(model, "main_input_name", None)
     if config is None or name is None:
@@ -95,7 +104,48 @@ def default_inputs(model: nn.Module) -> dict[str, torch.Tensor] | None:
         inputs[name] = torch.randn(_BATCH, *shape, generator=source)
     if getattr(config, "is_encoder_decoder", False):
         inputs["decoder_input_ids"] = ids
+    needed, taken = _needed(model), inspect.signature(model.forward).parameters
+    if needed & set(_GRIDS):
+        inputs = _patches(config, needed, source)
+    elif "input_ids" in needed or (name == "pixel_values" and "input_ids" in taken):
+        inputs.setdefault("input_ids", ids)
+    if "bbox" in taken:
+        inputs["bbox"] = torch.randint(500, (*ids.shape, 4), generator=source).sort(dim=-1).values
+    if missing := sorted(needed - inputs.keys()):
+        raise InputError(
+            explain(
+                "The model needs more than its configuration tells",
+                received=f"{type(model).__name__}.forward asks for {', '.join(missing)}",
+                remedy="Give a function that makes a batch: --batch file.py:make_batch",
+            )
+        )
     return inputs
+
+
+_GRIDS = ("grid_thw", "image_grid_thw")
+"""Names under which models ask for the grids that rows of patches came from."""
+_GRID = 8
+"""Patches along each side of an image; a multiple of what models merge."""
+
+
+def _needed(model: nn.Module) -> set[str]:
+    """What the model cannot be called without."""
+    found = inspect.signature(model.forward).parameters.values()
+    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return {p.name for p in found if p.default is p.empty and p.kind in named}
+
+
+def _patches(config: Any, needed: set[str], source: torch.Generator) -> dict[str, torch.Tensor]:
+    """All patches of all images, one row each, with the grids that they came from."""
+    side = int(getattr(config, "patch_size", 14))
+    channels = next(
+        (getattr(config, n) for n in ("in_channels", "in_chans", "num_channels") if hasattr(config, n)), 3
+    )
+    row = int(channels) * int(getattr(config, "temporal_patch_size", 1)) * side**2
+    rows = torch.randn(_BATCH * _GRID**2, row, generator=source)
+    grids = torch.tensor([[1, _GRID, _GRID]] * _BATCH)
+    made = {**dict.fromkeys(("pixel_values", "hidden_states"), rows), **dict.fromkeys(_GRIDS, grids)}
+    return {name: part for name, part in made.items() if name in needed}
 
 
 def _sees_beside_reading(config: Any) -> bool:

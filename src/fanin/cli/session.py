@@ -71,7 +71,13 @@ def _planned(target: str, inputs: Sequence[str], batch: str | None, wanted: Wish
     model, made = prepared(target, inputs, batch, seed=wanted.seed, meta=meta)
     progress("planning")
     check_plain(model)
-    graph = read(model, *made.inputs)
+    try:
+        graph = read(model, *made.inputs)
+    except ModelError as error:
+        if not made.source.startswith("made up"):
+            raise
+        own = "The inputs were made up from the configuration; give your own: --batch file.py:make_batch."
+        raise ModelError(f"{error} {own}") from error
     plan = adjusted(model, planner.plan(graph, policy=policy, seed=wanted.seed, class_prior=prior))
     progress("")
     return Planned(model, made, graph, rules.apply(plan, wanted.rules))
