@@ -259,6 +259,16 @@ def _past(config: PreTrainedConfig, generator: torch.Generator) -> dict[str, tor
     return made | kinds
 
 
+def _lines(_: PreTrainedConfig, generator: torch.Generator) -> torch.Tensor:
+    """Images of lines of writing."""
+    return torch.randn(BATCH, 3, 96, 320, generator=generator)
+
+
+def _channelled(config: PreTrainedConfig, generator: torch.Generator) -> torch.Tensor:
+    """A token of text and one of each codebook of a sound at every step."""
+    return torch.randint(10, 40, (BATCH, LENGTH, config.num_codebooks + 1), generator=generator)
+
+
 def _prompted(config: PreTrainedConfig, generator: torch.Generator) -> dict[str, torch.Tensor]:
     """Images, and others with what was made of them."""
     pixels = [_pixels(config, generator) for _ in range(3)]
@@ -354,6 +364,8 @@ BATCHES: Mapping[str, Callable[[PreTrainedConfig, torch.Generator], dict[str, to
     "lxmert": _regions,
     **dict.fromkeys(["timesfm", "timesfm2_5"], _past),
     "seggpt": _prompted,
+    **dict.fromkeys(["pp_ocrv5_mobile_rec", "pp_ocrv5_server_rec"], _only("pixel_values", _lines)),
+    "kyutai_speech_to_text": _only("input_ids", _channelled),
     "idefics": _noted,
     **dict.fromkeys(["xclip", "tvp"], _film_and_text),
     "kosmos-2": _marked,

@@ -38,6 +38,7 @@ SMALL: Mapping[str, int | float] = {
     "vocab_size": 500,
     "entity_vocab_size": 500,
     "encoder_hash_byte_group_vocab": 500,
+    **dict.fromkeys(["vocab_size_per_layer_input", "codebook_size", "num_embeddings"], 512),
     "num_queries": 16,
     "width_coefficient": 0.5,
     "depth_coefficient": 0.5,
@@ -233,14 +234,21 @@ def _settle(config: PreTrainedConfig) -> None:
                 setattr(config, name, token)
     rope = value(config, "rope_parameters")
     heads, width = value(config, "num_attention_heads"), value(config, "hidden_size")
-    head = value(config, "head_dim") or (width // heads if heads and width else 0)
+    head = value(config, "head_dim") or _whole(width, heads)
     if isinstance(rope, dict) and "rope_theta" in rope and isinstance(head, int) and head:
         # Some code takes thirds of a large head where nothing is said.
         rope["mrope_section"] = _thirds(int(head * rope.get("partial_rotary_factor", 1.0)) // 2)
 
 
+def _whole(width: Any, heads: Any) -> int:
+    """The size of a head; 0 where stages have different ones."""
+    return width // heads if type(width) is int and type(heads) is int and heads else 0
+
+
 def build(config: PreTrainedConfig) -> nn.Module:
     """The model with its own initialization; the head that its family has first, if any."""
+    # Where a type has several base models, this says that none was asked for by name.
+    config.architectures = config.architectures or []
     return AutoModel.from_config(config)
 
 
@@ -253,6 +261,11 @@ _INDEXED = {
     "indexer_budget": 8,
     "indexer_compress_ratio": 4,
 }
+_SEGMENTS = {
+    "vision_config": {"output_channels": 64},
+    "prompt_encoder_config": {"image_embedding_size": 4},
+}
+_CHOICE = {"num_experts_per_tok": 2, "n_group": 1, "topk_group": 1}
 _MLA = {"num_key_value_heads": 4}
 _SWIN = {"keep": ("embed_dim", "hidden_size", "image_size"), "image_size": 224}
 TWEAKS: Mapping[str, Mapping[str, Any]] = {
@@ -297,6 +310,7 @@ TWEAKS: Mapping[str, Mapping[str, Any]] = {
     "funnel": {
         "keep": ("num_hidden_layers", "d_model"),
         "block_sizes": [2, 2],
+        "block_repeats": [1, 1],
         "d_model": 64,
         "d_head": 16,
         "d_inner": 128,
@@ -309,6 +323,10 @@ TWEAKS: Mapping[str, Mapping[str, Any]] = {
         "time_series_transformer autoformer informer".split(),
         _FORECAST,
     ),
+    "efficientnet": {"hidden_dim": 640},
+    "align": {"vision_config": {"hidden_dim": 640}},
+    **dict.fromkeys(["sam", "sam_hq"], _SEGMENTS),
+    "seggpt": {"image_size": (128, 64), "merge_index": 0, "intermediate_hidden_state_indices": (0, 1, 2, 3)},
     "deepseek_ocr2": {"text_config": {"mlp_layer_types": ["dense", "sparse", "sparse", "sparse"]}},
     "dbrx": {"attn_config": {"rope_theta": 10_000.0, "kv_n_heads": 2, "clip_qkv": 8}},
     **dict.fromkeys(["qwen4_exp_text"], _INDEXED),
@@ -321,7 +339,7 @@ TWEAKS: Mapping[str, Mapping[str, Any]] = {
     **{key: {"vocabulary_map": {"<image>": IMAGE}} for key in ["chameleon", "emu3"]},
     "xlstm": {"num_heads": 4},
     "nystromformer": {"num_landmarks": 8},
-    "dots1": {"first_k_dense_replace": 1},
+    "dots1": {"first_k_dense_replace": 1, "n_routed_experts": 4, "n_shared_experts": 1, **_CHOICE},
     "ministral": {"sliding_window": 8},
     "hunyuan_v1_dense": {"head_dim": 16},
     "hunyuan_v1_moe": {"head_dim": 16},
