@@ -14,7 +14,7 @@ from typing import Any
 import torch
 import torch.utils.checkpoint
 
-from fanin.torch.commit import held_signals
+from fanin.torch.sandbox import undone
 
 __all__ = ["without_recomputing"]
 
@@ -43,9 +43,6 @@ def without_recomputing() -> Iterator[None]:
     place = vars(torch.utils.checkpoint)
     # torch has no switch for this; the two names are looked up at each call.
     before = {name: place[name] for name in (_REENTRANT, _OTHER) if name in place}
-    try:
+    with undone(lambda: place.update(before)):
         place.update({_REENTRANT: _Once, _OTHER: _nothing})
         yield
-    finally:
-        with held_signals():
-            place.update(before)

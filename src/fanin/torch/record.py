@@ -16,6 +16,7 @@ from fanin.errors import FaninError, InputError, ModelError, explain
 from fanin.torch.borrowed import borrowed, twin
 from fanin.torch.fakes import Blanks, Fakes
 from fanin.torch.inputs import remedy
+from fanin.torch.interrupts import deferred
 from fanin.torch.names import NamedTensor, named_modules, named_tensors
 from fanin.torch.recomputing import without_recomputing
 from fanin.torch.recorder import Recorder
@@ -26,6 +27,7 @@ from fanin.torch.sandbox import (
     keep_state,
     keep_values,
     swap_tensors,
+    undone,
 )
 
 __all__ = ["Observer", "Op", "Operand", "Output", "Recording", "record", "unwrapped"]
@@ -115,6 +117,7 @@ def record(
         stack.enter_context(without_recomputing())
         stack.enter_context(torch.enable_grad())
         stack.enter_context(_paths(model, run))
+        run.interrupts = stack.enter_context(deferred())
         stack.enter_context(mode)
         stack.enter_context(run)
         try:
@@ -148,19 +151,21 @@ def _eager() -> Iterator[None]:
     """No compiled code and no fused inference paths, which hide operators; no log of a fallback."""
     # torch logs a traceback when a fake run fails; the caller is told by an exception, or falls back.
     talk = logging.getLogger("torch._subclasses.fake_tensor")
-    disabled, talk.disabled = talk.disabled, True
-    fast, limit = torch.backends.mha.get_fastpath_enabled(), sys.getrecursionlimit()
-    # Hooks take frames of their own: a model that runs by itself must not run out of them here.
-    sys.setrecursionlimit(3 * limit)
-    torch.backends.mha.set_fastpath_enabled(False)
+    disabled, limit = talk.disabled, sys.getrecursionlimit()
+    fast = torch.backends.mha.get_fastpath_enabled()
     stance = getattr(torch.compiler, "set_stance", None)
-    try:
-        with stance("force_eager") if stance is not None else contextlib.nullcontext():
-            yield
-    finally:
+
+    def put_back() -> None:
         sys.setrecursionlimit(limit)
         torch.backends.mha.set_fastpath_enabled(fast)
         talk.disabled = disabled
+
+    with undone(put_back), stance("force_eager") if stance is not None else contextlib.nullcontext():
+        talk.disabled = True
+        # Hooks take frames of their own: a model that runs by itself must not run out of them here.
+        sys.setrecursionlimit(3 * limit)
+        torch.backends.mha.set_fastpath_enabled(False)
+        yield
 
 
 @contextlib.contextmanager
@@ -173,6 +178,7 @@ def _paths(model: nn.Module, run: Recorder) -> Iterator[None]:
     entered: list[tuple[nn.Module, str, int]] = []
 
     def enter(module: nn.Module, _: Any) -> None:
+        run.interrupts.deliver()
         call = calls.get(module, 0)
         calls[module] = call + 1
         entered.append((module, run.module, run.call))

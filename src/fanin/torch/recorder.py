@@ -11,6 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from fanin.graphs.sources import Source, root
 from fanin.torch.derive import derive
+from fanin.torch.interrupts import Interrupts
 from fanin.torch.memory import (
     Memory,
     apart,
@@ -52,6 +53,7 @@ class Recorder(TorchDispatchMode):
         self.ops: list[Op] = []
         self.module, self.call = "", 0
         self.strangers: dict[int, torch.Tensor] = {}
+        self.interrupts = Interrupts()
         self._observer = observer
         self._memory: dict[int, Memory] = {}
         self._buffers: set[str] = set()
@@ -132,6 +134,9 @@ class Recorder(TorchDispatchMode):
         if func.namespace == "prim":  # questions such as "which device?", asked by fake tensors only
             return func(*args, **kwargs)
         facts = facts_of(func)
+        if self.interrupts.waiting and facts.form is not None:
+            # (Not in a question such as "is it contiguous?", which C++ asks where no error may pass.)
+            self.interrupts.deliver()
         seen = Seen()
         noted_args = self._noted(args, seen)
         noted_kwargs: dict[str, Any] = {}

@@ -15,7 +15,6 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from fanin.torch.commit import held_signals
 from fanin.torch.names import every_module, storage_key
 from fanin.torch.ops import schema
 
@@ -25,6 +24,7 @@ __all__ = [
     "keep_state",
     "keep_values",
     "swap_tensors",
+    "undone",
     "without_collection",
 ]
 
@@ -34,32 +34,52 @@ _SIMPLE = frozenset({bool, int, float, str, type(None), OrderedDict})
 
 
 @contextlib.contextmanager
+def undone(put_back: Callable[[], None]) -> Iterator[None]:
+    """Put something back afterwards, whatever happens: also if an interrupt comes just then.
+
+    Parameters
+    ----------
+    put_back
+        May be called twice.
+    """
+    try:
+        yield
+    finally:
+        try:
+            put_back()
+        except BaseException:
+            # Broken off in the midst of it: all of it once more.
+            put_back()
+            raise
+
+
+@contextlib.contextmanager
 def keep_random_state() -> Iterator[None]:
     """Restore the random states of torch, NumPy and Python afterwards."""
     own, numpy_state, cpu = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
     # Asking a device for its state would start it, if nothing else has.
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
-    try:
+
+    def put_back() -> None:
+        random.setstate(own)
+        np.random.set_state(numpy_state)  # noqa: NPY002
+        torch.set_rng_state(cpu)
+        if cuda is not None:
+            torch.cuda.set_rng_state_all(cuda)
+
+    with undone(put_back):
         yield
-    finally:
-        with held_signals():
-            random.setstate(own)
-            np.random.set_state(numpy_state)  # noqa: NPY002
-            torch.set_rng_state(cpu)
-            if cuda is not None:
-                torch.cuda.set_rng_state_all(cuda)
 
 
 @contextlib.contextmanager
 def without_collection() -> Iterator[None]:
     """Let Python look for cyclic garbage afterwards: what a run makes stays, and is searched in vain."""
-    on = gc.isenabled()
-    gc.disable()
-    try:
+    if not gc.isenabled():
         yield
-    finally:
-        if on:
-            gc.enable()
+        return
+    with undone(gc.enable):
+        gc.disable()
+        yield
 
 
 @contextlib.contextmanager
@@ -68,14 +88,15 @@ def keep_settings() -> Iterator[None]:
     dtype, grad = torch.get_default_dtype(), torch.is_grad_enabled()
     deterministic = torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
-    try:
+
+    def put_back() -> None:
+        torch.set_default_dtype(dtype)
+        torch.set_grad_enabled(grad)
+        if deterministic != torch.are_deterministic_algorithms_enabled():
+            torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
+
+    with undone(put_back):
         yield
-    finally:
-        with held_signals():
-            torch.set_default_dtype(dtype)
-            torch.set_grad_enabled(grad)
-            if deterministic != torch.are_deterministic_algorithms_enabled():
-                torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
 
 
 @contextlib.contextmanager
@@ -89,27 +110,28 @@ def keep_state(model: nn.Module) -> Iterator[None]:
     before = [(module, dict(vars(module)), _containers(module)) for module in modules]
     modes = [(module, module.training) for module in modules]
     tensors = [(t, t.requires_grad, t.grad) for module in modules for t in _leaves(module)]
-    try:
+
+    def put_back() -> None:
+        for module, attributes, containers in before:
+            state = vars(module)
+            if not _alike(state, attributes):
+                state.clear()
+                state.update(attributes)
+            for container, content in containers:
+                if container or content:  # (most are the empty dicts of a module's hooks)
+                    _refill(container, content)
+        for module, training in modes:
+            if module.training != training:
+                # A scripted module keeps its mode outside of Python.
+                module.training = training
+        for tensor, requires, grad in tensors:
+            if tensor.requires_grad != requires:
+                tensor.requires_grad_(requires)
+            if tensor.grad is not grad:
+                tensor.grad = grad
+
+    with undone(put_back):
         yield
-    finally:
-        with held_signals():
-            for module, attributes, containers in before:
-                state = vars(module)
-                if not _alike(state, attributes):
-                    state.clear()
-                    state.update(attributes)
-                for container, content in containers:
-                    if container or content:  # (most are the empty dicts of a module's hooks)
-                        _refill(container, content)
-            for module, training in modes:
-                if module.training != training:
-                    # A scripted module keeps its mode outside of Python.
-                    module.training = training
-            for tensor, requires, grad in tensors:
-                if tensor.requires_grad != requires:
-                    tensor.requires_grad_(requires)
-                if tensor.grad is not grad:
-                    tensor.grad = grad
 
 
 def _leaves(module: nn.Module) -> Iterator[torch.Tensor]:
@@ -136,18 +158,18 @@ def keep_values(model: nn.Module) -> Iterator[None]:
     leaves = [t for module in modules for t in module._parameters.values() if t is not None]
     gradients = [t.grad for t in leaves if t.is_leaf and t.grad is not None]
     guard = _WriteGuard({storage_key(t): t for t in [*gradients, *leaves] if not t.is_meta})
-    try:
-        with guard:
-            yield
-    finally:
-        with held_signals():
-            # `.data` has a version counter of its own, so that a backward pass after this still runs.
-            for tensor, value in [*buffers, *guard.saved.values()]:
-                if tensor.shape != value.shape:
-                    with torch.no_grad():
-                        tensor.resize_(value.shape)
-                if not _same(tensor.data, value):
-                    tensor.data.copy_(value)
+
+    def put_back() -> None:
+        # `.data` has a version counter of its own, so that a backward pass after this still runs.
+        for tensor, value in [*buffers, *guard.saved.values()]:
+            if tensor.shape != value.shape:
+                with torch.no_grad():
+                    tensor.resize_(value.shape)
+            if not _same(tensor.data, value):
+                tensor.data.copy_(value)
+
+    with undone(put_back), guard:
+        yield
 
 
 class _WriteGuard(TorchDispatchMode):
