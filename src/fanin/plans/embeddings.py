@@ -61,9 +61,12 @@ def _tied(case: Case) -> Claim | None:
 def _position(case: Case) -> Claim | None:
     role, facts = case.role, case.facts
     if role.kind == UseKind.EMBEDDING:
-        if facts.looked_up_by_input(role) or facts.added_to_embedding(role):
+        by_input = facts.looked_up_by_input(role)
+        if (by_input or facts.added_to_embedding(role)) and not _in_scores(facts, role.node):
             return None
         evidence = f"{case.place} selects its rows by numbers that do not depend on the input"
+        if by_input:
+            evidence = f"what {case.place} looks up is added to the scores that a softmax reads"
     elif role.kind == UseKind.SHIFT and len(case.parameter.shape) >= 2:
         evidence = f"enters as a whole at {case.place}"
     else:

@@ -141,3 +141,26 @@ def test_a_mask_of_ones_hides_no_constant_beside_it() -> None:
     plan = ft.plan(Scaled(), torch.randint(0, 50, (4, 8)))
     assert plan["table.weight"].draw is not None
     assert plan["table.weight"].draw.std == pytest.approx(1.0 / 4.0)
+
+
+class Placed(nn.Module):
+    """Attention whose scores get a bias that is looked up by how far words are apart on their page."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.table, self.offsets = nn.Embedding(50, width), nn.Embedding(9, 1)
+        self.q, self.k, self.v = (nn.Linear(width, width, bias=False) for _ in range(3))
+
+    def forward(self, ids: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+        x = self.table(ids)
+        scores = self.q(x) @ self.k(x).transpose(-1, -2) / math.sqrt(x.shape[-1])
+        apart = (places[:, None, :] - places[:, :, None]).clamp(-4, 4) + 4
+        return (scores + self.offsets(apart).squeeze(-1)).softmax(-1) @ self.v(x)
+
+
+def test_what_is_added_to_scores_starts_small_also_where_the_input_selects_it() -> None:
+    batch = torch.randint(0, 50, (4, 8)), torch.randint(0, 100, (4, 8))
+    plan = ft.plan(Placed(16), *batch)
+    assert plan["offsets.weight"].draw is not None
+    assert plan["offsets.weight"].draw.std == pytest.approx(0.02)
+    assert plan["table.weight"].draw.std == 1.0
