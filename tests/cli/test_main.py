@@ -128,3 +128,39 @@ def test_help_loads_no_framework() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stderr == "[]\n"
+
+
+@pytest.mark.parametrize(("missing", "extra"), [("torch", "torch"), ("sklearn", "demo")])
+def test_a_library_that_is_missing_is_named(
+    fanin: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, missing: str, extra: str
+) -> None:
+    def absent(_context: Any) -> None:
+        raise ModuleNotFoundError(f"No module named '{missing}'", name=f"{missing}.nn")
+
+    monkeypatch.setattr(module.fanin.commands["list"], "invoke", absent)
+    ended = fanin("list")
+    assert ended.code == 2
+    assert f"'fanin[{extra}]'" in ended.err
+
+
+def test_another_missing_module_is_a_fault(
+    fanin: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def absent(_context: Any) -> None:
+        raise ModuleNotFoundError("No module named 'fanin.nowhere'", name="fanin.nowhere")
+
+    monkeypatch.setattr(module.fanin.commands["list"], "invoke", absent)
+    assert fanin("list").code == 101
+
+
+def test_no_words_show_the_help(fanin: Callable[..., Any]) -> None:
+    ended = fanin()
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out.startswith("Usage: fanin")
+
+
+def test_a_shell_completes_words(fanin: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("_FANIN_COMPLETE", "bash_complete")
+    monkeypatch.setenv("COMP_WORDS", "fanin ch")
+    monkeypatch.setenv("COMP_CWORD", "1")
+    assert fanin().out.split() == ["plain,check"]

@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Sequence
 
 import click
+from click.shell_completion import shell_complete
 
 from fanin._version import __version__
 from fanin.cli.commands.audit import audit
@@ -24,8 +25,18 @@ from fanin.cli.commands.init import init
 from fanin.cli.commands.list import list_
 from fanin.cli.commands.plan import plan
 from fanin.errors import FaninError
+from fanin.errors import explain as composed
 
 __all__ = ["fanin", "main"]
+
+_COMPLETE = "_FANIN_COMPLETE"
+"""Set by a shell that completes words: ``eval "$(_FANIN_COMPLETE=bash_source fanin)"``."""
+
+_EXTRAS = {
+    "torch": "torch", "safetensors": "torch", "sklearn": "demo", "mlxtend": "demo", "rich": "report",
+    "plotly": "report",
+}  # fmt: skip
+"""Which extra brings a library that is imported only where it is needed."""
 
 _CLEAN, _USAGE, _FAULT, _INTERRUPTED, _NO_READER = 0, 2, 101, 130, 141
 
@@ -48,7 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit code; no error of a user shows a traceback."""
     try:
         # Not fanin.main(): it turns a broken pipe into exit code 1 before it can be told apart.
-        words = list(sys.argv[1:] if arguments is None else arguments)
+        words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+        if asked := os.environ.get(_COMPLETE):
+            return shell_complete(fanin, {}, "fanin", _COMPLETE, asked)
         with fanin.make_context("fanin", words) as context:
             code = fanin.invoke(context)
         sys.stdout.flush()
@@ -68,6 +81,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _error(error.format_message())
     except FaninError as error:
         return _error(str(error), error)
+    except ModuleNotFoundError as error:
+        extra = _EXTRAS.get((error.name or "").partition(".")[0])
+        if extra is None:
+            return _fault(error)
+        return _error(
+            composed(
+                "A library that this command needs is not installed",
+                received=error.name,
+                remedy=f"python -m pip install 'fanin[{extra}]'",
+            ),
+            error,
+        )
     except Exception as error:  # noqa: BLE001 - the last line of defence, so that users see words
         return _fault(error)
     return code if isinstance(code, int) else _CLEAN
