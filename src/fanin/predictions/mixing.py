@@ -30,6 +30,8 @@ class Fused:
     ----------
     share, slope
         ``sum a^2`` of a row, and what it passes back to the scores.
+    row
+        Variance of the scores within a row.
     causal
         Whether later places are hidden.
     scale
@@ -38,6 +40,7 @@ class Fused:
 
     share: float
     slope: float
+    row: float
     causal: bool
     scale: float
 
@@ -216,6 +219,7 @@ def softmax(context: Context, node: Node, before: Signal) -> Signal:
         width=context.width(node),
         share=share,
         slope=slope,
+        row=row,
         causal=causal,
         certainty=certainty,
         reasons=reasons,
@@ -259,7 +263,7 @@ def fused(context: Context, node: Node) -> Fused | None:
     row = factor**2 * width * query.power * max(key.power - key.near, 0.0)
     share = attention_share(int(node.setting("keys")[0]), score_variance=row, causal=causal)
     slope = attention_slope(int(node.setting("keys")[0]), score_variance=row, causal=causal)
-    return Fused(share=share, slope=slope, causal=causal, scale=factor**2 * width)
+    return Fused(share=share, slope=slope, row=row, causal=causal, scale=factor**2 * width)
 
 
 def attention(context: Context, node: Node) -> Signal | None:
@@ -270,19 +274,22 @@ def attention(context: Context, node: Node) -> Signal | None:
     value = context.signals[read[0]]
     certainties = [(value.certainty, value.reasons)]
     if weights is not None:
-        share, causal = weights.share, weights.causal
+        share, causal, row = weights.share, weights.causal, weights.row
         certainties.append((weights.certainty, weights.reasons))
     else:
         scored = fused(context, node)
         if scored is None:
             return None
-        share, causal = scored.share, scored.causal
+        share, causal, row = scored.share, scored.causal, scored.row
         drop = (node.setting("dropout_p") or (0.0,))[0]
         share = share / (1.0 - drop) if drop < 1.0 else share
     # Two rows have the places of the shorter in common.
     overlap = 0.5 * share if causal else share
     certainty, reasons = joined(certainties, Certainty.APPROXIMATE, _UNIFORM)
     lone = max(value.power - value.near, 0.0)
+    # Places that are alike by chance get like scores: E a_j a_k of a pair grows by row variance times r.
+    scatter = min(1.0, value.scatter * (value.power / lone) ** 2) if lone > 0.0 else 0.0
+    share += (1.0 - share) * min(1.0, row * scatter)
     return replace(
         value,
         power=value.near + lone * share,
