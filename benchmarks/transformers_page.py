@@ -207,7 +207,7 @@ def _remarks(good: Sequence[dict[str, Any]], failed: Sequence[dict[str, Any]]) -
         for kind, names in parts:
             text += f"- {kind}: {len(names)}, `{names[0]}`{', …' if len(names) > 1 else ''}\n"
     if failed:
-        text += "\n## Failed\n\n"
+        text += "\n## Failed\n\nBegun, but not ended in the time and memory of a worker, or as told:\n\n"
         text += "".join(f"- {row['kind']}: {row['failed'][:300]}\n" for row in failed)
     return text
 
