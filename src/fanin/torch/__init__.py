@@ -171,6 +171,9 @@ def apply_(
 ) -> Plan:
     """Carry out a plan, an edited or a loaded one too: all or nothing.
 
+    Of a sharded model (DDP, FSDP of both kinds, tensor parallelism) every process draws what it holds, the
+    numbers of the whole model, and sends nothing.
+
     Parameters
     ----------
     model
@@ -205,6 +208,15 @@ def apply_(
     [1.0, 1.0]
     """
     if _is_sharded(model) and isinstance(plan, Plan):
+        if values:
+            raise InputError(
+                explain(
+                    "A sharded model takes no values",
+                    received=f"values for {', '.join(list(values)[:4])}",
+                    rule="Its parameters are drawn where they are, its buffers computed by their owners",
+                    remedy="Write those values once the model has memory",
+                )
+            )
         _write_parts(model, plan, device=device)
     elif device is None:
         if values:

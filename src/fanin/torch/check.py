@@ -51,6 +51,7 @@ def check(
     model
         Any module with real weights; it is left exactly as it was. Or a function that makes one: it is
         called `draws` times, and the report says between which bounds the figures of the draws lie.
+        A sharded model is gathered first: every process has to call, and has to have the memory.
     inputs
         A batch of real data: positional arguments of the model, or one mapping of keyword ones.
     target

@@ -19,6 +19,7 @@ from fanin.torch.ends import alike
 from fanin.torch.inputs import as_call
 from fanin.torch.names import named_tensors
 from fanin.torch.read import read
+from fanin.torch.sharded import whole
 from fanin.torch.statistics import numbers
 from fanin.torch.trials import Trials
 
@@ -72,6 +73,14 @@ def predict(
     >>> round(found.nodes[1].power / found.nodes[0].power, 6)  # He's law doubles it, ReLU halves it again
     2.0
     """
+    # A sharded model is predicted as a whole; its own weights have to be gathered for that.
+    with whole(model, values=policy is None and plan is None):
+        return _predicted(model, inputs, policy=policy, plan=plan, seed=seed)
+
+
+def _predicted(
+    model: nn.Module, inputs: tuple[object, ...], *, policy: str | None, plan: Plan | None, seed: int
+) -> Prediction:
     graph = read(model, *inputs)
     tensors = [t for t in named_tensors(model) if t.tensor.is_floating_point()]
     real = {t.name: _moments(t.tensor) for t in tensors if not t.tensor.is_meta}
