@@ -109,7 +109,7 @@ What no initial weight mends, and stays as it is:
   reads is exactly zero; with zero biases nothing comes out of it.
 - Batch norms let gradients grow toward the input (hgnet_v2, mobilenet_v1, mobilenet_v2, resnet, regnet,
   bit, levit, pp_ocrv5): a property of the norm, seen with every scale of the weights.
-- longformer, led: masks of minus infinity are numbers of their forward pass, not a fault of the weights.
+- rwkv: the state that stands for nothing yet is -1e38, a number of its forward pass, not of the weights.
 """
 """Findings that are true of a model and not of its weights."""
 
