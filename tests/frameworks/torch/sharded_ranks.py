@@ -100,6 +100,9 @@ def try_one(name: str, make: Callable[[], nn.Module], policy: str) -> None:
     assert made.model == plan.model, made.model
     assert made.entries == plan.entries, made.diff(plan)
     meta = any(p.is_meta for p in model.parameters())
+    if name != "ddp":
+        with pytest.raises(InputError, match="sharded model takes no values"):
+            ft.apply_(model, made, values={"x": X})
     if meta:
         with pytest.raises(InputError, match="without memory"):
             ft.apply_(model, made)
@@ -116,6 +119,7 @@ def try_one(name: str, make: Callable[[], nn.Module], policy: str) -> None:
     assert all(torch.equal(a, b) for a, b in zip(model.buffers(), whole.buffers(), strict=True))
     assert ft.audit(model, against=made).agrees
     again = values(model)
+    assert ft.predict(model, X, policy=None) == ft.predict(whole, X, policy=None)
     report, same = ft.check(model, X), ft.check(whole, X)
     assert [f.code for f in report.findings] == [f.code for f in same.findings], report.verdict
     assert all(torch.equal(value, again[key]) for key, value in values(model).items())
