@@ -7,6 +7,7 @@ import threading
 import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -268,20 +269,15 @@ def test_an_interrupt_waits_until_all_numbers_are_in(monkeypatch: Any) -> None:
     write(done, plan_of(done))
     ready, calls = committing.ready, 0
 
-    def interrupted_ready(*args: Any, **kwargs: Any) -> Callable[[], None]:
-        draw = ready(*args, **kwargs)
+    def interrupt(draw: Callable[[], None]) -> None:
+        nonlocal calls
+        calls += 1
+        # Python's handlers run between its own steps: after the first, and after the kernel's return.
+        signal.raise_signal(signal.SIGINT)
+        draw()
+        signal.raise_signal(signal.SIGINT)
 
-        def interrupt() -> None:
-            nonlocal calls
-            calls += 1
-            # Python's handlers run between its own steps: after the first, and after the kernel's return.
-            signal.raise_signal(signal.SIGINT)
-            draw()
-            signal.raise_signal(signal.SIGINT)
-
-        return interrupt
-
-    monkeypatch.setattr(committing, "ready", interrupted_ready)
+    monkeypatch.setattr(committing, "ready", lambda *a, **k: partial(interrupt, ready(*a, **k)))
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
         write(interrupted, plan_of(interrupted))
