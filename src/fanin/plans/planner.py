@@ -168,7 +168,7 @@ def _modified(policy: Policy, case: Case, rule: str, claim: Claim) -> tuple[str,
 
 
 def _strictest(answers: list[tuple[str, Claim]]) -> tuple[str, Claim]:
-    """The answer with the smallest std; one that draws counts before one that only keeps."""
+    """The answer with the smallest std above zero; one that draws counts before one that only keeps."""
     order = [Status.CLAIMED, Status.UNRECOGNISED, Status.KEPT]
 
     def strictness(answer: tuple[str, Claim]) -> tuple[int, float]:
@@ -176,7 +176,9 @@ def _strictest(answers: list[tuple[str, Claim]]) -> tuple[str, Claim]:
         drawn = claim.draw is not None
         return (order.index(claim.status) if drawn else len(order), claim.draw.std if claim.draw else 0.0)
 
-    rule, claim = min(answers, key=strictness)
+    # Zeros serve the end of a branch; in another place the same weight would let nothing through.
+    alive = [answer for answer in answers if answer[1].draw is not None and answer[1].draw.std > 0.0]
+    rule, claim = min(alive or answers, key=strictness)
     others = {(name, other.draw) for name, other in answers if other.draw != claim.draw}
     if others:
         said = "; ".join(sorted({f"'{name}' asks for {draw or 'no draw'}" for name, draw in others}))

@@ -102,6 +102,10 @@ def test_invariants(seed: int) -> None:
     hold(seed)
 
 
+def test_a_layer_that_ends_a_branch_and_serves_elsewhere_is_not_zero() -> None:
+    hold(3059)
+
+
 @pytest.mark.slow
 def test_invariants_of_many() -> None:
     for seed in range(FEW, FEW + MANY):
