@@ -8,7 +8,7 @@ import math
 from fanin.checks.causes import Cause, scale_cause
 from fanin.checks.figures import decades, log_ratio, ratio, times
 from fanin.checks.rule import Outcome, Passed, Rule, Skipped
-from fanin.checks.rules.fan101_forward_power import judged, lucky, predicted, said, slight
+from fanin.checks.rules.fan101_forward_power import REMARK, judged, lucky, predicted, said, slight
 from fanin.checks.stations import Drift, Station, drift, forward_drift, passed_by, stations
 from fanin.predictions.forecast import Forecast
 from fanin.records.finding import Finding, Severity
@@ -121,7 +121,8 @@ def _finding(
     )
     if abs(forward.log) < 0.25 * abs(shown.log):
         held = "; bias draws hold it up" if falls and _biased(graph, trace) else ""
-        summary += f". The forward signal does not show it ({decades(forward.log)}{held})"
+        shows = "shows less of it" if abs(forward.log) >= REMARK else "does not show it"
+        summary += f". The forward signal {shows} ({decades(forward.log)}{held})"
     if severity == Severity.INFO and lucky(strict):
         summary += "; within the luck of a draw at this width"
     return Finding(
