@@ -65,7 +65,9 @@ def _result(finding: Finding, place: int, model: str, *, known: bool) -> dict[st
         "ruleId": finding.code,
         "ruleIndex": place,
         "level": _LEVELS[finding.severity],
-        "message": {"text": f"{finding.summary}. Cause: {finding.cause.strip()}. Fix: {finding.fix.strip()}."},
+        "message": {
+            "text": f"{finding.summary}. Cause: {finding.cause.strip()}. Fix: {finding.fix.strip()}."
+        },
         "locations": [
             {"logicalLocations": [{"name": name, "fullyQualifiedName": f"{model}.{name}", "kind": "module"}]}
             for name in places

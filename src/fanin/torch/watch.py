@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
+from fanin.torch.names import storage_key
 from fanin.torch.recording import Op
 from fanin.torch.statistics import Numbers, dead_share, estimated_squares, flat, numbers, sample
 
@@ -45,17 +46,24 @@ class Watcher:
     given: dict[int, torch.Tensor] = field(default_factory=dict)
     overwritten: dict[int, Snapshot] = field(default_factory=dict)
     exact: bool = False
+    _sharing: dict[int, list[int]] = field(default_factory=dict)
 
     def after(self, id: int, output: torch.Tensor) -> None:
         """Keep an output; measuring waits until the graph says which of them matter."""
         numeric = output.is_floating_point() or output.is_complex()
         if numeric and output.layout is torch.strided and not output.is_meta:
             self.kept[id] = output
+            self._sharing.setdefault(storage_key(output), []).append(id)
         elif id < _FIRST and output.layout is torch.strided and not output.is_meta:
             self.given[id] = output
 
     def before_mutation(self, id: int, tensor: torch.Tensor) -> None:  # noqa: ARG002  (may be a part of it)
-        """Measure an output while its values are still there."""
+        """Measure outputs while their values are still there: this one, and those in the same memory."""
+        # (A cell of an unrolled recurrence writes into a chunk of a product: the product changes too.)
+        for known in self._sharing.pop(storage_key(tensor), ()):
+            self._snapshot(known)
+
+    def _snapshot(self, id: int) -> None:
         output = self.kept.get(id)
         if output is None or id in self.overwritten or output.numel() == 0:
             return

@@ -55,3 +55,21 @@ def test_large_layers_lose_no_dead_unit() -> None:
     x[63, 5, 7, 7] = 1.0  # fires once in 16,384 observations, in none that is looked at first
     assert statistics.dead_share(x, [1])[1] == 1 / 32
     assert statistics.dead_share(x.movedim(1, -1), [3])[3] == 1 / 32
+
+
+def test_a_whole_whose_part_is_overwritten_is_measured_before() -> None:
+    class Gates(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first = nn.Linear(6, 12)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            whole = self.first(x)
+            right = whole[:, 6:]
+            right.mul_(100.0)
+            return whole[:, :6] + right
+
+    model, x = Gates(), torch.randn(64, 6, generator=torch.Generator().manual_seed(7))
+    _, trace = measure(model, x)
+    found = next(m for m in trace.measurements if m.module == "first")
+    assert found.power == pytest.approx(float(model.first(x).square().mean()), rel=1e-5)
