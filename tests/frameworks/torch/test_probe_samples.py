@@ -72,4 +72,4 @@ def test_a_whole_whose_part_is_overwritten_is_measured_before() -> None:
     model, x = Gates(), torch.randn(64, 6, generator=torch.Generator().manual_seed(7))
     _, trace = measure(model, x)
     found = next(m for m in trace.measurements if m.module == "first")
-    assert found.power == pytest.approx(float(model.first(x).square().mean()), rel=1e-5)
+    assert found.power == pytest.approx(model.first(x).square().mean().item(), rel=1e-5)
