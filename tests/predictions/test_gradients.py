@@ -133,3 +133,18 @@ def test_what_a_softmax_passes_back_to_its_scores_against_simulation(*, causal: 
     error = SIGMAS * float(seen.std()) / math.sqrt(draws)
     # sum a^3 is more than the square of the share where weights are uneven: 5 % at this variance.
     assert abs(float(seen.mean()) - law) < error + 0.05 * law
+
+
+def test_equal_weights_hand_back_the_sum_of_what_arrives() -> None:
+    layers: list[nn.Module] = [m for _ in range(8) for m in (nn.Linear(64, 64), nn.ReLU())]
+    model = nn.Sequential(*layers, nn.Linear(64, 64))
+    for parameter in model.parameters():
+        nn.init.constant_(parameter, 0.05 if parameter.ndim > 1 else 0.0)
+    x = torch.randn(64, 64, generator=torch.Generator().manual_seed(0))
+    # Without the sums the law is 1e10 times too small; that a sample's units are on or off together is left.
+    apart, nodes = worst(model, x)
+    assert nodes > 10
+    assert apart < math.log(4.0)
+    diagnosis = fanin.torch.check(model, x, tier="fast").diagnosis
+    assert diagnosis.prediction is not None
+    assert "weights with a mean of their own" in diagnosis.prediction.nodes[1].reasons

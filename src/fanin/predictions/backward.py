@@ -13,10 +13,11 @@ from dataclasses import replace
 import numpy as np
 
 from fanin.laws.band import Chance
+from fanin.laws.fans import fans
 from fanin.predictions.attention import SHORT, attention_back, key_back, query_back
 from fanin.predictions.context import Context
 from fanin.predictions.gradient import Gradient, mean_slope, reasoned, summed
-from fanin.predictions.layers import CHOSEN, taps
+from fanin.predictions.layers import CHOSEN, NOTICED, WITH_MEAN, taps
 from fanin.predictions.marginal import passed
 from fanin.predictions.mixing import averaged, chosen
 from fanin.predictions.norms import removed
@@ -151,13 +152,19 @@ def _weights(
     before: Signal,
     measured: Mapping[int, float],
 ) -> list[tuple[int, Gradient]]:
-    """``G' = var_w K G``: each output hands its gradient to the K inputs that it sums."""
+    """``G' = (var_w + m_w^2 n e) K G``: each output hands its gradient to the K inputs that it sums.
+
+    Weights with a mean m_w hand all inputs the sum of the n outputs' gradients, whose part in common
+    has the share e of the power.
+    """
     after = context.signals[node.id]
     if after.certainty == Certainty.UNKNOWN and before.certainty != Certainty.UNKNOWN:
         return [(first, _unknown(node, g, measured.get(first)))]
     factor = _gain(context, node)
     if factor is None:
         return [(first, _unknown(node, g, measured.get(first)))]
+    common, alike = _in_common(context, node, g)
+    factor *= common
     profile = None
     if node.kind == OpKind.CONVOLUTION and (lines := taps(node, context)) is not None:
         came = g.profile if g.profile is not None and g.profile.shape == lines.output else None
@@ -168,20 +175,32 @@ def _weights(
         profile = sums / sums.sum() if sums.sum() > 0.0 else None
     units = max(before.width, 1.0)
     chance = _chance(context, node, g, units, 2.0 * g.scatter)
-    return [
-        (
-            first,
-            replace(
-                g,
-                power=g.power * factor,
-                profile=profile,
-                along=0.0,
-                scatter=g.scatter + (1.0 - g.scatter) / units,
-                luck=g.luck.drawn(-node.id - 1, chance),
-                behind=node.id,
-            ),
-        )
-    ]
+    back = replace(
+        g,
+        power=g.power * factor,
+        profile=profile,
+        along=0.0,
+        scatter=g.scatter + (1.0 - g.scatter) / units,
+        even=alike,
+        luck=g.luck.drawn(-node.id - 1, chance),
+        behind=node.id,
+    )
+    return [(first, reasoned(back, WITH_MEAN) if alike > NOTICED else back)]
+
+
+def _in_common(context: Context, node: Node, g: Gradient) -> tuple[float, float]:
+    """What weights with a mean add to the gain, as a factor, and the share in common behind them."""
+    uses = context.uses.get(node.id, [])
+    found = [(p, u.axes, u.offset) for p, u in uses if u.kind == UseKind.WEIGHT and u.axes is not None]
+    if len(found) != 1 or context.moments(node, UseKind.SCALE):
+        return 1.0, 0.0
+    parameter, axes, offset = found[0]
+    weight = context.weights.get(parameter.name)
+    if weight is None or (mean := weight.shifted(offset).mean) == 0.0:
+        return 1.0, 0.0
+    n = fans(parameter.shape, axes).fan_out
+    alike = mean**2 * max(1.0, n * g.even)
+    return (weight.variance + alike) / (weight.variance + mean**2), alike / (weight.variance + alike)
 
 
 def _gain(context: Context, node: Node) -> float | None:
@@ -239,6 +258,7 @@ def _slope(context: Context, node: Node, activation: int, g: Gradient, before: S
         far=g.far * far,
         along=g.near * float(f.slopes[1]) / f.slope_power,
         scatter=g.scatter * far * far,
+        even=g.even * max(f.slope_pair(before.correlation(before.pairs)) / f.slope_power, 0.0),
         luck=luck,
         certainty=certainty,
         reasons=reasons,
@@ -288,6 +308,8 @@ def _norm(context: Context, node: Node, g: Gradient, before: Signal) -> Gradient
         power=g.power * factor * (1.0 - lost),
         near=min(1.0, max(-1.0, near)),
         far=min(1.0, max(-1.0, far)),
+        # (A norm over units takes out what they have in common.)
+        even=g.even if node.setting("over the batch") else 0.0,
         luck=luck,
         certainty=carried,
         reasons=reasons,

@@ -41,6 +41,9 @@ class Gradient:
         The same of the part that goes along the signal itself, which an activation's slope leaves.
     scatter
         Mean squared cosine of the gradients of two samples.
+    even
+        Share of G in what all units of a sample have in common: the square of their mean over their
+        mean square. Chance alone gives one over the units.
     profile
         Share of G by spatial position, or None where it is even.
     luck
@@ -58,6 +61,7 @@ class Gradient:
     far: float = 0.0
     along: float = 0.0
     scatter: float = 0.0
+    even: float = 0.0
     profile: Floats | None = None
     luck: Chance = field(default_factory=Chance)
     ways: Mapping[int, tuple[float, float]] = field(default_factory=dict)
@@ -100,6 +104,7 @@ def summed(parts: list[Gradient]) -> Gradient:
         far=sum(s * p.far for s, p in zip(share, parts, strict=True)),
         along=sum(s * p.along for s, p in zip(share, parts, strict=True)),
         scatter=sum(s * s * p.scatter for s, p in zip(share, parts, strict=True)),
+        even=sum(s * p.even for s, p in zip(share, parts, strict=True)),
         profile=profile,
         luck=Chance.blended((s, p.luck) for s, p in zip(share, parts, strict=True)),
         ways=ways,

@@ -16,14 +16,18 @@ from fanin.predictions.weights import Moments
 from fanin.records.graph import Node, OpKind, Parameter, Use, UseKind
 from fanin.records.prediction import Certainty
 
-__all__ = ["CHOSEN", "Taps", "contraction", "embedding", "luck_of", "sampled", "spread_over", "taps"]
+__all__ = [
+    "CHOSEN", "NOTICED", "WITH_MEAN", "Taps", "contraction", "embedding", "luck_of", "sampled",
+    "spread_over", "taps",
+]  # fmt: skip
 
 Floats = NDArray[np.float64]
 
 _WEIGHTS = (UseKind.WEIGHT, UseKind.RECURRENT_INPUT, UseKind.RECURRENT_STATE)
 _BIASES = (UseKind.BIAS, UseKind.RECURRENT_BIAS)
 CHOSEN = "places that alone are read of many are taken to be like the others"
-_NOTICED = 1e-3
+WITH_MEAN = "weights with a mean of their own"
+NOTICED = 1e-3
 """Share of the power from which on the mean of the weights is worth a word."""
 _LARGEST_MAP = 1 << 17
 """Positions beyond which a map's borders are too small a part of it to be followed."""
@@ -168,8 +172,8 @@ def contraction(context: Context, node: Node) -> Signal | None:
     alike = before.far_correlation
     shared = common * pairs
     power = scale * before.power + shared + added
-    if common > 0.0 and shared > _NOTICED * power:
-        certainty, reason = Certainty.APPROXIMATE, "weights with a mean of their own"
+    if common > 0.0 and shared > NOTICED * power:
+        certainty, reason = Certainty.APPROXIMATE, WITH_MEAN
     if context.chosen(reads[0]):
         certainty, reason = Certainty.APPROXIMATE, CHOSEN
     mean = weight.mean * terms * valid * before.mean + offset

@@ -62,7 +62,7 @@ def check(
     seed
         Of the random direction in which gradients are measured.
     tier
-        "fast" (one pass forward, one back), "standard" (the loss's pass back besides, about 1.6 times a
+        "fast" (one pass forward, one back), "standard" (the loss's pass back besides, about 1.5 times a
         training step's passes), "deep" (curvature, Jacobian, tangent kernel, the other mode: some dozens).
     plan
         The plan that was carried out: weights that do not follow it are then found. Without it the
