@@ -102,8 +102,8 @@ class Drift:
         """Whether the laws foresee less than `harm`, and chance explains the rest."""
         if self.law is None or not math.isfinite(self.log):
             return False
-        foreseen = self.law + self.expected
-        return abs(foreseen) < harm and abs(self.log - foreseen) < sigmas * self.sd
+        # (What finite width takes from the logarithm on average is chance's, too.)
+        return abs(self.law) < harm and abs(self.log - self.law - self.expected) < sigmas * self.sd
 
     @property
     def away(self) -> float:
