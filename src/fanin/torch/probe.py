@@ -23,12 +23,12 @@ from fanin.torch.guards import memory_told, random_numbers, refuse_empty
 from fanin.torch.inputs import as_call
 from fanin.torch.read import graph_of
 from fanin.torch.record import Recording, record
-from fanin.torch.sandbox import keep_random_state, keep_state
+from fanin.torch.sandbox import keep_random_state, keep_state, without_collection
 from fanin.torch.scores import scores
 from fanin.torch.statistics import dead_share, flat, numbers, sample, saturated_share, sum_of_squares
 from fanin.torch.targets import Loss, loss_of, main_output
 from fanin.torch.tensors import measure_parameters
-from fanin.torch.tiers import Clock, tier_of, without_collector
+from fanin.torch.tiers import Clock, tier_of
 from fanin.torch.watch import Watcher
 
 __all__ = ["measure"]
@@ -113,7 +113,7 @@ def measure(
     with contextlib.ExitStack() as stack:
         # Outermost: everything is put back before memory is spoken of, wherever it ran out.
         stack.enter_context(memory_told())
-        stack.enter_context(without_collector())
+        stack.enter_context(without_collection())
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
         stack.enter_context(keep_random_state())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -11,7 +10,7 @@ from typing import Literal, get_args
 
 from fanin.errors import InputError, explain
 
-__all__ = ["TIERS", "Clock", "Tier", "tier_of", "without_collector"]
+__all__ = ["TIERS", "Clock", "Tier", "tier_of"]
 
 Tier = Literal["fast", "standard", "deep"]
 
@@ -67,18 +66,3 @@ class Clock:
         # Below a hundredth of a second what is called a pass is mostly the calls themselves.
         times = f", {whole / step:.2g} times one forward and backward pass" if step > _TELLING else ""
         return f"{tier} tier, {whole:.2g} s{times}: {parts}"
-
-
-@contextlib.contextmanager
-def without_collector() -> Iterator[None]:
-    """Keep Python's cycle collector from walking over every tensor of a run while it is recorded.
-
-    A tenth of a check's time on a large model; what becomes garbage meanwhile is found right afterwards.
-    """
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
