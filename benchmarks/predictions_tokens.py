@@ -334,8 +334,9 @@ BLOOM = {"hidden_size": 128, "n_layer": 6, "n_head": 4, "vocab_size": 500}
 DEBERTA = SIZE | {"relative_attention": True, "pos_att_type": ["p2c", "c2p"], "max_position_embeddings": 64}
 GEMMA = LLAMA | {"num_hidden_layers": 4, "query_pre_attn_scalar": 32}
 MIXTRAL = LLAMA | {"num_hidden_layers": 4, "num_local_experts": 4, "num_experts_per_tok": 2}
-DEIT = {"architectures": ["DeiTForImageClassification"], "hidden_size": 128, "num_hidden_layers": 6, "num_attention_heads": 4, "intermediate_size": 512,
-        "image_size": 64, "patch_size": 8, "hidden_dropout_prob": 0.0}  # fmt: skip
+DEIT = {"architectures": ["DeiTForImageClassification"], "hidden_size": 128, "num_hidden_layers": 6,
+        "num_attention_heads": 4, "intermediate_size": 512, "image_size": 64, "patch_size": 8,
+        "hidden_dropout_prob": 0.0}  # fmt: skip
 SWIN = {"image_size": 64, "patch_size": 4, "embed_dim": 48, "depths": [2, 2], "num_heads": [2, 4],
         "window_size": 4, "drop_path_rate": 0.0}  # fmt: skip
 
