@@ -14,6 +14,7 @@ from fanin.plans import planner
 from fanin.reports.report import Report
 from fanin.torch.guards import memory_told
 from fanin.torch.inputs import as_call
+from fanin.torch.origin import origin
 from fanin.torch.probe import measure
 from fanin.torch.sandbox import keep_random_state
 from fanin.torch.tiers import Clock
@@ -115,4 +116,5 @@ def check_width(
     trace = replace(trace, scaling=scaling)
     diagnosis = runner.run(graph, planner.plan(graph, seed=seed), trace, select=select, ignore=ignore)
     added = (("torch", torch.__version__), ("cost", clock.said("standard")))
-    return Report(replace(diagnosis, environment=(*diagnosis.environment, *added)))
+    environment = (*diagnosis.environment, *added)
+    return Report(replace(diagnosis, environment=environment, origin=origin(widest, make)))

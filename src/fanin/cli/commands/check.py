@@ -107,7 +107,7 @@ def check(
     initialise it, which --init then carries out before the check.
     """
     from fanin.checks import baseline as known  # noqa: PLC0415
-    from fanin.cli import session  # noqa: PLC0415 - loads torch, which --help must not
+    from fanin.cli import places, session  # noqa: PLC0415 - loads torch, which --help must not
     from fanin.cli import widths as at_widths  # noqa: PLC0415
     from fanin.reports.report import Report  # noqa: PLC0415
     from fanin.reports.sarif import sarif  # noqa: PLC0415
@@ -150,7 +150,8 @@ def check(
         show.progress("measuring one pass, forward and backward")
         report = check_model(model, *data.inputs, target=data.target, tier=tier, fix=fix, **chosen)
     show.progress("")
-    told = replace(report.diagnosis, trace=replace(report.diagnosis.trace, source=data.source))
+    trace = replace(report.diagnosis.trace, source=data.source)
+    told = replace(report.diagnosis, trace=trace, origin=places.origin(target))
     if update_baseline and baseline is not None:
         show.note(f"wrote {show.said_size(known.write(baseline, told))}")
         accepted = known.read(baseline)
