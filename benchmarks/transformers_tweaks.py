@@ -177,6 +177,8 @@ TWEAKS: Mapping[str, Mapping[str, Any]] = {
         "text_projection_out_dim": 64,
         "class_embed_dim": 64,
         "task_encoder_hidden_dim": 128,
+        "decoder_hidden_dim": 64,
+        "decoder_dim_feedforward": 128,
     },
     "blt": {"encoder_config": {"hidden_size_global": 64}, "decoder_config": {"hidden_size_global": 64}},
     "clap": {"audio_config": {"keep": ("hidden_size",), "hidden_size": 256, "patch_embeds_hidden_size": 32}},

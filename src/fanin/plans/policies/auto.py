@@ -12,6 +12,7 @@ from fanin.plans.policies.fixup import POLICY as FIXUP
 from fanin.plans.recurrent import RECURRENT
 from fanin.plans.rest import REST
 from fanin.plans.rule import Policy
+from fanin.plans.spread import SPREAD
 from fanin.plans.weights import WEIGHTS
 
 __all__ = ["POLICY"]
@@ -20,7 +21,7 @@ POLICY = Policy(
     name="auto",
     summary="each tensor by its use: true fans, gains of the real activations, depth counted in the graph",
     tensors=(*KEEPING, TIED),
-    uses=(magnitude(WEIGHTS), *CONSTANTS, *RECURRENT, *EMBEDDINGS, *WEIGHTS, REST),
+    uses=(magnitude(WEIGHTS), SPREAD, *CONSTANTS, *RECURRENT, *EMBEDDINGS, *WEIGHTS, REST),
     # Where there are such branches; a model without them is no mistake.
     modifiers=(replace(FIXUP, check=lambda _: None),),
 )
