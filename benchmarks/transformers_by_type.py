@@ -225,12 +225,12 @@ def _windows(config: PreTrainedConfig, generator: torch.Generator) -> Batch:
     return {"input_features": spectra, "input_features_mask": torch.ones(BATCH, length, dtype=torch.long)}
 
 
-def _latents(config: PreTrainedConfig, generator: torch.Generator) -> Batch:
-    return {"latents": torch.randn(BATCH, config.hidden_size, LENGTH, generator=generator)}
+def _channels_first(config: PreTrainedConfig, generator: torch.Generator) -> torch.Tensor:
+    return torch.randn(BATCH, config.hidden_size, LENGTH, generator=generator)
 
 
-def _embedded(config: PreTrainedConfig, generator: torch.Generator) -> Batch:
-    return {"inputs_embeds": torch.randn(BATCH, LENGTH, config.hidden_size, generator=generator)}
+def _embedded(config: PreTrainedConfig, generator: torch.Generator) -> torch.Tensor:
+    return torch.randn(BATCH, LENGTH, config.hidden_size, generator=generator)
 
 
 def _timed(config: PreTrainedConfig, generator: torch.Generator) -> Batch:
@@ -244,10 +244,6 @@ def _waves_within(config: PreTrainedConfig, generator: torch.Generator) -> Batch
     return {"hidden_states": torch.randn(BATCH, config.channels, 6400, generator=generator)}
 
 
-def _latent_frames(config: PreTrainedConfig, generator: torch.Generator) -> Batch:
-    return {"hidden_states": torch.randn(BATCH, config.hidden_size, LENGTH // 2, generator=generator)}
-
-
 def _drafted(config: PreTrainedConfig, generator: torch.Generator) -> Batch:
     """What to denoise, and what another model made of the text before it."""
     seen = config.hidden_size * len(config.target_layer_ids)
@@ -259,12 +255,9 @@ def _drafted(config: PreTrainedConfig, generator: torch.Generator) -> Batch:
 
 def _wave_and_spectra(config: PreTrainedConfig, generator: torch.Generator) -> Batch:
     """Waves, and what another front end makes of them: a row for every fifty milliseconds."""
-    frames = LENGTH
     bins = config.semantic_model_config.feature_projection_input_dim
-    return {
-        "input_values": torch.randn(2, 1, 320 * frames, generator=generator),
-        "input_features": torch.randn(2, frames, bins, generator=generator),
-    }
+    wave = torch.randn(2, 1, 320 * LENGTH, generator=generator)
+    return {"input_values": wave, "input_features": torch.randn(2, LENGTH, bins, generator=generator)}
 
 
 def _long_wave(config: PreTrainedConfig, generator: torch.Generator) -> Batch:
@@ -385,11 +378,13 @@ BATCHES: Mapping[str, Form] = {
     "fun_asr_nano_encoder": _stacked(("input_features_mask",), 7),
     **dict.fromkeys(["granite_speech5_ctc", "granite_speech5_encoder"], _stacked(("attention_mask",), 4)),
     "qwen3_asr_encoder": _windows,
-    **dict.fromkeys(["mimi_decoder", "pocket_tts_audio_tokenizer_decoder"], _latents),
-    "nemotron3_5_transcribe_word_timestamp": _embedded,
+    **dict.fromkeys(
+        ["mimi_decoder", "pocket_tts_audio_tokenizer_decoder"], _only("latents", _channels_first)
+    ),
+    "nemotron3_5_transcribe_word_timestamp": _only("inputs_embeds", _embedded),
     "voxtral_realtime_text": _timed,
     "vibevoice_acoustic_tokenizer_encoder": _waves_within,
-    "vibevoice_acoustic_tokenizer_decoder": _latent_frames,
+    "vibevoice_acoustic_tokenizer_decoder": _only("hidden_states", _channels_first),
     "muse_glimmer_assistant": _drafted,
     **dict.fromkeys(["neucodec", "xcodec2"], _wave_and_spectra),
     "muse_spark_audio": _long_wave,
