@@ -110,3 +110,47 @@ def test_rates_are_told_by_what_most_of_their_uses_show() -> None:
     entry = ft.plan(Scan(), torch.randn(3, 5, 6))["rates"]
     assert entry.status == Status.KEPT
     assert "forgetting" in entry.reason
+
+
+class Told(nn.Module):
+    """A block that a condition shifts, scales and gates, as in DiT."""
+
+    def __init__(self, *, plus: float = 1.0) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(32, elementwise_affine=False)
+        self.work = nn.Sequential(nn.Linear(32, 64), nn.GELU(), nn.Linear(64, 32))
+        self.tell = nn.Sequential(nn.SiLU(), nn.Linear(16, 96))
+        self.enter, self.out, self.plus = nn.Linear(8, 32), nn.Linear(32, 4), plus
+
+    def forward(self, x: torch.Tensor, told: torch.Tensor) -> torch.Tensor:
+        x = self.enter(x)
+        shift, scale, gate = self.tell(told).unsqueeze(1).chunk(3, dim=-1)
+        x = x + gate * self.work(self.norm(x) * (self.plus + scale) + shift)
+        return self.out(x)
+
+
+def test_what_modulates_a_norm_starts_as_a_plain_norm() -> None:
+    batch = torch.randn(6, 5, 8), torch.randn(6, 16)
+    entry = ft.plan(Told(), *batch)["tell.1.weight"]
+    assert (entry.rule, entry.scheme) == ("modulation", "zeros")
+    assert "scale and shift and gate" in entry.reason
+    # Without the 1 zeros would let nothing through.
+    assert ft.plan(Told(plus=0.0), *batch)["tell.1.weight"].rule == "weight"
+
+
+class Neighbours(nn.Module):
+    """Two layers of averages over the neighbours that the data name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(8, 16, bias=False), nn.Linear(16, 3, bias=False)
+
+    def forward(self, x: torch.Tensor, near: torch.Tensor) -> torch.Tensor:
+        return near @ self.last(torch.tanh(near @ self.first(x)))
+
+
+def test_the_last_weight_before_an_average_or_a_density_is_the_head() -> None:
+    plan = ft.plan(Neighbours(), torch.randn(9, 8), torch.rand(9, 9))
+    assert plan["last.weight"].rule == "head"
+    assert plan["first.weight"].rule == "weight"
+    assert ft.plan(Policy(), torch.randn(8, 17), torch.randn(8, 6))["mean.2.weight"].rule == "head"
