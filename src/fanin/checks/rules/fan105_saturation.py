@@ -29,7 +29,12 @@ _TANH = math.atanh(0.97)
 
 
 def _check(graph: Graph, plan: Plan, trace: Trace, forecast: Forecast | None = None) -> Outcome:
-    seen = [m for m in trace.measurements if m.kind == OpKind.ACTIVATION and m.saturated is not None]
+    weighty = _weighty(graph)
+    seen = [
+        m
+        for m in trace.measurements
+        if m.kind == OpKind.ACTIVATION and m.saturated is not None and m.node in weighty
+    ]
     cells = _cells(graph, plan, trace)
     if cells is not None:
         return cells
@@ -81,6 +86,16 @@ def _check(graph: Graph, plan: Plan, trace: Trace, forecast: Forecast | None = N
             *(cause.evidence if cause else ()),
         ),
     )
+
+
+def _weighty(graph: Graph) -> frozenset[int]:
+    """Nodes that a parameter, or a measured signal of the data, reaches: waves of places have no units."""
+    found: set[int] = set()
+    for node in graph.nodes:
+        given = node.kind == OpKind.INPUT and "float" in node.dtype
+        if given or node.parameters or any(i in found for i in node.inputs):
+            found.add(node.id)
+    return frozenset(found)
 
 
 def _feeders(graph: Graph, node: int) -> set[int]:
