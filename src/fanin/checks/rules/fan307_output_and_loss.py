@@ -15,6 +15,7 @@ from fanin.records.trace import Trace
 __all__ = ["RULE"]
 
 _LOGITS = ("cross entropy", "crossentropyloss", "bcewithlogitsloss", "binary_cross_entropy_with_logits")
+_LOG_PROBABILITIES = ("nllloss", "nll_loss")
 _ASSUMED = "binary cross entropy"
 """What a target of zeros and ones is given where no loss was named: it may be meant for probabilities."""
 _SLOPE = 1e-3
@@ -43,6 +44,8 @@ def _flat(values: Sequence[float], one: int, other: int) -> bool:
 def _check(graph: Graph, _plan: Plan, trace: Trace) -> Outcome:
     if trace.loss is None:
         return Skipped(reason="no target was given")
+    if trace.loss.name.lower() in _LOG_PROBABILITIES:
+        return _negative(graph, trace, trace.loss.name)
     if not _takes_logits(trace.loss.name):
         return Skipped(reason=f"what '{trace.loss.name}' takes is not known")
     node = _last(graph, trace)
@@ -76,6 +79,25 @@ def _check(graph: Graph, _plan: Plan, trace: Trace) -> Outcome:
     return _finding(node, trace.loss.name, cause, f"Return what goes into {name}")
 
 
+def _negative(graph: Graph, trace: Trace, loss: str) -> Outcome:
+    """The negative log-likelihood is the mean of what it is given: a log has to be taken before."""
+    node = _last(graph, trace)
+    if node is None or node.kind != OpKind.SOFTMAX or "log" in node.op:
+        return Passed(reason=f"no softmax without a logarithm ends in {loss}")
+    place = called(node.module, node.op)
+    return Finding(
+        code=RULE.code,
+        name="output and loss do not fit",
+        severity=Severity.WARNING,
+        summary=f"The output comes from {place}, and {loss} takes log-probabilities: it is minus the mean "
+        "probability then, and no likelihood",
+        cause="a softmax where a log-softmax is meant: the gradient is nearly 0 where the model is most "
+        "wrong",
+        fix="End in log_softmax, or return the logits and take cross entropy",
+        where=(node.module or node.op,),
+    )
+
+
 def _finding(node: Node, loss: str, cause: str, fix: str) -> Finding:
     place = called(node.module, node.op)
     return Finding(
@@ -93,7 +115,7 @@ RULE = Rule(
     code="FAN307",
     name="output and loss",
     definition="the operation that makes the output, for losses that take logits (cross entropy, binary "
-    "cross entropy with logits)",
+    "cross entropy with logits) or log-probabilities (nll_loss)",
     threshold="a softmax, an activation that is bounded on both sides, or one that cuts at zero. With a "
     "softmax of 10 classes before cross entropy the loss cannot fall below 1.46: -ln(e / (e + 9)). A remark "
     "where no loss was given and one output is to tell two classes apart",
