@@ -154,3 +154,61 @@ def test_the_last_weight_before_an_average_or_a_density_is_the_head() -> None:
     assert plan["last.weight"].rule == "head"
     assert plan["first.weight"].rule == "weight"
     assert ft.plan(Policy(), torch.randn(8, 17), torch.randn(8, 6))["mean.2.weight"].rule == "head"
+
+
+ROWS = 64
+
+
+class Factorised(nn.Module):
+    """Matrix factorisation: what a user gives an item, with a bias for each of both."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.users, self.items = nn.Embedding(200, ROWS), nn.Embedding(200, ROWS)
+        self.mean = nn.Embedding(200, 1)
+
+    def forward(self, user: torch.Tensor, item: torch.Tensor) -> torch.Tensor:
+        return (self.users(user) * self.items(item)).sum(-1) + self.mean(user)[:, 0]
+
+
+class Towers(nn.Module):
+    """Two towers whose outputs are compared, as they are or as attention compares them."""
+
+    def __init__(self, *, attends: bool = False) -> None:
+        super().__init__()
+        self.left = nn.Sequential(nn.Linear(20, 50), nn.ReLU(), nn.Linear(50, ROWS))
+        self.right = nn.Sequential(nn.Linear(20, 50), nn.ReLU(), nn.Linear(50, ROWS))
+        self.values, self.attends = nn.Linear(20, 8), attends
+
+    def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        like = self.left(x) @ self.right(y).T / 2
+        if not self.attends:
+            return like
+        return (like / ROWS**0.5).softmax(-1) @ self.values(y)
+
+
+def first_outputs(model: nn.Module, *batch: torch.Tensor) -> float:
+    """Root mean square of a model's outputs, initialised."""
+    ft.init_(model, *batch, seed=3)
+    with torch.no_grad():
+        return float(model(*batch).square().mean().sqrt())
+
+
+def test_outputs_that_are_products_of_two_signals_start_as_small_as_others() -> None:
+    generator = torch.Generator().manual_seed(0)
+    user, item = (torch.randint(0, 200, (4000,), generator=generator) for _ in range(2))
+    model = Factorised()
+    # Some thousand pairs of 200 rows each; the std of a row's mean square is sqrt(2 / 64).
+    assert abs(first_outputs(model, user, item) - 0.5) < 0.1
+    assert not model.mean.weight.any()
+    plan = ft.plan(model, user, item)
+    assert "64 products" in plan["users.weight"].reason
+    x, y = torch.randn(200, 20, generator=generator), torch.randn(200, 20, generator=generator)
+    assert abs(first_outputs(Towers(), x, y) - 0.5) < 0.25
+
+
+def test_what_attention_compares_is_no_output() -> None:
+    x, y = torch.randn(9, 20), torch.randn(9, 20)
+    plan = ft.plan(Towers(attends=True), x, y)
+    for name in ("left.2.weight", "right.2.weight", "values.weight"):
+        assert "products" not in plan[name].reason
