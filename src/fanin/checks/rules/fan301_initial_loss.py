@@ -29,6 +29,8 @@ _LUCK = 4.0
 _SMALL_UNIT = 100.0
 """Outputs of power 1 at most are what healthy weights give. For squares they are too large only where the
 targets have a standard deviation below a tenth: one of a quarter (grey values) costs some dozen steps."""
+_SHARPENED = 3.0
+"""A constant factor of the output worth naming where the logits are too large."""
 _UNIT = 10.0
 """Standard deviation of a target from which on its unit is told: Adam with a rate of 1e-3 moves an output of
 unit features by about 1e-3 times their number a step."""
@@ -46,7 +48,7 @@ def _check(graph: Graph, plan: Plan, trace: Trace, forecast: Forecast | None = N
         if found is not None:
             return found
         if loss.silent is not None and loss.silent > 0.0:
-            return Passed(reason=f"'{loss.name}' {loss.value:.4g}, and {loss.silent:.4g} for outputs of zeros")
+            return Passed(reason=f"'{loss.name}' {loss.value:.4g}, {loss.silent:.4g} for outputs of zeros")
         return Skipped(reason=f"what '{loss.name}' should start at is not known")
     if loss.classes is not None:
         return _classes(graph, plan, trace, loss, loss.classes, loss.expected, forecast)
@@ -94,6 +96,16 @@ def _apart(graph: Graph, loss: LossMeasurement, expected: float, severity: Sever
         where=biases or ("the target",),
         evidence=(("loss", loss.value), ("expected", expected)),
     )
+
+
+def _factor(graph: Graph, trace: Trace) -> float:
+    """Product of the constants that the output was multiplied by, last of all."""
+    nodes = {node.id: node for node in graph.nodes}
+    end, product = _end(graph, trace), 1.0
+    while end in nodes and nodes[end].factor is not None and len(nodes[end].inputs) == 1:
+        product *= abs(nodes[end].factor or 0.0)
+        end = nodes[end].inputs[0]
+    return product
 
 
 def _foreign(loss: LossMeasurement) -> bool:
@@ -216,7 +228,14 @@ def _finding(
         text = other.cause if other else "outputs far from zero before anything was learned"
         fix = f"Give the head a smaller std, so that logits have std 0.5 or less; {init_verb(graph)} does so"
         where = tuple(w.name for w in head)
-        if other is None and loud:
+        factor = _factor(graph, trace)
+        if not head and factor > _SHARPENED and s is not None:
+            text = f"what is compared is multiplied by {factor:.4g} (a temperature of {1.0 / factor:.2g})"
+            fix = f"Multiply by {factor / max(s, 1.0):.2g} instead, so that logits have a std near 1"
+            where = ("the output",)
+        elif not head and other is not None:
+            fix, where = other.fix, other.where
+        elif other is None and loud:
             text = (
                 f"biases with a std of up to {max(std for _, std in loud):.3g}, which every layer passes on"
             )
