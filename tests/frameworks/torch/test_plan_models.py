@@ -212,3 +212,35 @@ def test_what_attention_compares_is_no_output() -> None:
     plan = ft.plan(Towers(attends=True), x, y)
     for name in ("left.2.weight", "right.2.weight", "values.weight"):
         assert "products" not in plan[name].reason
+
+
+class Turned(nn.Module):
+    """Attention without a scale whose queries and keys pass norms, and turn by places that the data name."""
+
+    def __init__(self, heads: int = 2, width: int = 16) -> None:
+        super().__init__()
+        self.heads, self.width = heads, width
+        self.qkv = nn.Linear(32, 3 * heads * width)
+        self.query, self.key = nn.RMSNorm(width), nn.RMSNorm(width)
+        self.out = nn.Linear(heads * width, 4)
+
+    def turned(self, x: torch.Tensor, angles: torch.Tensor) -> torch.Tensor:
+        left, right = x.chunk(2, dim=-1)
+        return x * angles.cos() + torch.cat([-right, left], dim=-1) * angles.sin()
+
+    def forward(self, x: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+        q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, self.width)).unbind(2)
+        angles = places.float()[:, :, None, None] * torch.ones(self.width)
+        q, k = self.turned(self.query(q), angles), self.turned(self.key(k), angles)
+        weights = torch.einsum("bihd,bjhd->bhij", q, k).softmax(-1)
+        return self.out(torch.einsum("bhij,bjhd->bihd", weights, v).flatten(2))
+
+
+def test_scores_are_known_when_the_data_name_the_places() -> None:
+    plan = ft.plan(Turned(), torch.randn(4, 9, 32), torch.arange(9).expand(4, 9))
+    entry = plan["query.weight"]
+    assert entry.draw is not None
+    # Scores of queries and keys of power 1 have power 16: each side takes a half of its root.
+    assert entry.draw.std == 0.0
+    assert abs(entry.draw.mean - 0.5) < 1e-12
+    assert "unscaled scores" in entry.reason
