@@ -49,7 +49,7 @@ class Largest(nn.Module):
         kept = []
         for turn in range(x.shape[1]):
             after = torch.maximum(state, keys[:, turn])
-            kept.append(torch.where(keys[:, turn] > 1e9, self.start, state - after))
+            kept.append(torch.where(keys[:, turn] > 1e9, self.start, state - after).sort(-1).values)
             state = after
         return self.out(torch.exp(torch.stack(kept, 1)))
 

@@ -22,8 +22,11 @@ _SHARES = {OpKind.SOFTMAX}
 _QUERY_KEY_VALUE = 3
 """The first inputs of a fused attention; what comes after is added to its scores."""
 _SUMMING = {OpKind.ADD, OpKind.POINTWISE, OpKind.CONCAT}
-_SELECTING = ("where", "fill", "maximum", "minimum", "clamp", "index_put", "scatter", "copy", "pad")
-"""Words in the names of operators that put given numbers, or those of one input, in place of others."""
+_SELECTING = (
+    *("where", "fill", "clamp", "index", "scatter", "gather", "select", "copy", "pad"),
+    *("max", "min", "topk", "sort", "log_softmax"),
+)
+"""Words in the names of operators that put given numbers, or those of an input, in place of others."""
 _MARGIN = 100.0
 _LARGEST = {
     **{name: float(np.finfo(name).max) for name in ("float16", "float32", "float64")},
