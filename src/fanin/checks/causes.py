@@ -35,6 +35,9 @@ _GONE = -2.0 * math.log(2.0**-149)
 _BRANCHES = math.log(10.0)
 """What a branch of healthy weights adds is of the stream's size; ten times as much is another's."""
 
+_LARGE = 3.0
+"""A std this many times the plan's is no usual law's: those differ by sqrt 2, or sqrt 6."""
+
 _LOSSY = 0.5
 """An activation that passes on less than half of the gradient's power when it keeps the signal's: sigmoid
 0.15, softplus 0.32; ReLU 1, tanh 1.18."""
@@ -105,7 +108,8 @@ def scale_cause(
     normed = _normed(graph)
     inside = [w for w in everywhere if w.name not in normed and any(low < n <= high for n in w.nodes)]
     bare = [b for b in joins.values() if not b.normalised]
-    if drift.log > 0 and 2 * len(bare) >= drift.layers > 1 and _adds_up(drift, bare, inside):
+    summed = drift.log > 0 and 2 * len(bare) >= drift.layers > 1
+    if summed and _adds_up(drift, bare, inside) and not _all_large(bare, inside):
         return _joins(graph, plan, drift, bare, inside)
     # A weight that is used again and again, as in a loop over time, has its part in every step.
     used = {w.name: sum(low < n <= high for n in w.nodes) for w in inside}
@@ -211,6 +215,13 @@ def _scales_cause(graph: Graph, plan: Plan, trace: Trace, names: Collection[str]
         where=tuple(logs),
         evidence=(("measured size / planned size", mean), ("scales concerned", float(len(logs)))),
     )
+
+
+def _all_large(bare: Sequence[Branch], inside: Sequence[Weighed]) -> bool:
+    """Whether branches start with weights of no usual law, and too large: their ends are not the cause."""
+    finals = {name for b in bare for name in b.final}
+    others = [w for w in inside if w.name not in finals and w.ratio]
+    return 2 * sum(w.law is None and (w.ratio or 0.0) > _LARGE for w in others) > len(others) > 0
 
 
 def _adds_up(drift: Drift, bare: Sequence[Branch], inside: Sequence[Weighed]) -> bool:

@@ -106,7 +106,7 @@ RULE = Rule(
     "keys and "
     "the factor 1/sqrt(d) the std is 1 and the entropy of 64 places 0.88",
     advice="Scale by 1/sqrt(d), and give queries and keys unit variance or less",
-    symptom_of=("FAN101", "FAN106", "FAN401"),
+    symptom_of=("FAN101", "FAN105", "FAN106", "FAN401"),
     references=(
         "S. Zhai et al., Stabilizing Transformer Training by Preventing Attention Entropy Collapse, 2023",
     ),
