@@ -23,7 +23,7 @@ from fanin.torch.losses import Losses
 from fanin.torch.names import named_tensors
 from fanin.torch.origin import origin
 from fanin.torch.probe import measure
-from fanin.torch.sandbox import keep_random_state
+from fanin.torch.sandbox import keep_loss, keep_random_state
 from fanin.torch.sharded import whole
 from fanin.torch.tiers import Clock, tier_of
 from fanin.torch.trials import Trials
@@ -112,7 +112,7 @@ def check(
     if lr is not None and not (finite(lr) and lr > 0.0):
         raise InputError(explain("lr is no learning rate", received=lr, rule="It is a number above 0"))
     # A function that makes models draws their weights: the random states are put back after all of them.
-    with keep_random_state():
+    with keep_random_state(), keep_loss(loss):
         made = model if isinstance(model, nn.Module) else _called(model)
         with whole(made, values=True):
             report = _checked(made, asked, [] if isinstance(model, nn.Module) else [model] * more)
