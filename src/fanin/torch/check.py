@@ -108,6 +108,7 @@ def check(
         inputs=inputs, target=target, loss=loss, seed=whole_number("seed", seed), tier=tier_of(tier),
         plan=_plan(plan), lr=lr, fix=fix, select=codes("select", select), ignore=codes("ignore", ignore),
     )  # fmt: skip
+    runner.chosen(asked.select, asked.ignore)  # (what is misspelt is said before anything is measured)
     more = whole_number("draws", draws, least=1, below=_MOST) - 1
     if lr is not None and not (finite(lr) and lr > 0.0):
         raise InputError(explain("lr is no learning rate", received=lr, rule="It is a number above 0"))

@@ -99,6 +99,7 @@ def check_width(
     widths, clock = widths_of(widths), Clock()
     steps, draws = whole_number("steps", steps, least=1), whole_number("draws", draws, least=1)
     seed, select, ignore = whole_number("seed", seed), codes("select", select), codes("ignore", ignore)
+    runner.chosen(select, ignore)
     with memory_told(), keep_loss(loss), clock.part(f"{len(widths) * draws} models of {len(widths)} widths"):
         scaling = measure_widths(
             make,
