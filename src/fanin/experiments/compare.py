@@ -8,8 +8,6 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from torch import nn
-
 from fanin.errors import InputError, explain, finite
 from fanin.experiments import journal
 from fanin.experiments.bench import Bench, Factory, Job, Kind, begun, built, factories, fresh, shapes
@@ -60,10 +58,11 @@ def compare(
     ----------
     factory
         A function that makes the model, called anew for each run; or several by name, such as
-        ``{"plain": net, "bn": net_with_norms}``. It takes a batch of inputs and returns a number for each class.
+        ``{"plain": net, "bn": net_with_norms}``. The model takes a batch of inputs and returns a number for
+        each class.
     data
-        ``"digits"``, ``"mnist"``, ``(x, y)``, ``(x, y, x_test, y_test)``, an ``.npz`` file of these, or a `Data`.
-        A fifth of the training samples is kept for validation.
+        ``"digits"``, ``"mnist"``, ``(x, y)``, ``(x, y, x_test, y_test)``, an ``.npz`` file of these, or a
+        `Data`. A fifth of the training samples is kept for validation.
     variants
         Ways to begin: policies ("he"), schemes ("he_uniform", "keras:he_normal"), "own" for the model's own
         code, plans, functions; with a factor behind a star. See `fanin.experiments.variants.variant`.
@@ -186,7 +185,7 @@ def rates(lr: float | Sequence[float]) -> tuple[float, ...]:
     InputError
         None, or one that is not positive and finite.
     """
-    found = tuple(sorted(set(lr))) if isinstance(lr, Sequence) and not isinstance(lr, str) else (lr,)
+    found = tuple(sorted(set(lr))) if isinstance(lr, Sequence) else (lr,)
     if not found or not all(finite(rate) and rate > 0.0 for rate in found):
         raise InputError(explain("A learning rate is positive and finite", received=lr))
     return tuple(float(rate) for rate in found)
@@ -250,9 +249,8 @@ def _notes(
     for arm in arms:
         ends = (tried[0], tried[-1])
         if arm.rates and arm.curves[0].learning_rate in ends:
-            notes.append(
-                f"{arm.name} is best at the end of the learning rates, {arm.curves[0].learning_rate:g}: try more"
-            )
+            rate = f"{arm.curves[0].learning_rate:g}"
+            notes.append(f"{arm.name} is best at the end of the learning rates, {rate}: try more")
         broken = sum(curve.diverged is not None for curve in arm.curves)
         if broken:
             notes.append(

@@ -1,4 +1,4 @@
-"""Data split into training and test; real images of digits that come inside packages, so nothing is downloaded."""
+"""Data split for training and testing; real digits that come inside packages, so nothing is downloaded."""
 
 from __future__ import annotations
 

@@ -132,8 +132,8 @@ def fit(model: nn.Module, part: Part, training: Training, *, seed: int, rate: fl
     if end is not None and not math.isfinite(end[0]):
         diverged, end = total, None
     return Curve(
-        seed=seed, accuracy=tuple(accuracy), loss=tuple(loss), steps=tuple(reached), validation=tuple(watched),
-        learning_rate=rate, diverged=diverged,
+        seed=seed, accuracy=tuple(accuracy), loss=tuple(loss), steps=tuple(reached),
+        validation=tuple(watched), learning_rate=rate, diverged=diverged,
         test_loss=None if end is None else end[0], test_accuracy=None if end is None else end[1],
     )  # fmt: skip
 
@@ -205,7 +205,8 @@ def checked_output(model: nn.Module, part: Part, classes: int, *, name: str) -> 
         raise ModelError(
             explain(
                 f"The output of '{name}' does not fit the labels",
-                received=f"an output of shape {tuple(logits.shape)} for {len(few)} samples, labels 0 to {classes - 1}",
+                received=f"an output of shape {tuple(logits.shape)} for {len(few)} samples, "
+                f"labels 0 to {classes - 1}",
                 rule=f"It has a row for each sample and at least {classes} columns, one for each class",
             )
         )

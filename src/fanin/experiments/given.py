@@ -32,9 +32,9 @@ def given(data: Given, *, name: str = "your data") -> Data:
     Parameters
     ----------
     data
-        ``"digits"`` or ``"mnist"``; an ``.npz`` file, a mapping or a tuple with x and y, and x_test and y_test
-        where you hold some out yourself (without them, 22 % of every class are). x has the samples along its
-        first dimension, y a class for each: whole numbers from 0. Or a `fanin.experiments.data.Data`.
+        ``"digits"`` or ``"mnist"``; an ``.npz`` file, a mapping or a tuple with x and y, and x_test and
+        y_test where you hold some out yourself (without them, 22 % of every class are). x has the samples
+        along its first dimension, y a class for each: whole numbers from 0. Or a `Data`.
     name
         How to call it.
 
@@ -112,7 +112,7 @@ def _checked(parts: dict[str, Any], *, name: str) -> Data:
     present = len(np.unique(y))
     if present < 2:
         raise InputError(
-            explain("The training data have one class", received=f"{len(y)} labels, all {y[0] if len(y) else 'gone'}",
+            explain("The training data have one class", received=f"{len(y)} labels of the class {y[0]}",
                     rule="There is nothing to learn but a constant")
         )  # fmt: skip
     classes = int(y.max()) + 1
@@ -120,7 +120,7 @@ def _checked(parts: dict[str, Any], *, name: str) -> Data:
         raise InputError(
             explain(
                 "The test data do not fit the training data",
-                received=f"{len(y_test)} test samples, largest label {y_test.max() if len(y_test) else 'none'}",
+                received=f"{len(y_test)} test samples, largest label {y_test.max(initial=0)}",
                 rule=f"There is at least one, and labels are those trained on: 0 to {classes - 1}",
             )
         )

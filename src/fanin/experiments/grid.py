@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from fanin.errors import InputError, explain, finite
@@ -47,7 +47,7 @@ def kinds(
         for one in variants:
             for gain in gains:
                 told = one.name if len(gains) == 1 and gain == 1.0 else f"{one.name}*{gain:g}"
-                name = ", ".join(
+                name = "/".join(
                     part for part in (model, told if _told(models, variants, gains) else "") if part
                 )
                 found.append(Kind(name=name, model=model, variant=replace(one, factor=one.factor * gain)))

@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from fanin.errors import InputError, OutputError, explain
 from fanin.records import codec
@@ -94,7 +95,7 @@ def resumed(path: Path, about: Mapping[str, str]) -> dict[str, Curve]:
         raise InputError(explain("The study's file cannot be read", received=f"{path} ({error})")) from None
     whole, _, torn = text.rpartition("\n")
     lines = whole.split("\n") if whole else []
-    header = _read(path, 1, lines[0]) if lines else {}
+    header: dict[str, Any] = _read(path, 1, lines[0]) if lines else {}
     if header.get("file") != _NAME or not isinstance(header.get("about"), dict):
         raise InputError(
             explain(
@@ -133,7 +134,7 @@ def _line(row: Mapping[str, object]) -> str:
     return json.dumps(row, ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n"
 
 
-def _read(path: Path, number: int, line: str) -> dict[str, object]:
+def _read(path: Path, number: int, line: str) -> dict[str, Any]:
     try:
         row = json.loads(line)
     except (ValueError, RecursionError) as error:

@@ -87,7 +87,8 @@ def _contrast(stats: Any, first: str, second: str, differences: Sequence[float],
         else:
             p = 1.0 if mean == 0.0 else 0.0
     return Contrast(
-        first=first, second=second, seeds=count, mean=mean, low=low, high=high, p=p, detectable=detectable, shown=False
+        first=first, second=second, seeds=count, mean=mean, low=low, high=high, p=p,
+        detectable=detectable, shown=False,
     )  # fmt: skip
 
 

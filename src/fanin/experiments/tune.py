@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -114,7 +113,7 @@ def tune(
     References
     ----------
     L. Breiman et al., Classification and Regression Trees, 1984, section 3.4.3 (one standard error).
-    K. Jamieson and A. Talwalkar, Non-stochastic best arm identification and hyperparameter optimization, 2016.
+    K. Jamieson and A. Talwalkar, Non-stochastic best arm identification, 2016.
     """
     checked_score(score)
     there = Path(file) if file is not None else None
@@ -126,7 +125,7 @@ def tune(
             explain(
                 "The tuning has nothing to do" if not asked or seeds < 1 else "A weight is in two groups",
                 received=f"groups {', '.join(asked) or 'none'}; seeds {seeds}",
-                rule=f"Groups are {', '.join(GROUPS)}, and 'all' is body, branches and head; seeds is at least 1",
+                rule=f"Groups are {', '.join(GROUPS)}; 'all' is body, branches and head; seeds is at least 1",
             )
         )
     samples = given(data)
@@ -232,7 +231,7 @@ def _curve(
             raise InputError(
                 explain(
                     "The budget ended before two folds were complete",
-                    received=f"{len(made)} of {len(jobs)} runs of the group '{group}' in {runner.seconds:.0f} s",
+                    received=f"{len(made)} of {len(jobs)} runs of '{group}' in {runner.seconds:.0f} s",
                     remedy="Give more time, fewer factors or steps, or a file to go on with later",
                 )
             )
@@ -254,8 +253,8 @@ def _key(times: Sequence[tuple[str, float]], steps: int, fold: int) -> str:
 
 
 def _held_out(
-    runner: Runner, kind: Kind, fixed: Mapping[str, float], *, seeds: int, rate: float, samples: Data, score: str,
-    notes: list[str],
+    runner: Runner, kind: Kind, fixed: Mapping[str, float], *, seeds: int, rate: float, samples: Data,
+    score: str, notes: list[str],
 ) -> tuple[Arm, ...]:  # fmt: skip
     """Factor 1 and the chosen factors, trained on all training samples and tried on the test data."""
     changed = tuple((group, factor) for group, factor in fixed.items() if factor != 1.0)

@@ -65,7 +65,7 @@ class Outcome:
                 explain(
                     "There is no tuned plan",
                     received=self.study.title,
-                    remedy="fanin.experiments.tune makes one; after a comparison take fanin.torch.plan(..., policy=...)",
+                    remedy="fanin.experiments.tune makes one; after a comparison use fanin.torch.plan",
                 )
             )
         return self.study.plan

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 
 from fanin.records.study import Arm, Factor, Study, Tuned
-from fanin.reports.figures import short
+from fanin.reports.figures import plural, short
 from fanin.reports.lines import Line, Piece, table, wrapped
 from fanin.reports.ranking import against, difference, first_loss, ranked, reached, scored, unit, verdict
 
@@ -64,7 +64,9 @@ def _wrapped(text: str, width: int) -> Iterator[Line]:
 def _arms(study: Study, width: int) -> Iterator[Line]:
     target = "" if study.target is None else f"; steps: until the validation loss is {short(study.target, 3)}"
     seeds = len(study.arms[0].curves)
-    what = f"{unit(study)}, mean of {seeds} seeds, best first{target}; first loss: by law / measured"
+    what = (
+        f"{unit(study)}, mean of {plural(seeds, 'seed')}, best first{target}; first loss: by law / measured"
+    )
     yield from _wrapped(what, width)
     rows = [arm_row(study, arm) for arm in ranked(study)]
     yield from table(ARMS, rows, width, drop=(2, 5, 9, 8, 7, 10))
@@ -81,7 +83,7 @@ def arm_row(study: Study, arm: Arm) -> tuple[str, ...]:
     rate = arm.curves[0].learning_rate if arm.curves else None
     spread = ""
     if arm.low is not None and arm.high is not None and math.isfinite(arm.low):
-        spread = f"{scored(study, arm.low)}–{scored(study, arm.high)}"
+        spread = f"{scored(study, arm.low)} to {scored(study, arm.high)}"
     told = ("", "", "", "")
     if found is not None:
         known = math.isfinite(found.low)
@@ -104,10 +106,8 @@ def arm_row(study: Study, arm: Arm) -> tuple[str, ...]:
 def _factors(one: Tuned, width: int) -> Iterator[Line]:
     weights = "all weights that are summed over" if one.group == "all" else f"the {one.group}"
     folds = len(one.factors[0].losses)
-    yield from _wrapped(
-        f"factor on {weights} ({one.tensors} tensors): validation loss, mean of {folds} folds, standard error",
-        width,
-    )
+    what = f"validation loss, mean of {folds} folds, standard error"
+    yield from _wrapped(f"factor on {weights} ({plural(one.tensors, 'tensor')}): {what}", width)
     header = ("factor", "loss", "error", "steps", "")
     yield from table(header, [factor_row(one, factor) for factor in one.factors], width)
 

@@ -92,22 +92,25 @@ def _compared(study: Study) -> str:
     seeds = len(best.curves)
     said = f"{_number(study, best.mean)} over {_seeds(seeds)}"
     if seeds < 2:
-        return f"{best.name} is ahead with {_number(study, best.mean)} in one seed, which shows nothing: take more seeds."
+        ahead = f"{best.name} is ahead with {_number(study, best.mean)} in one seed"
+        return f"{ahead}, which shows nothing: take more seeds."
     if not worse:
-        return f"No difference is shown between {_listed([best.name, *alike])}; the best mean is {said}. {_power(study, pairs, alike)}"
+        text = f"No difference is shown between {_listed([best.name, *alike])}; the best mean is {said}."
+        return f"{text} {_power(study, pairs, alike)}".rstrip()
     text = f"{best.name} has the best mean, {said}, and is shown to be better than {_listed(worse)}."
     if alike:
         text += f" No difference is shown to {_listed(alike)}. {_power(study, pairs, alike)}"
-    return text
+    return text.rstrip()
 
 
 def _power(study: Study, pairs: dict[str, Contrast | None], names: Sequence[str]) -> str:
-    finest = [found.detectable for name in names if (found := pairs[name]) is not None]
-    if not finest or not math.isfinite(max(finest)):
+    """What difference to the nearest rival so many seeds would have shown."""
+    found = pairs[names[0]] if names else None
+    if found is None or not math.isfinite(found.detectable):
         return ""
-    size = difference(study, max(finest)).removeprefix("+")
+    size = difference(study, found.detectable).removeprefix("+")
     what = "points" if study.score == "accuracy" else "nats"
-    return f"So many seeds would show {size} {what} four times in five."
+    return f"To {names[0]}, {_seeds(found.seeds)} show a difference of {size} {what} four times in five."
 
 
 def _seeds(count: int) -> str:
@@ -148,8 +151,8 @@ def _chosen(one: Tuned) -> str:
     best = next(f for f in one.factors if f.factor == one.best)
     if one.chosen == 1.0 and one.best != 1.0:
         return (
-            f"Factor 1 on {weights} cannot be told from the best, {short(one.best, 3)}: its cross-validated loss is "
-            "within one standard error"
+            f"Factor 1 on {weights} cannot be told from the best, {short(one.best, 3)}: "
+            "its cross-validated loss is within one standard error"
         )
     if one.chosen == 1.0:
         return f"Factor 1 on {weights} is the best, with a cross-validated loss of {short(best.mean, 3)}"
@@ -157,4 +160,5 @@ def _chosen(one: Tuned) -> str:
     plain = next((f for f in one.factors if f.factor == 1.0), None)
     beside = f", {short(plain.mean, 3)} with factor 1" if plain is not None else ""
     nearer = "" if one.chosen == one.best else f", as good as {short(one.best, 3)} within one standard error"
-    return f"Factor {short(one.chosen, 3)} on {weights}{nearer}: cross-validated loss {short(chosen.mean, 3)}{beside}"
+    loss = f"cross-validated loss {short(chosen.mean, 3)}{beside}"
+    return f"Factor {short(one.chosen, 3)} on {weights}{nearer}: {loss}"
