@@ -55,7 +55,8 @@ class ViT(nn.Module):
 
         config = ViTConfig(
             image_size=8, patch_size=2, num_channels=1, hidden_size=48, num_hidden_layers=6,
-            num_attention_heads=4, intermediate_size=96, num_labels=10, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
+            num_attention_heads=4, intermediate_size=96, num_labels=10, hidden_dropout_prob=0.0,
+            attention_probs_dropout_prob=0.0,
         )  # fmt: skip
         self.vit = ViTForImageClassification(config)
 

@@ -67,11 +67,11 @@ def rungs(steps: int, count: int) -> tuple[int, ...]:
 
     Examples
     --------
-    >>> rungs(900, 9), rungs(900, 4), rungs(900, 3)
-    ((100, 300, 900), (300, 900), (900,))
+    >>> rungs(900, 9), rungs(900, 3)
+    ((100, 300, 900), (300, 900))
     """
     found = [steps]
-    while count > _KEPT and len(found) < 3 and found[0] > _KEPT:
+    while count > 1 and len(found) < 3 and found[0] > _KEPT:
         found.insert(0, max(1, found[0] // _KEPT))
         count = math.ceil(count / _KEPT)
     return tuple(found)

@@ -70,7 +70,7 @@ class Runner:
     file: Path | None = None
     told: Callable[[Progress], None] | None = None
     done: dict[str, Curve] = field(default_factory=dict)
-    began: float = field(default_factory=time.monotonic)
+    began: float = field(default_factory=lambda: time.monotonic())  # noqa: PLW0108 - asked when it is called
     made: int = 0
 
     @property
