@@ -111,8 +111,8 @@ def test_a_difference_under_one_rate_comes_with_a_warning(net: Net, rings: Data)
         net,
         rings,
         variants={"he": "he", "zeros": hopeless},
-        seeds=4,
-        steps=150,
+        seeds=6,
+        steps=50,
         lr=0.1,
         score="loss",
         checks=False,
@@ -122,8 +122,8 @@ def test_a_difference_under_one_rate_comes_with_a_warning(net: Net, rings: Data)
     assert "is shown to be better than zeros" in found.verdict
     assert any("may be that of the rate" in note for note in found.study.notes)
     tuned = compare(
-        net, rings, variants={"he": "he", "zeros": hopeless}, seeds=4, steps=150, lr=(0.05, 0.1), score="loss",
-        checks=False,
+        net, rings, variants={"he": "he", "zeros": hopeless}, seeds=2, steps=50, lr=(0.05, 0.1),
+        score="loss", checks=False,
     )  # fmt: skip
     assert not any("may be that of the rate" in note for note in tuned.study.notes)
 

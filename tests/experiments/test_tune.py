@@ -25,8 +25,10 @@ SMALL: dict[str, Any] = {"policy": "lecun", "points": 3, "folds": 3, "steps": 20
 @pytest.fixture(scope="module")
 def deep(net: Net, rings: Data) -> Study:
     """Twelve layers that 1 / fan_in leaves without a signal."""
-    return tune(lambda: net(12, 32), rings, policy="lecun*0.3", between=(1.0, 8.0), points=4, folds=3, steps=40,
-                seeds=2, lr=0.02).study  # fmt: skip
+    return tune(
+        lambda: net(12, 32), rings, policy="lecun*0.3", between=(1.0, 8.0), points=4, folds=3, steps=40,
+        seeds=2, lr=0.02,
+    ).study  # fmt: skip
 
 
 def test_a_plan_that_is_far_too_small_is_enlarged(deep: Study) -> None:
@@ -87,8 +89,10 @@ def test_groups_one_after_the_other(net: Net, rings: Data) -> None:
 
 def test_a_plan_that_is_right_stays_as_it_is(rings: Data) -> None:
     # A linear model learns the same whatever its weights are: nothing speaks against 1.
-    made = tune(lambda: nn.Linear(8, 3), rings, policy="lecun", points=3, between=(0.8, 1.25), folds=3, steps=60,
-                seeds=2, lr=0.1)  # fmt: skip
+    made = tune(
+        lambda: nn.Linear(8, 3), rings, policy="lecun", points=3, between=(0.8, 1.25), folds=3, steps=60,
+        seeds=2, lr=0.1,
+    )  # fmt: skip
     assert made.study.tuned[0].chosen == 1.0
     assert len(made.study.arms) == 1
     assert "the plan stays as it is" in made.verdict

@@ -85,7 +85,7 @@ def test_every_weight_gets_the_scheme(net: Callable[..., nn.Module], rings: Data
     assert torch.equal(weights["he_uniform"], weights["keras:he_uniform"])
     # The factor is multiplied into the std before the draw: one rounding more or less.
     torch.testing.assert_close(weights["he*1.5"], 1.5 * weights["he"], rtol=1e-6, atol=0.0)
-    assert all(float(model[2].bias.abs().max()) == 0.0 for model in models.values())  # type: ignore[index]
+    assert all(float(model[2].bias.detach().abs().max()) == 0.0 for model in models.values())  # type: ignore[index]
 
 
 def test_a_peer_is_told_the_roles(rings: Data) -> None:

@@ -225,7 +225,7 @@ def _add_strips(
         ],
         hovertemplate="%{customdata[0]}<br>%{y} %{customdata[1]}<extra></extra>",
     )  # fmt: skip
-    figure.updatelayout(
+    figure.update_layout(
         yaxis2={
             "domain": [0.0, top - 0.075],
             "anchor": "x",

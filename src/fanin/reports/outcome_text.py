@@ -69,7 +69,7 @@ def _arms(study: Study, width: int) -> Iterator[Line]:
     )
     yield from _wrapped(what, width)
     rows = [arm_row(study, arm) for arm in ranked(study)]
-    yield from table(ARMS, rows, width, drop=(2, 5, 9, 8, 7, 10))
+    yield from table(ARMS, rows, width, drop=(2, 5, 9, 8, 7, 10, 4))
 
 
 def arm_row(study: Study, arm: Arm) -> tuple[str, ...]:
