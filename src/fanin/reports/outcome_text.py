@@ -90,7 +90,7 @@ def arm_row(study: Study, arm: Arm) -> tuple[str, ...]:
         told = (
             difference(study, found.mean),
             f"{difference(study, found.low)} to {difference(study, found.high)}" if known else "",
-            short(found.p, 2),
+            short(found.p, 2) if known else "",
             "worse" if found.shown else "no difference",
         )
     elif len(study.arms) > 1:

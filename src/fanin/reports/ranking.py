@@ -110,9 +110,7 @@ def _power(study: Study, pairs: dict[str, Contrast | None], names: Sequence[str]
         return ""
     size = difference(study, found.detectable).removeprefix("+")
     what = "points" if study.score == "accuracy" else "nats"
-    return (
-        f"{_seeds(found.seeds)} would show a difference to {names[0]} of {size} {what} four times in five."
-    )
+    return f"{_seeds(found.seeds)} would show a difference to {names[0]} of {size} {what} four times in five."
 
 
 def _seeds(count: int) -> str:
