@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from fanin.cli.places import origin
+from fanin.cli.targets import load
 from fanin.records.codec import from_json
-from fanin.records.finding import Diagnosis, Severity
+from fanin.records.finding import Diagnosis, Origin, Severity
 from fanin.records.prediction import Prediction
 
 pytestmark = pytest.mark.usefixtures("nets")
+
+
+def line(text: str) -> int:
+    """Where the user's file has it."""
+    return 1 + Path("nets.py").read_text(encoding="utf-8").splitlines().index(text)
+
 
 SICK = ("check", "nets.py:deep", "-i", "32x64")
 
@@ -107,7 +116,41 @@ def test_sarif_goes_to_stdout(fanin: Callable[..., Any]) -> None:
     assert ended.code == 1
     log = json.loads(ended.out)
     assert log["version"] == "2.1.0"
-    assert [r["ruleId"] for r in log["runs"][0]["results"]] == ["FAN102"]
+    (result,) = log["runs"][0]["results"]
+    assert result["ruleId"] == "FAN102"
+    # The line of `def deep`, so that a code host shows the finding there.
+    assert result["locations"][0]["physicalLocation"] == {
+        "artifactLocation": {"uri": "nets.py"},
+        "region": {"startLine": line("def deep():")},
+    }
+
+
+@pytest.mark.parametrize(
+    ("target", "place"),
+    [
+        ("nets.py:ready", ("nets.py", "ready = small()")),
+        ("nets.py:Words", ("nets.py", "class Words(nn.Module):")),
+        ("nets:deep", ("nets.py", "def deep():")),
+        ("my nets.py:deep", ("my%20nets.py", "def deep():")),
+        ("../other/nets.py:deep", ("file:", "def deep():")),
+    ],
+)
+def test_where_a_target_stands(target: str, place: tuple[str, str], tmp_path: Path) -> None:
+    (tmp_path.parent / "other").mkdir(exist_ok=True)
+    for copy in (tmp_path / "my nets.py", tmp_path.parent / "other" / "nets.py"):
+        shutil.copy("nets.py", copy)
+    load(target, seed=0)
+    found = origin(target)
+    assert found is not None
+    assert found.uri.startswith(place[0])
+    assert found.line == line(place[1])
+
+
+def test_where_a_configuration_stands(tmp_path: Path) -> None:
+    (tmp_path / "tiny").mkdir()
+    assert origin("hf:tiny") == Origin(uri="tiny/config.json")
+    assert origin("hf:tiny/config.json") == Origin(uri="tiny/config.json")
+    assert origin("builtins:len") is None
 
 
 def test_a_baseline_accepts_what_it_knows(fanin: Callable[..., Any], tmp_path: Path) -> None:
@@ -121,8 +164,25 @@ def test_a_baseline_accepts_what_it_knows(fanin: Callable[..., Any], tmp_path: P
     assert fanin("check", "nets.py:deep", "-i", "32x64", "--baseline", "none.json").code == 2
     text = (tmp_path / "known.json").read_text(encoding="utf-8")
     (tmp_path / "known.json").write_text(text.replace("FAN102", "FAN101"), encoding="utf-8")
-    assert fanin(*SICK, "--baseline", "known.json").code == 1
+    spread = fanin(*SICK, "--baseline", "known.json")
+    assert spread.code == 1
+    assert "FAN102" in spread.out
     assert fanin(*SICK, "--update-baseline").code == 2
+    # The cure: the network as fanin initialises it has nothing of what was accepted.
+    cured = fanin(*SICK, "--init", "--baseline", "good.json", "--update-baseline")
+    assert cured.code == 0
+    (tmp_path / "good.json").write_text(text, encoding="utf-8")
+    healed = fanin(*SICK, "--init", "--baseline", "good.json")
+    assert healed.code == 0
+    assert "of the baseline are not found any more: FAN102 at 0.weight" in healed.err
+    assert healed.err.rstrip().endswith("--update-baseline writes it anew")
+    assert healed.err.count("\n") == 1
+    (tmp_path / "good.json").write_text("{", encoding="utf-8")
+    corrupt = fanin(*SICK, "--baseline", "good.json")
+    assert (corrupt.code, corrupt.out, corrupt.err.count("\n")) == (2, "", 1)
+    assert "A baseline cannot be read" in corrupt.err
+    assert fanin(*SICK, "--baseline", "good.json", "--update-baseline").code == 0
+    assert fanin(*SICK, "--baseline", "good.json").code == 0
 
 
 def test_codes_are_chosen(fanin: Callable[..., Any]) -> None:
@@ -164,3 +224,33 @@ def test_a_prediction_runs_nothing_and_finds_nothing(fanin: Callable[..., Any]) 
     assert told.batch == 32
     assert len(told.nodes) > 30
     assert "has no findings" in fanin(*SICK, "--predict-only", "--format", "sarif").err
+
+
+def test_what_a_model_prints_is_no_result(fanin: Callable[..., Any]) -> None:
+    with Path("nets.py").open("a", encoding="utf-8") as file:
+        file.write(CHATTY)
+    for form, record in (("json", Diagnosis), ("sarif", None)):
+        ended = fanin("check", "nets.py:Chatty", "-b", "nets.py:chat", "--format", form)
+        assert ended.code == 0
+        assert {"I am built", "I am a batch", "I run"} <= set(ended.err.splitlines())
+        assert json.loads(ended.out)
+        assert record is None or from_json(ended.out, record)
+
+
+CHATTY = """
+
+class Chatty(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(4, 3)
+        print("I am built")
+
+    def forward(self, x):
+        print("I run")
+        return self.layer(x)
+
+
+def chat():
+    print("I am a batch")
+    return torch.randn(16, 4)
+"""

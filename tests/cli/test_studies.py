@@ -37,6 +37,18 @@ def nothing():
     return 7
 
 
+def loud():
+    print("reading")
+    return classes()
+
+
+def chatty():
+    from torch import nn
+
+    print("building")
+    return nn.Linear(4, 2)
+
+
 one_class = (np.zeros((9, 4)), np.zeros(9, dtype=int))
 """
 
@@ -72,6 +84,17 @@ def test_json_is_the_study_and_nothing_else(fanin: Run, data: str) -> None:
     again = fanin("compare", "nets.py:small", "--data", data, "-v", "he,glorot", *SMALL, "--format", "json")
     a, b = (json.loads(text) | {"seconds": 0} for text in (ended.out, again.out))
     assert a == b
+
+
+def test_what_user_code_prints_is_no_result(fanin: Run, data: str) -> None:
+    assert data
+    ended = fanin(
+        "compare", "given.py:chatty", "--data", "given.py:loud", "-v", "he,own", *SMALL, "--format", "json"
+    )
+    assert ended.code == 0, ended.err
+    assert from_json(ended.out, Study).arms
+    assert "reading" in ended.err
+    assert "building" in ended.err
 
 
 def test_a_grid_of_models_and_schemes(fanin: Run, data: str) -> None:

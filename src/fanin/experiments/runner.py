@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -120,7 +122,9 @@ class Runner:
 
 
 def _ran(bench: Bench, job: Job) -> tuple[Job, Curve]:
-    return job, run(bench, job)
+    """One run in a process of its own, where nobody else sees to what a model prints."""
+    with contextlib.redirect_stdout(sys.stderr):
+        return job, run(bench, job)
 
 
 def checked_settings(*, jobs: int, budget: float | None, resume: bool, file: Path | None) -> None:

@@ -5,17 +5,15 @@ from __future__ import annotations
 import math
 
 from fanin.plans.facts import Facts
+from fanin.plans.logits import LOGIT_STD
+from fanin.plans.outputs import ends, meeting
 from fanin.plans.rule import Case, Claim, Rule
 from fanin.records.axes import Role
-from fanin.records.draw import Normal
+from fanin.records.draw import Constant, Normal
 from fanin.records.graph import OpKind, UseKind
 from fanin.records.plan import Status
 
-__all__ = ["EMBEDDINGS", "LOGIT_STD", "POSITION", "POSITION_STD", "SMALL_STD", "TIED", "TOKEN"]
-
-LOGIT_STD = 0.5
-"""Standard deviation of the first logits. The first loss is then ln C + 0.5²/2: an eighth of a nat
-above a uniform guess over C classes, while gradients still reach what lies below the head."""
+__all__ = ["EMBEDDINGS", "POSITION", "POSITION_STD", "SMALL_STD", "TIED", "TOKEN"]
 
 POSITION_STD = math.sqrt(0.5)
 """The power of sinusoidal positions, beside features of power 1. In a Vision Transformer on digits (width
@@ -67,7 +65,7 @@ def _position(case: Case) -> Claim | None:
         evidence = f"{case.place} selects its rows by numbers that do not depend on the input"
         if by_input:
             evidence = f"what {case.place} looks up is added to the scores that a softmax reads"
-    elif role.kind == UseKind.SHIFT and len(case.parameter.shape) >= 2:
+    elif role.kind == UseKind.SHIFT and len(case.parameter.shape) >= 2 and not _of_outputs(case):
         evidence = f"enters as a whole at {case.place}"
     else:
         return None
@@ -91,6 +89,14 @@ def _position(case: Case) -> Claim | None:
     )
 
 
+def _of_outputs(case: Case) -> bool:
+    """Whether one row is added to what nothing sums over any more: a bias of outputs, a log of a scale."""
+    one_row = sum(size > 1 for size in case.parameter.shape) <= 1
+    if not one_row or case.node is None or case.node.kind != OpKind.ADD:
+        return False
+    return ends(case.facts, case.role.node)
+
+
 def _in_scores(facts: Facts, node: int) -> bool:
     """Whether rows are added to attention's scores, as they are or multiplied by the queries."""
     readers = facts.readers.get(node, ())
@@ -98,11 +104,34 @@ def _in_scores(facts: Facts, node: int) -> bool:
     return by_queries or facts.scores(node)
 
 
+def _bias_of_rows(case: Case) -> Claim | None:
+    """One number for each row, added to outputs: how far a user or an item is from the mean."""
+    if case.role.kind != UseKind.EMBEDDING or math.prod(case.parameter.shape[1:]) != 1:
+        return None
+    if len(case.parameter.shape) < 2 or not _added(case) or not ends(case.facts, case.role.node):
+        return None
+    return Claim(
+        scheme="zeros",
+        draw=Constant(value=0.0),
+        axes=case.role.axes,
+        reason="a bias of outputs for each row: the rows beside it break the symmetry",
+        evidence=(f"one number a row, looked up by {case.place} and added to the output",),
+    )
+
+
+def _added(case: Case) -> bool:
+    readers = case.facts.readers.get(case.role.node, ())
+    return bool(readers) and all(reader.kind == OpKind.ADD for reader in readers)
+
+
 def _token(case: Case) -> Claim | None:
     if case.role.kind != UseKind.EMBEDDING:
         return None
     facts, role = case.facts, case.role
-    if facts.looked_up_by_input(role) or not facts.added_to_embedding(role):
+    met = meeting(case)
+    if met is not None:
+        std, reason = met.value, f"an embedding; {met.reason}"
+    elif facts.looked_up_by_input(role) or not facts.added_to_embedding(role):
         constant = facts.constant_after(role.node)
         std = 1.0 / constant
         reason = "an embedding: its numbers have power 1, which the next layer expects"
@@ -112,6 +141,7 @@ def _token(case: Case) -> Claim | None:
         std = _neighbour_std(case)
         reason = f"a table of positions or types, as large as the embedding it is added to: std {std:.4g}"
     evidence = [f"rows are looked up by {case.place}, so no sum over the table changes their power"]
+    evidence += met.evidence if met else ()
     if role.normalised:
         evidence.append("a norm reads it")
     return Claim(
@@ -151,4 +181,6 @@ POSITION = Rule(name="positions", claim=_position)
 TOKEN = Rule(name="embedding", claim=_token)
 SHIFT = Rule(name="shift", claim=_other_shift)
 
-EMBEDDINGS = (POSITION, TOKEN, SHIFT)
+ROW_BIAS = Rule(name="bias of rows", claim=_bias_of_rows)
+
+EMBEDDINGS = (POSITION, ROW_BIAS, TOKEN, SHIFT)

@@ -12,6 +12,7 @@ from fanin.predictions.backward import backward
 from fanin.predictions.context import Context
 from fanin.predictions.forward import forward
 from fanin.predictions.gradient import Gradient
+from fanin.predictions.guess import guessed
 from fanin.predictions.shares import dead, saturated
 from fanin.predictions.signal import Signal
 from fanin.predictions.trial import Trial
@@ -21,6 +22,10 @@ from fanin.records.prediction import Certainty, InputStatistics, LossPrediction,
 from fanin.records.trace import LossMeasurement, Trace
 
 __all__ = ["predict"]
+
+
+_PART = 0.5
+"""Share of a tensor's numbers below which the output is taken for a part of it, and not for chance."""
 
 
 # Powers past the range of a double are infinite, as they should be, and no cause for a warning.
@@ -102,6 +107,9 @@ def predict(
     if end is not None and end in context.signals:
         seen = {i: m.gradient_power for i, m in measured.items() if m.gradient_power is not None}
         start = math.prod(context.nodes[end].shape) / max(batch, 1)
+        came = seen.get(end, start)
+        # A direction meets each number that is returned once: where these are few, the rest is not.
+        start = came if came < _PART * start else start
         end, start = _past_a_zero_head(context, end, start)
         gradients = backward(context, end, start, seen)
     nodes = tuple(
@@ -114,7 +122,9 @@ def predict(
         for b in graph.branches
         if b.join in context.signals and b.start in context.signals and context.signals[b.start].power > 0.0
     )
-    loss = None if end is None else _loss(context, _output(graph, output), trace.loss if trace else None)
+    loss = None if trace is None or trace.loss is None else guessed(context, trace.loss.name)
+    if loss is None and end is not None:
+        loss = _loss(context, _output(graph, output), trace.loss if trace else None)
     missing = [node for node in graph.nodes if node.id not in context.signals and node.kind != OpKind.INPUT]
     ops = ", ".join(dict.fromkeys(node.op for node in missing))
     notes = (f"not predicted: {len(missing)} operations without a law ({ops})",) if missing else ()

@@ -18,6 +18,7 @@ from fanin.records.plan import Plan
 from fanin.records.trace import Trace
 from fanin.reports.report import Report
 from fanin.torch.draws import spreads
+from fanin.torch.losses import Losses
 from fanin.torch.names import named_tensors
 from fanin.torch.probe import measure
 from fanin.torch.sharded import whole
@@ -136,6 +137,7 @@ def _checked(made: nn.Module, want: _Asked, others: Sequence[Any]) -> Report:
             trace = replace(trace, draws=len(others) + 1, spreads=spreads([trace, *more]))
     trace = replace(trace, declared=want.plan is not None)
     trials = Trials(made, want.inputs, graph, seed=want.seed)
+    trials.loss = Losses(trials, want.inputs, want.target, want.loss)
     chosen: dict[str, Any] = {"select": want.select, "ignore": want.ignore, "trial": trials}
     diagnosis = runner.run(graph, yardstick, trace, **chosen)
     if want.fix and diagnosis.findings:

@@ -68,16 +68,17 @@ def compare(
     chosen = studies.grid(axes)
     if variants and "law" in chosen:
         raise click.UsageError("--variants and --grid scheme=... name the same axis: give one of them")
-    models = {word: studies.factory(_beside(target, word)) for word in chosen.get("model", [])}
-    data = studies.data(source)
     try:
-        outcome = run(
-            models or studies.factory(target), data,
-            variants=studies.words(variants) or chosen.get("law") or VARIANTS,
-            gains=_numbers(chosen.get("gain", ["1"]), "gain"), lr=_numbers(studies.words([lr]), "--lr"),
-            seeds=seeds, steps=steps, batch=batch, optimiser=optimiser, score=score, target=target_loss,
-            budget=budget, jobs=jobs, file=file, resume=resume, checks=not no_check, told=studies.ticker(),
-        )  # fmt: skip
+        with show.talk():
+            models = {word: studies.factory(_beside(target, word)) for word in chosen.get("model", [])}
+            outcome = run(
+                models or studies.factory(target), studies.data(source),
+                variants=studies.words(variants) or chosen.get("law") or VARIANTS,
+                gains=_numbers(chosen.get("gain", ["1"]), "gain"), lr=_numbers(studies.words([lr]), "--lr"),
+                seeds=seeds, steps=steps, batch=batch, optimiser=optimiser, score=score, target=target_loss,
+                budget=budget, jobs=jobs, file=file, resume=resume, checks=not no_check,
+                told=studies.ticker(),
+            )  # fmt: skip
     except KeyboardInterrupt:
         studies.kept(file)
         raise

@@ -58,8 +58,9 @@ def init(
     checkpoint.prepare(output, force=force)
     if saved is not None:
         declared = Plan.load(saved)
-        model = targets.load(target, seed=declared.seed)
-        apply_(model, declared)
+        with show.talk():
+            model = targets.load(target, seed=declared.seed)
+            apply_(model, declared)
         _written(model, declared, output, form)
         return
     wanted = session.Wishes(policy=policy, seed=seed, rules=rules, priors=priors)

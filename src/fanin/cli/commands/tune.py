@@ -74,13 +74,14 @@ def tune(
     """
     from fanin.experiments.tune import tune as run  # noqa: PLC0415 - loads torch, which --help must not
 
-    data, make = studies.data(source), studies.factory(target)
     try:
-        outcome = run(
-            make, data, policy=policy, groups=groups or ("all",), between=between, points=points, folds=folds,
-            halving=halving, seeds=seeds, steps=steps, batch=batch, lr=lr, optimiser=optimiser, score=score,
-            budget=budget, jobs=jobs, file=file, resume=resume, told=studies.ticker(),
-        )  # fmt: skip
+        with show.talk():
+            outcome = run(
+                studies.factory(target), studies.data(source), policy=policy, groups=groups or ("all",),
+                between=between, points=points, folds=folds, halving=halving, seeds=seeds, steps=steps,
+                batch=batch, lr=lr, optimiser=optimiser, score=score, budget=budget, jobs=jobs, file=file,
+                resume=resume, told=studies.ticker(),
+            )  # fmt: skip
     except KeyboardInterrupt:
         studies.kept(file)
         raise
