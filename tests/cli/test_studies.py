@@ -134,7 +134,7 @@ def test_a_file_of_arrays(fanin: Run, nets: str, tmp_path: Path) -> None:
         (("compare", "nets.py:small"), "Missing option '--data'"),
         (("compare", "nets.py:ready", "--data", "given.py:classes"), "no function that makes a model"),
         (("compare", "nets.py:smal", "--data", "given.py:classes"), "Did you mean 'small'"),
-        (("compare", "nets.py:number", "--data", "given.py:classes"), "makes none"),
+        (("compare", "nets.py:number", "--data", "given.py:classes"), "returns no model"),
         (("compare", "nets.py:broken", "--data", "given.py:classes"), "no GPU on a Sunday"),
         (("compare", "nets.py:Angry", "--data", "given.py:classes"), "not today"),
         (("compare", "nets.py:small", "--data", "given.py:classes", "--lr", "fast"), "--lr holds no numbers"),
