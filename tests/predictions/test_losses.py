@@ -113,7 +113,7 @@ def test_squares_above_those_of_a_constant_are_no_luck_because_they_are_foretold
     torch.manual_seed(0)
     model = net(4)
     with torch.no_grad():
-        model[-1].weight.mul_(5.0)  # type: ignore[operator, union-attr]
+        model[-1].weight.mul_(12.0)  # type: ignore[operator, union-attr]
     x, target = torch.randn(64, 32), 0.1 * torch.randn(64, 4)
     diagnosis = fanin.torch.check(model, x, target=target, tier="fast", select=("FAN301",)).diagnosis
     _, law, _ = compared(diagnosis)

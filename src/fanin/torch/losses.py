@@ -99,13 +99,13 @@ class Losses:
             moments = {key: times * getattr(spec, key) for key in ("power", "near", "far")}
             specs.append(replace(spec, node=places[spec.node], mean=math.sqrt(times) * spec.mean, **moments))
         run = Run(self._trials, None, tuple(specs), {}, draw)
-        with torch.no_grad():
+        with torch.enable_grad():  # a loss without a gradient is refused
             each = iter([run.at(o) for o in self._trials.outputs()])
             output = _replaced(self._trials.returned(), each)
             made = loss_of(output, self._target, self._loss, self._labels)
         if made is None:
             raise ValueError("there is no loss")
-        return float(made.value)
+        return float(made.value.detach())
 
 
 def _plain(target: Any, loss: Callable[..., Any] | None) -> bool:
