@@ -6,6 +6,7 @@ from itertools import pairwise
 
 from fanin.graphs.ancestry import Ancestry
 from fanin.graphs.drafts import Draft, Drafts
+from fanin.graphs.steps import Form
 from fanin.records.graph import OpKind, UseKind
 
 __all__ = ["find_recurrences"]
@@ -89,7 +90,10 @@ def _sums(drafts: Drafts, node: Draft) -> list[tuple[Draft, int]]:
             after = drafts.nodes[reader]
             if after.kind == OpKind.ADD and len(after.inputs) > 1:
                 found.append((after, id))
-            elif after.kind in _THROUGH:
+            elif after.kind in _THROUGH or (
+                after.kind == OpKind.PRODUCT and after.step.form == Form.POINTWISE
+            ):
+                # (A gate multiplies what a state becomes before fresh data is added: GRU.)
                 stack.append(reader)
     return found
 

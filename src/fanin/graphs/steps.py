@@ -92,7 +92,8 @@ class Step:
 
     `signal` is false for outputs of whole numbers and truth values (indices, masks). `adds` and
     `multiplies` say which pointwise operators are sums and products of their operands; a difference
-    is a sum that `subtracts`. `settings` are numbers that change what it does to a signal; see
+    is a sum that `subtracts`. `units` is the place of a convolution's channels among the output's
+    dimensions, where it is not the second. `settings` are numbers that change what it does to a signal; see
     `fanin.records.graph.Node`.
     """
 
@@ -111,6 +112,7 @@ class Step:
     groups: int = 1
     stride: int = 1
     transposed: bool = False
+    units: int | None = None
     settings: tuple[tuple[str, tuple[float, ...]], ...] = ()
 
 

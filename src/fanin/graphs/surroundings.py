@@ -253,6 +253,7 @@ def _join_slices(uses: list[DraftUse]) -> None:
 
 def _blocks(drafts: Drafts, node: Draft, use: DraftUse) -> tuple[int, ...]:
     axis = 1 if node.kind == OpKind.CONVOLUTION else len(node.step.shape) - 1
+    axis = axis if node.step.units is None else node.step.units
     if axis >= len(node.step.shape) or use.axes is None or Role.OUT not in use.axes.roles:
         return ()
     size = node.step.shape[axis]
