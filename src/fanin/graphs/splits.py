@@ -61,6 +61,12 @@ def _splits(region: Region, steps: Mapping[int, Step], run: Run) -> list[int]:
     verdict = run.trial(region)
     found: list[int] = []
     start, last = region.root, max(before, default=None)
+    if verdict == "softmax" and before:
+        # Constants on the way to it belong to the scores, as where a softmax is one operation.
+        scaled = [id for id in before if not _bends(_part(region, passed, None, id), run)]
+        if scaled and run.trial(_part(region, passed, scaled[-1], region.end)) == verdict:
+            found.append(scaled[-1])
+            start = scaled[-1]
     # (A softmax without its maximum is an exponential over the sum of it, and one thing.)
     if last is not None and verdict != "softmax":
         rest = _part(region, passed, last, region.end)

@@ -53,7 +53,7 @@ class Leaf:
     @property
     def owner(self) -> str:
         """The path without its last key."""
-        return self.path.rpartition(".")[0]
+        return self.path.rpartition("." if "." in self.path else "/")[0]
 
 
 def leaf_names(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> tuple[tuple[str, Any], ...]:

@@ -9,7 +9,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.sharding import Sharding
 from numpy.typing import NDArray
 
@@ -17,11 +16,11 @@ from fanin.errors import InputError, explain
 from fanin.jax.drawing import laid_out
 from fanin.jax.engine import dtype_word, sampled
 from fanin.jax.leaves import Leaf
+from fanin.plans.numbers import numbers
 from fanin.records.axes import as_axes
 from fanin.records.pieces import pieces
 from fanin.records.plan import Entry, Plan
-from fanin.sampling.cast import COMPLEX
-from fanin.sampling.engine import SERVED, fill_slice
+from fanin.sampling.engine import SERVED
 from fanin.sampling.streams import STREAM_VERSION
 from fanin.schemes.fit import check_rounding, coarseness
 
@@ -100,47 +99,15 @@ def _drawn(entry: Entry, like: Any, seed: int) -> Any:
     sharding = _sharding(like)
     if isinstance(like, jax.core.Tracer):
         return _traced(entry, kind, seed, sharding)
-    made = pieces(entry)
     if sharding is None:
-        whole = tuple(slice(0, n) for n in entry.shape)
-        return jnp.asarray(_part(entry, made, whole, kind, seed))
+        return jnp.asarray(numbers(entry, seed).view(jnp.dtype(kind)))
 
     def callback(index: Any) -> NDArray[Any]:
         cut = zip(index, entry.shape, strict=True)
-        return _part(entry, made, tuple(slice(*one.indices(n)[:2]) for one, n in cut), kind, seed)
+        part = numbers(entry, seed, tuple(slice(*one.indices(n)[:2]) for one, n in cut))
+        return part.view(jnp.dtype(kind))
 
     return jax.make_array_from_callback(entry.shape, sharding, callback)
-
-
-def _part(entry: Entry, made: Sequence[Any], where: tuple[slice, ...], kind: str, seed: int) -> NDArray[Any]:
-    """The numbers of a slice of an array."""
-    out = np.empty([s.stop - s.start for s in where], jnp.dtype(kind))
-    native = kind in {"float32", "float64", "float16", *COMPLEX}
-    memory = out if native else out.view(f"u{out.dtype.itemsize}")
-    if not out.size:
-        return out
-    for piece in made:
-        both = [(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(piece.index, where, strict=True)]
-        if not all(low < high for low, high in both):
-            continue
-        inner = zip(both, where, piece.index, strict=True)
-        cuts = [(slice(low - w.start, high - w.start), slice(low - p.start, high - p.start))
-                for (low, high), w, p in inner]  # fmt: skip
-        fill_slice(
-            memory[tuple(cut for cut, _ in cuts)] if cuts else memory,
-            piece.draw,
-            shape=piece.shape,
-            index=tuple(cut for _, cut in cuts),
-            seed=seed,
-            name=piece.name,
-            axes=piece.axes,
-            dtype=kind,
-        )
-    if entry.zeroed is not None and entry.shape:
-        row = entry.zeroed % entry.shape[0]
-        if where[0].start <= row < where[0].stop:
-            out[row - where[0].start] = 0
-    return out
 
 
 def _traced(entry: Entry, kind: str, seed: int, sharding: Sharding | None) -> Any:
