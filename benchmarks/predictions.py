@@ -24,7 +24,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import torch
-from predictions_networks import NETWORKS, Network
+from predictions_images import IMAGES
+from predictions_networks import NETWORKS as FIRST
+from predictions_networks import Network
+from predictions_others import OTHERS
+from predictions_tokens import TOKENS
 
 import fanin.torch
 from fanin.records.finding import Diagnosis
@@ -33,6 +37,7 @@ from fanin.records.prediction import Certainty, Prediction
 
 __all__ = ["main"]
 
+NETWORKS = FIRST | TOKENS | IMAGES | OTHERS
 SIGMAS = 3.0
 OWN = 0.05
 """Nats that figures may differ by besides: measured powers are of samples of large tensors."""
@@ -75,7 +80,9 @@ def row(name: str, network: Network, init: str, seed: int) -> dict[str, Any]:
     model, batch, target = network.make()
     if init == "fanin":
         fanin.torch.init_(model, batch, seed=seed)
-    kwargs = {"target": target} if target is not None else {}
+    kwargs: dict[str, Any] = {"target": target} if target is not None else {}
+    if network.loss is not None:
+        kwargs["loss"] = network.loss
     diagnosis = fanin.torch.check(model, batch, tier="fast", **kwargs).diagnosis
     prediction, loss = _predicted(diagnosis), diagnosis.trace.loss
     law = {p.node: p for p in prediction.nodes}

@@ -18,11 +18,15 @@ Made = tuple[nn.Module, Any, torch.Tensor | None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
-    """A model, its batch and its labels, from the random state that was set before; `own` names its init."""
+    """A model, its batch and its labels, from the random state that was set before; `own` names its init.
+
+    `loss` is what the labels go into; None for what their type calls for.
+    """
 
     make: Callable[[], Made]
     what: str
     own: str = "PyTorch"
+    loss: Callable[..., Any] | None = None
 
 
 CLASSES = 10

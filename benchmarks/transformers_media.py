@@ -84,6 +84,7 @@ def _rows(config: PreTrainedConfig, generator: torch.Generator, depth: int = 0) 
         **dict.fromkeys(["pixel_values", "hidden_states"], rows),
         **dict.fromkeys(["image_grid_thw", "grid_thw", "image_grids", "patches_grid"], grid),
         "image_grid_hws": grid[:, 1:],
+        **dict.fromkeys(["merge_sizes", "image_merge_sizes"], torch.ones(BATCH, dtype=torch.long)),
     }
 
 
@@ -94,6 +95,15 @@ def _small_images(config: PreTrainedConfig, generator: torch.Generator) -> Batch
     for name in ("pixel_values", "hidden_states"):
         made[name] = made[name].reshape(shape)
     return made
+
+
+def _merged(config: PreTrainedConfig, generator: torch.Generator) -> Batch:
+    """All squares of patches that the model merges into one, channels last."""
+    made = _rows(config, generator, depth=1)
+    count = int(first(config, "spatial_merge_size", default=2))
+    shape = (BATCH * (_GRID // count) ** 2, count * _patch(config), count * _patch(config), _channels(config))
+    grid = torch.tensor([[1, _GRID // count, _GRID // count]] * BATCH)
+    return made | {"pixel_values": torch.randn(*shape, generator=generator), "image_grid_thw": grid}
 
 
 def _deep_rows(config: PreTrainedConfig, generator: torch.Generator) -> Batch:
@@ -222,12 +232,12 @@ def _mono(_: PreTrainedConfig, generator: torch.Generator) -> Batch:
 
 
 _IMAGES: tuple[Form, ...] = (
-    *(_rows, _deep_rows, _small_images, _embedded),
+    *(_rows, _deep_rows, _small_images, _merged, _embedded),
     *(_sequences, _strip, _whole, _tiles, _pairs, _film),
 )
 _MARKS: Mapping[Form, tuple[str, ...]] = {
     **dict.fromkeys(
-        (_rows, _deep_rows, _small_images, _embedded),
+        (_rows, _deep_rows, _small_images, _merged, _embedded),
         ("image_grid_thw", "grid_thw", "image_grids", "patches_grid", "image_grid_hws"),
     ),
     _sequences: ("spatial_shapes", "pixel_position_ids", "image_position_ids"),

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from typing import Any, TypeAlias
 
 import torch
 from torch import nn
 from transformers import AutoConfig, AutoModel, PreTrainedConfig
 from transformers.models.auto import modeling_auto
-from transformers_tweaks import IMAGE, SOUND, TWEAKS
+from transformers_tweaks import CLASSES, IMAGE, SOUND, TWEAKS
 
 __all__ = ["IMAGE", "SOUND", "WAYS", "build", "config_of", "families", "group_of", "parts", "value"]
 
@@ -86,8 +87,10 @@ def _made(
     inside = {name for name in type(plain).sub_configs if isinstance(value(plain, name), PreTrainedConfig)}
     sizes = _own(plain) if inner else {}
     sizes |= {n: s for n, s in shrink(plain).items() if n not in tweak.get("keep", ())}
-    sizes |= {n: _made(value(plain, n), tweak.get(n, {}), shrink, inner=True) for n in inside}
-    sizes |= {name: chosen for name, chosen in tweak.items() if name not in inside | {"keep"}}
+    whole = {n: tweak[n]() for n in inside if callable(tweak.get(n))}
+    inside -= set(whole)
+    sizes |= {n: _made(value(plain, n), tweak.get(n, {}), shrink, inner=True) for n in inside} | whole
+    sizes |= {n: chosen for n, chosen in tweak.items() if n not in inside | set(whole) | {"keep"}}
     rope = _rope(plain, sizes)
     return type(plain)(**sizes, **({"rope_parameters": rope} if rope else {}))
 
@@ -248,6 +251,9 @@ def build(config: PreTrainedConfig) -> nn.Module:
     """The model with its own initialization; the head that its family has first, if any."""
     # Where a type has several base models, this says that none was asked for by name.
     config.architectures = config.architectures or []
+    if config.model_type in CLASSES:
+        module, name = CLASSES[config.model_type].rsplit(".", 1)
+        return getattr(import_module(f"transformers.models.{module}"), name)(config)
     return AutoModel.from_config(config)
 
 

@@ -55,28 +55,28 @@ class Worker:
             self._rows.put(line)
         self._rows.put("")
 
-    def row(self, kind: str) -> dict[str, Any] | None:
-        """The row of a model type; None if the worker died or took too long."""
+    def row(self, kind: str, patience: float) -> dict[str, Any] | None:
+        """The row of a model type; None if the worker died or took longer than these seconds."""
         if self._process.stdin is None or self._process.poll() is not None:
             return None
         self._process.stdin.write(kind + "\n")
         self._process.stdin.flush()
         try:
-            line = self._rows.get(timeout=PATIENCE)
+            line = self._rows.get(timeout=patience)
         except queue.Empty:
             return None
         row: dict[str, Any] | None = json.loads(line) if line else None
         return row
 
-    def close(self) -> str:
+    def close(self, patience: float = PATIENCE) -> str:
         """End the process; what it died of."""
         code = self._process.poll()
         self._process.kill()
         self._process.wait()
-        return f"took more than {PATIENCE} s" if code is None else f"the process ended with code {code}"
+        return f"took more than {patience:g} s" if code is None else f"the process ended with code {code}"
 
 
-def swept(kinds: Sequence[str], limit: float) -> Iterator[dict[str, Any]]:
+def swept(kinds: Sequence[str], limit: float, patience: float = PATIENCE) -> Iterator[dict[str, Any]]:
     """A row for every model type, as far as the seconds reach."""
     worker, taken = Worker(), 0
     end = time.monotonic() + limit
@@ -86,13 +86,22 @@ def swept(kinds: Sequence[str], limit: float) -> Iterator[dict[str, Any]]:
         if taken == BATCH:
             worker.close()
             worker, taken = Worker(), 0
-        row = worker.row(kind)
+        row = worker.row(kind, patience)
         taken += 1
         if row is None:
-            row = {"kind": kind, "failed": worker.close()}
+            row = {"kind": kind, "failed": worker.close(patience)}
             worker, taken = Worker(), 0
         yield row
     worker.close()
+
+
+def state() -> str:
+    """The commit that is measured; "" where there is none."""
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
 
 
 def told(row: dict[str, Any]) -> str:
@@ -118,20 +127,25 @@ def main() -> None:
     parser.add_argument("--rows", type=Path, help="file of finished rows, to be taken up again")
     parser.add_argument("--page", type=Path, default=None, help=f"page to write, such as {PAGE.name}")
     parser.add_argument("--minutes", type=float, default=25.0, help="start no further model after these")
+    parser.add_argument("--patience", type=float, default=PATIENCE, help="seconds for one model")
+    parser.add_argument("--anew", action="store_true", help="measure the types again that are in the file")
     chosen = parser.parse_args()
     known: dict[str, dict[str, Any]] = {}
     if chosen.rows and chosen.rows.exists():
         known = {row["kind"]: row for row in map(json.loads, chosen.rows.read_text().splitlines())}
     kinds = chosen.types or families()
     start = time.perf_counter()
-    for row in swept([kind for kind in kinds if kind not in known], 60.0 * chosen.minutes):
+    todo = [kind for kind in kinds if chosen.anew or kind not in known]
+    commit = state()
+    for row in swept(todo, 60.0 * chosen.minutes, chosen.patience):
+        row["state"] = commit
         known[row["kind"]] = row
         print(told(row), file=sys.stderr, flush=True)
         if chosen.rows:
             with chosen.rows.open("a") as file:
                 file.write(json.dumps(row) + "\n")
     spent = time.perf_counter() - start
-    rows = [known[kind] for kind in kinds if kind in known]
+    rows = [known[kind] for kind in families() if kind in known]
     print(f"{len(rows)} rows, {spent:.0f} s", file=sys.stderr)
     if chosen.page:
         chosen.page.write_text(page(rows, len(families())))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-__all__ = ["IMAGE", "SOUND", "TWEAKS"]
+from transformers import PreTrainedConfig, ResNetConfig, SwinConfig
+
+__all__ = ["CLASSES", "IMAGE", "SOUND", "TWEAKS"]
 
 IMAGE, SOUND = 3, 4
 """The tokens that stand for an image and for a sound; other tokens of a batch are larger."""
@@ -20,16 +22,65 @@ _INDEXED = {
     "indexer_compress_ratio": 4,
 }
 _SEGMENTS = {
-    "vision_config": {"output_channels": 64},
+    "vision_config": {"output_channels": 64, "num_pos_feats": 32},
     "prompt_encoder_config": {"image_embedding_size": 4},
 }
+_STAGES = ["stage1", "stage2", "stage3", "stage4"]
+
+
+def _resnet(stages: Sequence[str]) -> Callable[[], PreTrainedConfig]:
+    """A small backbone of transformers itself, where the usual one is another library's or large."""
+    sizes = {"hidden_sizes": [32, 64, 96, 128], "depths": [1, 1, 1, 1], "embedding_size": 16}
+    return lambda: ResNetConfig(**sizes, layer_type="basic", out_features=list(stages))
+
+
+def _swin(stages: Sequence[str]) -> Callable[[], PreTrainedConfig]:
+    """The same with windows of attention."""
+    sizes = {"embed_dim": 24, "depths": [1, 1, 1, 1], "num_heads": [1, 2, 4, 8], "window_size": 4}
+    return lambda: SwinConfig(**sizes, image_size=64, out_features=list(stages))
+
+
+_DETR = {"backbone_config": _resnet(_STAGES)}
+_TYPED_ROPE = {
+    "rope_parameters": {
+        "full_attention": {"rope_type": "default", "rope_theta": 10_000.0, "mrope_section": [2, 3, 3]}
+    }
+}
+_NOTE = {"num_key_value_heads": 4, "head_dim": 32, "per_layer_config": {}}
+_MUSE_SOUND = {"hidden_sizes": [16, 32, 48, 64], "out_hidden_size": 64}
+_GROUNDED = {"backbone_config": _swin(_STAGES[1:]), "max_text_len": 16}
+_TINY_IMAGE = {"keep": ("image_size",), "image_size": 56}
+_TWO_HEADS = {"num_attention_heads": 2}
+_NARROW = {"num_filters": 4}
+_FINITE = {"quantization_dim": 128, "num_key_value_heads": 4}
+_STEPS = {
+    "block_configs": [
+        [[3, 32, 32, 1, True]],
+        [[3, 32, 64, 2, False], [3, 64, 64, 1, False]],
+        [[3, 64, 96, 2, False], [3, 96, 96, 1, True]],
+        [[3, 96, 128, 2, False], [3, 128, 128, 1, True]],
+    ],
+    "stem_channels": [3, 16, 32],
+    "out_features": _STAGES,
+}
+_KERNELS = {"reduce_channel": [1, 1, 0], "return_channel": [1, 1, 0]} | {
+    f"{way}_{ratio}ratio": [[high, wide], [1, 1], [high // 2, wide // 2]]
+    for ratio, size in [("long", 7), ("mid", 5), ("short", 3)]
+    for way, high, wide in [
+        ("vertical_long_to_small_conv", size, 1),
+        ("horizontal_small_to_long_conv", 1, size),
+        ("symmetric_conv_long", size, size),
+    ]
+}
+_LINEAR = {"num_key_value_heads": 4, "linear_head_dim": 16, "linear_num_heads": 4}
+_SCALES = {"vision_config": {"fpn_hidden_size": 64, "backbone_feature_sizes": [[16, 16], [8, 8], [4, 4]]}}
 _CHOICE = {"num_experts_per_tok": 2, "n_group": 1, "topk_group": 1}
 _MLA = {"num_key_value_heads": 4}
 _SWIN = {"keep": ("embed_dim", "hidden_size", "image_size"), "image_size": 224}
 TWEAKS: Mapping[str, Mapping[str, Any]] = {
     **dict.fromkeys(
         "deepseek_v2 deepseek_v3 deepseek_v32 glm4_moe_lite glm_moe_dsa longcat_flash minicpm3 mistral4 axk1 "
-        "axk2 kimi_linear esmc glm5_next_text youtu".split(),
+        "axk2 kimi_linear esmc youtu".split(),
         _MLA,
     ),
     **dict.fromkeys("swin swinv2 donut-swin maskformer-swin".split(), _SWIN),
@@ -55,7 +106,11 @@ TWEAKS: Mapping[str, Mapping[str, Any]] = {
     "gptj": {"rotary_dim": 8},
     "falcon": {"keep": ("head_dim",)},
     "speech_to_text": {"keep": ("max_source_positions",)},
-    "reformer": {"axial_pos_embds_dim": (32, 32), "axial_pos_shape": (4, 4), "attn_layers": ["local", "lsh"]},
+    "reformer": {
+        "axial_pos_embds_dim": (32, 32),
+        "axial_pos_shape": (4, 4),
+        "attn_layers": ["local", "lsh"] * 2,
+    },
     "lilt": {"keep": ("hidden_size",), "hidden_size": 96},
     "layoutlmv3": {
         "keep": ("hidden_size",),
@@ -82,19 +137,28 @@ TWEAKS: Mapping[str, Mapping[str, Any]] = {
         _FORECAST,
     ),
     "efficientnet": {"hidden_dim": 640},
-    "align": {"vision_config": {"hidden_dim": 640}},
-    **dict.fromkeys(["sam", "sam_hq"], _SEGMENTS),
-    "seggpt": {"image_size": (128, 64), "merge_index": 0, "intermediate_hidden_state_indices": (0, 1, 2, 3)},
+    "align": {"keep": ("projection_dim",), "projection_dim": 160, "vision_config": {"hidden_dim": 640}},
+    "sam": _SEGMENTS,
+    "sam_hq": _SEGMENTS | {"mask_decoder_config": {"vit_dim": 64}},
+    **dict.fromkeys(["sam3", "sam3_lite_text", "sam3_tracker"], _SCALES),
+    "glm5_next_text": _LINEAR,
+    "glm5_next": {"text_config": _LINEAR},
+    "nemo_speechlm": {
+        "audio_config": {"diarization_config": {"head_config": {"audio_hidden_size": 64}}},
+    },
     "deepseek_ocr2": {"text_config": {"mlp_layer_types": ["dense", "sparse", "sparse", "sparse"]}},
     "dbrx": {"attn_config": {"rope_theta": 10_000.0, "kv_n_heads": 2, "clip_qkv": 8}},
     **dict.fromkeys(["qwen4_exp_text"], _INDEXED),
     "qwen4_exp": {"text_config": _INDEXED},
     "lfm2_moe": {"layer_types": ["conv", "full_attention", "conv", "full_attention"]},
-    "granite4_vision": {"deepstack_layer_map": [[1, 0], [3, 2]]},
     "longcat_flash": {"num_key_value_heads": 4, "qk_head_dim": 32, "head_dim": 16},
     "kyutai_speech_to_text": {"codebook_vocab_size": 50, "audio_pad_token_id": 2},
     "zamba": {"layers_block_type": ["mamba", "hybrid", "mamba", "hybrid"], "num_key_value_heads": 4},
-    **{key: {"vocabulary_map": {"<image>": IMAGE}} for key in ["chameleon", "emu3"]},
+    "chameleon": {"vocabulary_map": {"<image>": IMAGE}},
+    "emu3": {
+        "vocabulary_map": {"<image>": IMAGE},
+        "vq_config": {"base_channels": 32, "keep": ("hidden_size", "embed_dim"), "hidden_size": 128},
+    },
     "xlstm": {"num_heads": 4},
     "nystromformer": {"num_landmarks": 8},
     "dots1": {"first_k_dense_replace": 1, "n_routed_experts": 4, "n_shared_experts": 1, **_CHOICE},
@@ -103,4 +167,117 @@ TWEAKS: Mapping[str, Mapping[str, Any]] = {
     "hunyuan_v1_moe": {"head_dim": 16},
     "esm": {"vocab_size": 33, "pad_token_id": 1},
     "nemotron": {"head_dim": 16},
+    **dict.fromkeys("detr conditional_detr dab-detr deformable_detr table-transformer".split(), _DETR),
+    "omdet-turbo": {
+        "backbone_config": _swin(_STAGES[1:]),
+        "vision_features_channels": [64, 64, 64],
+        "encoder_in_channels": [48, 96, 192],
+        "apply_layernorm_after_vision_backbone": False,
+        "text_projection_in_dim": 64,
+        "text_projection_out_dim": 64,
+        "class_embed_dim": 64,
+        "task_encoder_hidden_dim": 128,
+        "decoder_hidden_dim": 64,
+        "decoder_dim_feedforward": 128,
+    },
+    "blt": {"encoder_config": {"hidden_size_global": 64}, "decoder_config": {"hidden_size_global": 64}},
+    "clap": {"audio_config": {"keep": ("hidden_size",), "hidden_size": 256, "patch_embeds_hidden_size": 32}},
+    **dict.fromkeys(["grounding-dino", "mm-grounding-dino"], _GROUNDED),
+    "oneformer": {"backbone_config": _swin(_STAGES)},
+    "clvp": {
+        "decoder_config": {"vocab_size": 200},
+        "text_config": _TWO_HEADS,
+        "speech_config": _TWO_HEADS,
+    },
+    "granite_speech5_encoder": {"num_key_value_heads": 4},
+    "granite_speech5_ctc": {"encoder_config": {"num_key_value_heads": 4}},
+    **dict.fromkeys(["neucodec", "xcodec2"], _FINITE),
+    "sam2_vision_model": {"backbone_config": {"keep": ("hidden_size",)}},
+    "pp_ocrv6_small_det": {
+        "backbone_config": _STEPS,
+        "layer_list_out_channels": [32, 64, 96, 128],
+    },
+    "pp_ocrv6_medium_det": {
+        "backbone_config": _STEPS,
+        "intraclass_block_config": _KERNELS,
+        "scale_factor_list": [1, 2, 4, 8],
+        "kernel_list": [3, 2, 2],
+    },
+    "vibevoice": {"audio_config": _NARROW, "semantic_model_config": _NARROW},
+    "vibevoice_asr": {
+        "acoustic_tokenizer_encoder_config": _NARROW,
+        "semantic_tokenizer_encoder_config": _NARROW,
+    },
+    "cohere_compass_text": _TYPED_ROPE,
+    "cohere_compass": {"text_config": _TYPED_ROPE, "vision_config": {"out_hidden_size": 64}},
+    "diffusion_gemma": {
+        "text_config": {"num_experts": 4, "top_k_experts": 2, "moe_intermediate_size": 32},
+        "vision_config": {"pooling_kernel_size": 2},
+    },
+    "dots3_note_text": _NOTE,
+    "dots3_note": {
+        "text_config": _NOTE,
+        "vision_config": {"adapter_in_dim": 64, "adapter_out_dim": 64},
+        "audio_config": {"adapter_input_size": 64, "adapter_out_dim": 64},
+    },
+    "ernie4_5_vl_moe": {"text_config": {"keep": ("hidden_size",), "hidden_size": 48}},
+    "florence2": {
+        "vision_config": {
+            "embed_dim": [16, 32, 64, 128],
+            "num_heads": [1, 2, 4, 8],
+            "num_groups": [1, 2, 4, 8],
+            "window_size": 4,
+        }
+    },
+    "gemma4_vision": {"pooling_kernel_size": 2},
+    "granite4_vision": {"downsample_rate": "1/2", "deepstack_layer_map": [[1, 0], [3, 2]]},
+    "inkling2": {"vision_config": {"text_hidden_size": 64, "projection_hidden_dim": 128}},
+    "inkling2_vision": {"text_hidden_size": 64, "projection_hidden_dim": 128},
+    "instructblipvideo": {"num_query_tokens": 8, "video_token_index": 5},
+    "janus": {"vq_config": {"base_channels": 32, "latent_channels": 64}},
+    "lw_detr": {"backbone_config": {"keep": ("num_hidden_layers",)}, "projector_scale_factors": [1.0]},
+    "rf_detr": {"backbone_config": {"keep": ("num_hidden_layers", "image_size"), "image_size": 112}},
+    "mimi_decoder": {"upsample_groups": 64},
+    "pocket_tts_audio_tokenizer_decoder": {"upsample_groups": 64},
+    "moonshine_streaming": {"num_key_value_heads": 4},
+    "muse_spark": {"audio_config": _MUSE_SOUND},
+    "muse_spark_audio": _MUSE_SOUND,
+    "seggpt": {"image_size": (128, 64), "merge_index": 0, "intermediate_hidden_state_indices": (0, 1, 2, 3)},
+    "step3p7": {"text_config": {"sliding_window": 8}},
+    "swin2sr": {
+        "keep": ("embed_dim", "hidden_size", "num_heads"),
+        "embed_dim": 60,
+        "depths": [2, 2],
+        "num_heads": [6, 6],
+    },
+    "t5gemma2_encoder": {"text_config": {"dropout_rate": 0.0}},
+    "tvp": {
+        "max_img_size": 64,
+        "num_frames": 8,
+        "visual_prompt_size": 8,
+        "backbone_config": _resnet(_STAGES[3:]),
+    },
+    "uvdoc": {"backbone_config": {"out_features": [f"stage{n}" for n in range(1, 7)]}},
+    **dict.fromkeys(
+        "vibevoice_acoustic_tokenizer vibevoice_acoustic_tokenizer_decoder "
+        "vibevoice_acoustic_tokenizer_encoder".split(),
+        _NARROW,
+    ),
+    "xmod": {"default_language": "en_XX"},
+    "depth_pro": {
+        "patch_size": 56,
+        "intermediate_hook_ids": [3, 1],
+        "image_model_config": _TINY_IMAGE,
+        "patch_model_config": _TINY_IMAGE,
+        "fov_model_config": _TINY_IMAGE,
+    },
 }
+"""Settings by model type; `keep` names sizes that stay, and a function makes a configuration whole."""
+
+CLASSES: Mapping[str, str] = {
+    "evolla": "evolla.modeling_evolla.EvollaModel",
+    "musicgen": "musicgen.modeling_musicgen.MusicgenForConditionalGeneration",
+    "musicgen_melody": "musicgen_melody.modeling_musicgen_melody.MusicgenMelodyForConditionalGeneration",
+    "voxtral_realtime_text": "voxtral_realtime.modeling_voxtral_realtime.VoxtralRealtimeTextModel",
+}
+"""Models that the automatic class of this version does not find or not build from their configuration."""

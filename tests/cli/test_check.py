@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from fanin.cli.places import origin
+from fanin.cli.targets import load
 from fanin.records.codec import from_json
-from fanin.records.finding import Diagnosis, Severity
+from fanin.records.finding import Diagnosis, Origin, Severity
 from fanin.records.prediction import Prediction
 
 pytestmark = pytest.mark.usefixtures("nets")
+
+
+def line(text: str) -> int:
+    """Where the user's file has it."""
+    return 1 + Path("nets.py").read_text(encoding="utf-8").splitlines().index(text)
+
 
 SICK = ("check", "nets.py:deep", "-i", "32x64")
 
@@ -107,7 +116,41 @@ def test_sarif_goes_to_stdout(fanin: Callable[..., Any]) -> None:
     assert ended.code == 1
     log = json.loads(ended.out)
     assert log["version"] == "2.1.0"
-    assert [r["ruleId"] for r in log["runs"][0]["results"]] == ["FAN102"]
+    (result,) = log["runs"][0]["results"]
+    assert result["ruleId"] == "FAN102"
+    # The line of `def deep`, so that a code host shows the finding there.
+    assert result["locations"][0]["physicalLocation"] == {
+        "artifactLocation": {"uri": "nets.py"},
+        "region": {"startLine": line("def deep():")},
+    }
+
+
+@pytest.mark.parametrize(
+    ("target", "place"),
+    [
+        ("nets.py:ready", ("nets.py", "ready = small()")),
+        ("nets.py:Words", ("nets.py", "class Words(nn.Module):")),
+        ("nets:deep", ("nets.py", "def deep():")),
+        ("my nets.py:deep", ("my%20nets.py", "def deep():")),
+        ("../other/nets.py:deep", ("file:", "def deep():")),
+    ],
+)
+def test_where_a_target_stands(target: str, place: tuple[str, str], tmp_path: Path) -> None:
+    (tmp_path.parent / "other").mkdir(exist_ok=True)
+    for copy in (tmp_path / "my nets.py", tmp_path.parent / "other" / "nets.py"):
+        shutil.copy("nets.py", copy)
+    load(target, seed=0)
+    found = origin(target)
+    assert found is not None
+    assert found.uri.startswith(place[0])
+    assert found.line == line(place[1])
+
+
+def test_where_a_configuration_stands(tmp_path: Path) -> None:
+    (tmp_path / "tiny").mkdir()
+    assert origin("hf:tiny") == Origin(uri="tiny/config.json")
+    assert origin("hf:tiny/config.json") == Origin(uri="tiny/config.json")
+    assert origin("builtins:len") is None
 
 
 def test_a_baseline_accepts_what_it_knows(fanin: Callable[..., Any], tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from torch import nn
 
 from fanin.errors import InputError, TargetError, explain
 
-__all__ = ["default_inputs", "load"]
+__all__ = ["built", "configuration", "default_inputs", "load"]
 
 _BATCH, _LENGTH = 2, 16
 """Sizes of inputs that nobody gave: small, and enough for statistics over positions."""
@@ -36,6 +36,17 @@ def load(place: str, *, meta: bool = False) -> nn.Module:
     TargetError
         No such file, no configuration in it, or a model that cannot be built.
     """
+    return built(configuration(place), place, meta=meta)
+
+
+def configuration(place: str) -> Any:
+    """Read a configuration file, or that of a folder that holds ``config.json``.
+
+    Raises
+    ------
+    TargetError
+        No such file, no configuration in it, or no transformers.
+    """
     path = Path(place)
     path = path / "config.json" if path.is_dir() else path
     if not path.is_file():
@@ -46,18 +57,24 @@ def load(place: str, *, meta: bool = False) -> nn.Module:
                 rule="It is hf: and a config.json, or a folder that holds one; nothing is downloaded",
             )
         )
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    try:
-        transformers: Any = importlib.import_module("transformers")
-    except ImportError:
-        raise TargetError(
-            explain(
-                "An hf: TARGET needs transformers, which is not installed", remedy="pip install transformers"
-            )
-        ) from None
+    transformers = _transformers()
     try:
         json.loads(path.read_text(encoding="utf-8"))
-        config = transformers.AutoConfig.from_pretrained(str(path), trust_remote_code=False)
+        return transformers.AutoConfig.from_pretrained(str(path), trust_remote_code=False)
+    except Exception as error:
+        raise _unbuilt(path, error) from error
+
+
+def built(config: Any, place: str, *, meta: bool = False) -> nn.Module:
+    """Build the model of a configuration that was read from a place.
+
+    Raises
+    ------
+    TargetError
+        It cannot be built.
+    """
+    transformers = _transformers()
+    try:
         named = [getattr(transformers, name, None) for name in getattr(config, "architectures", None) or ()]
         models = (k for k in named if isinstance(k, type) and issubclass(k, transformers.PreTrainedModel))
         kind = next(models, None)
@@ -67,10 +84,26 @@ def load(place: str, *, meta: bool = False) -> nn.Module:
             config.architectures = config.architectures or []
             model = kind(config) if kind else auto.from_config(config, trust_remote_code=False)
     except Exception as error:
-        raise TargetError(
-            explain(f"No model can be built from '{path}'", received=f"{type(error).__name__}: {error}")
-        ) from error
+        raise _unbuilt(place, error) from error
     return cast("nn.Module", model)
+
+
+def _transformers() -> Any:
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    try:
+        return importlib.import_module("transformers")
+    except ImportError:
+        raise TargetError(
+            explain(
+                "An hf: TARGET needs transformers, which is not installed", remedy="pip install transformers"
+            )
+        ) from None
+
+
+def _unbuilt(place: object, error: Exception) -> TargetError:
+    return TargetError(
+        explain(f"No model can be built from '{place}'", received=f"{type(error).__name__}: {error}")
+    )
 
 
 def default_inputs(model: nn.Module) -> dict[str, torch.Tensor] | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import importlib
 import importlib.util
+import inspect
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +21,7 @@ from torch import nn
 from fanin.cli import hub
 from fanin.errors import TargetError, explain, nearest
 
-__all__ = ["attribute", "load", "source"]
+__all__ = ["attribute", "called", "load", "signature", "source", "takes"]
 
 _FORMS = "module:callable, file.py:callable, or hf:CONFIG.json"
 
@@ -55,7 +56,28 @@ def _load(target: str) -> nn.Module:
                 rule="It is a torch.nn.Module, or a function or class that makes one",
             )
         )
-    model = _called(found, target)
+    return called(found, target)
+
+
+def called(make: Callable[..., Any], target: str, *arguments: int) -> nn.Module:
+    """The model that a TARGET makes when it is called with these arguments.
+
+    Raises
+    ------
+    TargetError
+        It fails, or what it returns is no model.
+    """
+    words = f"with {', '.join(map(str, arguments))}" if arguments else "without arguments"
+    try:
+        model = make(*arguments)
+    except Exception as error:
+        raise TargetError(
+            explain(
+                f"TARGET '{target}' raises an error when it is called {words}",
+                received=f"{type(error).__name__}: {error}",
+                remedy="" if arguments else "Name a function that takes no arguments and returns the model",
+            )
+        ) from error
     if not isinstance(model, nn.Module):
         raise TargetError(
             explain(
@@ -67,17 +89,30 @@ def _load(target: str) -> nn.Module:
     return model
 
 
-def _called(make: Callable[[], Any], target: str) -> Any:
+def takes(make: Callable[..., Any], *arguments: object) -> bool:
+    """Whether something can be called with these arguments, as far as its signature tells.
+
+    Examples
+    --------
+    >>> takes(lambda: 1, 64)
+    False
+    """
     try:
-        return make()
-    except Exception as error:
-        raise TargetError(
-            explain(
-                f"TARGET '{target}' raises an error when it is called without arguments",
-                received=f"{type(error).__name__}: {error}",
-                remedy="Name a function that takes no arguments and returns the model",
-            )
-        ) from error
+        inspect.signature(make).bind(*arguments)
+    except TypeError:
+        return False
+    except ValueError:  # a signature that Python does not know
+        return True
+    return True
+
+
+def signature(make: Callable[..., Any]) -> str:
+    """A name with what it takes, as in ``make(depth, width=64)``."""
+    name = getattr(make, "__name__", type(make).__name__)
+    try:
+        return f"{name}{inspect.signature(make)}"
+    except (TypeError, ValueError):
+        return name
 
 
 def attribute(text: str, *, purpose: str) -> Any:

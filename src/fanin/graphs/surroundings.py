@@ -178,13 +178,15 @@ def find_heads(drafts: Drafts, near_linear: frozenset[int], joins: frozenset[int
     for id, node in drafts.nodes.items():
         if id in weighted or any(i in touched for i in node.inputs):
             touched.add(id)
+    compared = _compared(drafts, touched)
     final: set[int] = set()
     outputs = set(drafts.outputs)
     for id in reversed(drafts.nodes):
         node = drafts.nodes[id]
         readers = [r for r, _ in node.readers if r in alive]
         if not all(
-            r in final and r not in joins and _ends(drafts.nodes[r], touched, near_linear) for r in readers
+            r in final and r not in joins and (_ends(drafts.nodes[r], touched, near_linear) or r in compared)
+            for r in readers
         ):
             continue
         if readers or id in outputs:
@@ -195,6 +197,26 @@ def find_heads(drafts: Drafts, near_linear: frozenset[int], joins: frozenset[int
             for use in node.uses:
                 if use.kind == UseKind.WEIGHT:
                     use.head = True
+
+
+def _compared(drafts: Drafts, touched: set[int]) -> set[int]:
+    """Nodes at and after a meeting with data that no weight has touched.
+
+    Where no weight follows, that is the arithmetic of a loss (the log of a density, a distance), or an
+    average over neighbours that the data name: whatever it is, what comes before made the outputs.
+    """
+    data: set[int] = set()
+    found: set[int] = set()
+    for id, node in drafts.nodes.items():
+        if node.kind == OpKind.INPUT or any(i in data for i in node.inputs):
+            data.add(id)
+        if node.weighted:
+            continue
+        meets = node.kind in {OpKind.ADD, OpKind.PRODUCT} and id in touched
+        with_data = meets and any(i in data and i not in touched for i in node.inputs)
+        if with_data or any(i in found for i in node.inputs):
+            found.add(id)
+    return found
 
 
 def _alive(drafts: Drafts) -> set[int]:

@@ -22,6 +22,9 @@ POSITION_STD = math.sqrt(0.5)
 48, three seeds, 8 epochs of Adam) the accuracy is 0.84 with the customary 0.02, which the features drown
 out; 0.93 with 0.1, 0.96 with 0.25, 0.97 with 0.5 and 0.98 with this."""
 
+_SUMS = frozenset({OpKind.CONTRACTION, OpKind.CONVOLUTION, OpKind.RECURRENCE, OpKind.ATTENTION, OpKind.NORM})
+"""What sums over features."""
+
 SMALL_STD = 0.02
 """Vision Transformers and Swin: learned tokens, and what is added to attention's scores, start small."""
 
@@ -67,7 +70,7 @@ def _position(case: Case) -> Claim | None:
         evidence = f"{case.place} selects its rows by numbers that do not depend on the input"
         if by_input:
             evidence = f"what {case.place} looks up is added to the scores that a softmax reads"
-    elif role.kind == UseKind.SHIFT and len(case.parameter.shape) >= 2:
+    elif role.kind == UseKind.SHIFT and len(case.parameter.shape) >= 2 and not _of_outputs(case):
         evidence = f"enters as a whole at {case.place}"
     else:
         return None
@@ -89,6 +92,23 @@ def _position(case: Case) -> Claim | None:
         evidence=(evidence,),
         references=(source,),
     )
+
+
+def _of_outputs(case: Case) -> bool:
+    """Whether one row is added to what nothing sums over any more: a bias of outputs, a log of a scale."""
+    one_row = sum(size > 1 for size in case.parameter.shape) <= 1
+    if not one_row or case.node is None or case.node.kind != OpKind.ADD:
+        return False
+    seen: set[int] = set()
+    waiting = [case.role.node]
+    while waiting:
+        for reader in case.facts.readers.get(waiting.pop(), ()):
+            if reader.kind in _SUMS or reader.parameters:
+                return False
+            if reader.id not in seen:
+                seen.add(reader.id)
+                waiting.append(reader.id)
+    return True
 
 
 def _in_scores(facts: Facts, node: int) -> bool:

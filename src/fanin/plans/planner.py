@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 from fanin.errors import InputError, explain
@@ -178,12 +179,14 @@ def _strictest(answers: list[tuple[str, Claim]]) -> tuple[str, Claim]:
 
     # Zeros serve the end of a branch; in another place the same weight would let nothing through.
     alive = [answer for answer in answers if answer[1].draw is not None and answer[1].draw.std > 0.0]
-    rule, claim = min(alive or answers, key=strictness)
+    said = Counter((name, answer.reason) for name, answer in answers)
+    # Of equal answers that of most uses: the first turn of a loop may lack what the others show.
+    rule, claim = min(alive or answers, key=lambda a: (*strictness(a), -said[a[0], a[1].reason]))
     others = {(name, other.draw) for name, other in answers if other.draw != claim.draw}
     if others:
-        said = "; ".join(sorted({f"'{name}' asks for {draw or 'no draw'}" for name, draw in others}))
+        asked = "; ".join(sorted({f"'{name}' asks for {draw or 'no draw'}" for name, draw in others}))
         claim = replace(claim, reason=f"{claim.reason}; of its {len(answers)} uses the strictest")
-        return rule, claim.noting(f"its uses disagree: {said}")
+        return rule, claim.noting(f"its uses disagree: {asked}")
     if len(answers) > 1:
         claim = claim.noting(f"used at {len(answers)} places, which ask for the same")
     return rule, claim

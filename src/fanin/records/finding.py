@@ -10,7 +10,7 @@ from fanin.records.plan import Plan
 from fanin.records.prediction import Prediction
 from fanin.records.trace import Trace
 
-__all__ = ["Cure", "Diagnosis", "Finding", "Severity", "SkippedCheck"]
+__all__ = ["Cure", "Diagnosis", "Finding", "Origin", "Severity", "SkippedCheck"]
 
 
 class Severity(StrEnum):
@@ -78,13 +78,30 @@ class Cure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where a model's code stands.
+
+    Parameters
+    ----------
+    uri
+        Of the file: relative to the working directory where it lies there, as code hosts want it.
+    line
+        Counted from 1.
+    """
+
+    uri: str
+    line: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnosis:
     """Everything a check found out: the findings and what they rest on.
 
     `plan` is what fanin would do to this model: the yardstick for the weights that were measured.
     `environment` names versions, device and seed, for the report's reader to repeat the run. `accepted` are
     findings that a baseline knows already; `cure` says what the plan would do about the others, if it was
-    tried. `prediction` is what the laws say of the weights as they are, `planned` of the plan's.
+    tried. `prediction` is what the laws say of the weights as they are, `planned` of the plan's. `origin` is
+    where the model's code stands, if that is known.
     """
 
     graph: Graph
@@ -98,3 +115,4 @@ class Diagnosis:
     cure: Cure | None = None
     prediction: Prediction | None = None
     planned: Prediction | None = None
+    origin: Origin | None = None

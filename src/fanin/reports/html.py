@@ -18,6 +18,7 @@ from fanin.reports import charts
 from fanin.reports.figures import plural
 from fanin.reports.markup import embedded, escaped, section
 from fanin.reports.sections import basis, checks, findings, laws, layers, loss, plan, title, verdict_banner
+from fanin.reports.widths import width_section
 
 __all__ = ["chart", "document", "page", "signal_section"]
 
@@ -46,6 +47,7 @@ def page(diagnosis: Diagnosis) -> str:
             signal_section(diagnosis) if "signal" in figures else "",
             _spread(diagnosis) if "spread" in figures else "",
             loss(diagnosis),
+            width_section(diagnosis),
             laws(diagnosis),
             layers(diagnosis),
             plan(diagnosis),

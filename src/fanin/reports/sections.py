@@ -234,15 +234,22 @@ def basis(diagnosis: Diagnosis) -> str:
     ]
     # The framework may come with its version: "torch 2.13.0".
     module = f"fanin.{(graph.framework.split() or ['torch'])[0]}"
-    told = f", tier={trace.tier!r}" if trace.tier != "standard" else ""
     target = ", target=target" if trace.loss is not None else ""
     rate = f", lr={trace.lr:g}" if trace.lr is not None else ""
+    if trace.scaling is not None:
+        widths = trace.scaling.widths
+        told = f"check_width(make, batch{target}, widths={widths}"
+        shell = f"MAKE --batch FILE.py:BATCH --widths {','.join(map(str, widths))}"
+    else:
+        told = f"check(model, batch{target}" + (f", tier={trace.tier!r}" if trace.tier != "standard" else "")
+        told += rate
+        shell = f"MODEL --batch FILE.py:BATCH --tier {trace.tier}"
     code = (
         f"import {module}\n\n"
-        f"report = {module}.check(model, batch{target}{told}{rate}, seed={p.seed})   # this page\n"
+        f"report = {module}.{told}, seed={p.seed})   # this page\n"
         f"{module}.apply_(model, report.plan())   # carry the plan out\n\n"
         f"# or in a shell:\n"
-        f"# fanin check FILE.py:MODEL --batch FILE.py:BATCH --tier {trace.tier} --seed {p.seed}"
+        f"# fanin check FILE.py:{shell} --seed {p.seed}"
     )
     shown = f"{_facts(facts)}<pre><code>{escaped(code)}</code></pre>"
     return section("Basis", "What this page rests on, and how to repeat it.", shown)

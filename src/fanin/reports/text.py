@@ -16,6 +16,7 @@ from fanin.reports.foreseen import foreseen_lines
 from fanin.reports.lines import Line, Piece, table, to_ascii, wrapped
 from fanin.reports.verdict import verdict, worst
 from fanin.reports.view import Weight, fold_findings_where, grouped, layer_name, operation, ranked, weights
+from fanin.reports.widths import width_lines
 
 __all__ = ["head", "lines", "plain"]
 
@@ -44,6 +45,7 @@ def lines(diagnosis: Diagnosis, *, width: int = 80) -> list[Line]:
         _layers(diagnosis, width),
         _weights(diagnosis, width),
         _loss(diagnosis, width),
+        width_lines(diagnosis, width),
         foreseen_lines(diagnosis, width),
         _checks(diagnosis, width),
         _basis(diagnosis, width),

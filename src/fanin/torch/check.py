@@ -19,6 +19,7 @@ from fanin.records.trace import Trace
 from fanin.reports.report import Report
 from fanin.torch.draws import spreads
 from fanin.torch.names import named_tensors
+from fanin.torch.origin import origin
 from fanin.torch.probe import measure
 from fanin.torch.sharded import whole
 from fanin.torch.tiers import Clock
@@ -106,7 +107,8 @@ def check(
     if lr is not None and not (finite(lr) and lr > 0.0):
         raise InputError(explain("lr is no learning rate", received=lr, rule="It is a number above 0"))
     with whole(made, values=True):
-        return _checked(made, asked, [model] * others)
+        report = _checked(made, asked, [model] * others)
+    return Report(replace(report.diagnosis, origin=origin(made, model)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

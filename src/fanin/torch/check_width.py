@@ -6,16 +6,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+import torch
 from torch import nn
 
 from fanin.checks import runner
 from fanin.plans import planner
 from fanin.reports.report import Report
+from fanin.torch.guards import memory_told
 from fanin.torch.inputs import as_call
+from fanin.torch.origin import origin
 from fanin.torch.probe import measure
 from fanin.torch.sandbox import keep_random_state
 from fanin.torch.tiers import Clock
-from fanin.torch.widths import OptimizerMaker, measure_widths
+from fanin.torch.widths import OptimizerMaker, made_at, measure_widths, widths_of
 
 __all__ = ["check_width"]
 
@@ -72,7 +75,8 @@ def check_width(
     Raises
     ------
     InputError
-        Fewer than three widths, no such optimiser, no loss to take a step of.
+        Fewer than three widths, no such optimiser, no loss to take a step of, or a `make` that makes no
+        model, or the same sizes at every width.
     ModelError
         A model fails, or models of different widths do not have the same layers.
 
@@ -91,8 +95,8 @@ def check_width(
     G. Yang, E. J. Hu et al., Tensor Programs V, 2022, appendix D.
     """
     args, kwargs = as_call(inputs)
-    clock = Clock()
-    with clock.part(f"{len(widths) * draws} models of {len(widths)} widths"):
+    widths, clock = widths_of(widths), Clock()
+    with memory_told(), clock.part(f"{len(widths) * draws} models of {len(widths)} widths"):
         scaling = measure_widths(
             make,
             args,
@@ -107,9 +111,10 @@ def check_width(
             seed=seed,
         )
     with keep_random_state():
-        widest = make(max(widths))
+        widest = made_at(make, max(widths), seed)
     graph, trace = measure(widest, *inputs, target=target, loss=loss, seed=seed, clock=clock)
     trace = replace(trace, scaling=scaling)
     diagnosis = runner.run(graph, planner.plan(graph, seed=seed), trace, select=select, ignore=ignore)
-    cost = ("cost", clock.said("standard"))
-    return Report(replace(diagnosis, environment=(*diagnosis.environment, cost)))
+    added = (("torch", torch.__version__), ("cost", clock.said("standard")))
+    environment = (*diagnosis.environment, *added)
+    return Report(replace(diagnosis, environment=environment, origin=origin(widest, make)))

@@ -22,10 +22,10 @@ from fanin.torch.recomputing import without_recomputing
 from fanin.torch.recorder import Recorder
 from fanin.torch.recording import Observer, Op, Operand, Output, Recording
 from fanin.torch.sandbox import (
+    guard_values,
     keep_random_state,
     keep_settings,
     keep_state,
-    keep_values,
     swap_tensors,
     undone,
 )
@@ -108,7 +108,8 @@ def record(
             mode = contextlib.nullcontext()
         else:
             args, kwargs = borrowed((args, dict(kwargs)), twin)
-            mode = keep_values(model)
+            run.guard = stack.enter_context(guard_values(model))
+            mode = contextlib.nullcontext()
         for entry in tensors:
             run.register(entry.name, getattr(entry.owner, entry.attribute), buffer=entry.buffer)
         for tensor in _tensors((args, kwargs), depth=3):

@@ -25,6 +25,7 @@ from fanin.torch.memory import (
 )
 from fanin.torch.ops import Facts, facts_of
 from fanin.torch.recording import Observer, Op, Operand, Output
+from fanin.torch.sandbox import Guard
 from fanin.torch.shadows import Shadows
 from fanin.torch.shapes import Made, Seen
 
@@ -54,6 +55,7 @@ class Recorder(TorchDispatchMode):
         self.module, self.call = "", 0
         self.strangers: dict[int, torch.Tensor] = {}
         self.interrupts = Interrupts()
+        self.guard: Guard | None = None
         self._observer = observer
         self._memory: dict[int, Memory] = {}
         self._buffers: set[str] = set()
@@ -145,6 +147,9 @@ class Recorder(TorchDispatchMode):
             noted_kwargs = dict(zip(kwargs, self._noted(kwargs.values(), seen), strict=True))
         operands = seen.operands
         written = _written(facts, args, kwargs) if facts.written else []
+        if self.guard is not None:
+            for tensor in written:
+                self.guard.save(tensor)
         if self._observer is not None:
             for tensor in written:
                 known = self.operand(tensor)

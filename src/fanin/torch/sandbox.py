@@ -7,6 +7,7 @@ import gc
 import random
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from operator import is_
 from typing import Any
 
@@ -19,6 +20,8 @@ from fanin.torch.names import every_module, storage_key
 from fanin.torch.ops import schema
 
 __all__ = [
+    "Guard",
+    "guard_values",
     "keep_random_state",
     "keep_settings",
     "keep_state",
@@ -143,9 +146,16 @@ def _leaves(module: nn.Module) -> Iterator[torch.Tensor]:
 
 @contextlib.contextmanager
 def keep_values(model: nn.Module) -> Iterator[None]:
-    """Restore the values of buffers, and of parameters and gradients if the run changes them in place.
+    """Restore the values of buffers, and of parameters and gradients if the run changes them in place."""
+    with guard_values(model) as guard, _WriteGuard(guard):
+        yield
 
-    Parameters are copied only if their version says that they were written; a forward pass that
+
+@contextlib.contextmanager
+def guard_values(model: nn.Module) -> Iterator[Guard]:
+    """What `keep_values` does, for a run whose operators somebody sees already: the guard wants to be asked.
+
+    Parameters are copied only when something is about to write to them; a forward pass that
     does so (``max_norm`` embeddings) is rare, and a second copy of a large model is not free.
     """
     modules = every_module(model)
@@ -157,7 +167,7 @@ def keep_values(model: nn.Module) -> Iterator[None]:
     ]
     leaves = [t for module in modules for t in module._parameters.values() if t is not None]
     gradients = [t.grad for t in leaves if t.is_leaf and t.grad is not None]
-    guard = _WriteGuard({storage_key(t): t for t in [*gradients, *leaves] if not t.is_meta})
+    guard = Guard(owners={storage_key(t): t for t in [*gradients, *leaves] if not t.is_meta})
 
     def put_back() -> None:
         # `.data` has a version counter of its own, so that a backward pass after this still runs.
@@ -168,17 +178,31 @@ def keep_values(model: nn.Module) -> Iterator[None]:
             if not _same(tensor.data, value):
                 tensor.data.copy_(value)
 
-    with undone(put_back), guard:
-        yield
+    with undone(put_back):
+        yield guard
+
+
+@dataclass(slots=True, kw_only=True)
+class Guard:
+    """Copies of tensors, made just before something writes to them."""
+
+    owners: dict[int, torch.Tensor]
+    saved: dict[int, tuple[torch.Tensor, torch.Tensor]] = field(default_factory=dict)
+
+    def save(self, tensor: torch.Tensor) -> None:
+        """Copy the guarded tensor whose memory this is, if it is the memory of one."""
+        key = storage_key(tensor)
+        owner = self.owners.get(key)
+        if owner is not None and key not in self.saved:
+            self.saved[key] = (owner, owner.detach().clone())
 
 
 class _WriteGuard(TorchDispatchMode):
-    """Copies parameters just before an operator writes to them."""
+    """Asks a guard just before an operator writes to a tensor."""
 
-    def __init__(self, owners: dict[int, torch.Tensor]) -> None:
+    def __init__(self, guard: Guard) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.saved: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
-        self._owners = owners
+        self._guard = guard
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -191,13 +215,8 @@ class _WriteGuard(TorchDispatchMode):
                 value = args[place] if place < len(args) else kwargs.get(spec.name)
                 for tensor in value if isinstance(value, list | tuple) else (value,):
                     if isinstance(tensor, torch.Tensor):
-                        self._save(storage_key(tensor))
+                        self._guard.save(tensor)
         return func(*args, **kwargs)
-
-    def _save(self, key: int) -> None:
-        owner = self._owners.get(key)
-        if owner is not None and key not in self.saved:
-            self.saved[key] = (owner, owner.detach().clone())
 
 
 def swap_tensors(model: nn.Module, fake: Callable[[torch.Tensor], torch.Tensor]) -> None:

@@ -14,7 +14,7 @@ from fanin.records.axes import Axes, Role
 from fanin.records.graph import Graph, Parameter, UseKind
 from fanin.records.trace import ParameterMeasurement
 from fanin.torch.names import NamedTensor
-from fanin.torch.statistics import flat, sum_of_squares
+from fanin.torch.statistics import flat, runs, sum_of_squares, sums
 
 __all__ = ["measure_parameters"]
 
@@ -24,8 +24,14 @@ _SMALL = 262_144
 _MOMENTS = 16_384
 """And so many a kurtosis to 0.04."""
 
-_COLUMNS = 24
-"""Columns that tell whether all are orthogonal: random ones have a cosine of 1 / sqrt(rows)."""
+_FAINT = 1e-30
+"""Powers between this and its reciprocal are sums of squares that float32 holds."""
+
+_GROUPS, _COLUMNS = 3, 8
+"""Columns that tell whether all are orthogonal: random ones have a cosine of 1 / sqrt(rows).
+
+Neighbours, as memory comes in lines; and in several places, as blocks may be orthogonal each by itself.
+"""
 
 _ORTHOGONAL = 1e-3
 """Cosines of orthogonal columns in half precision stay below this, those of random ones do not."""
@@ -106,22 +112,20 @@ def _moments(value: torch.Tensor) -> tuple[float, float, float, bool]:
         return math.nan, math.nan, math.inf, False
     if low == high:
         return low, 0.0, abs(low), True
-    values = flat(value)
-    if values.numel() > _SMALL:
-        values = values[:: -(-values.numel() // _SMALL)]
-    values = values.double().contiguous()
-    mean, power = float(values.mean()), float(values @ values) / values.numel()
+    values = runs(flat(value), _SMALL).reshape(-1)
+    mean, power = (total / values.numel() for total in sums(values))
     variance = power - mean * mean
-    if variance < 1e-3 * power:
-        # What cancels is most of it: subtract the mean first.
-        variance = float((values - mean).square().mean())
+    if not _FAINT < power < 1.0 / _FAINT or variance < 1e-3 * power:
+        # What cancels is most of it (subtract the mean first), or squares leave float32's range.
+        wide = values.double()
+        mean = float(wide.mean())
+        variance = float((wide - mean).square().mean())
     return mean, math.sqrt(variance), max(abs(low), abs(high)), True
 
 
 def _shape_of_law(value: torch.Tensor, mean: float, std: float) -> dict[str, float | None]:
     """Skewness, kurtosis, and what tells an orthogonal draw."""
-    values = flat(value)
-    z = (values[:: -(-values.numel() // _MOMENTS)].double() - mean) / std
+    z = (runs(flat(value), _MOMENTS).double() - mean) / std
     squares = z.square()
     found: dict[str, float | None] = {
         "skewness": float((squares * z).mean()),
@@ -139,12 +143,16 @@ def _shape_of_law(value: torch.Tensor, mean: float, std: float) -> dict[str, flo
 
 def _correlation(tall: torch.Tensor) -> float:
     """Largest absolute cosine between some columns."""
-    step = max(1, tall.shape[1] // _COLUMNS)
-    columns = tall[:, ::step][:, :_COLUMNS].double()
-    columns = columns / torch.linalg.vector_norm(columns, dim=0).clamp_min(1e-300)
+    past = tall.shape[1] - _COLUMNS
+    starts = [past * i // (_GROUPS - 1) for i in range(_GROUPS)]
+    apart = past >= _GROUPS * _COLUMNS
+    columns = torch.cat([tall.narrow(1, s, _COLUMNS) for s in starts], dim=1) if apart else tall
+    columns = columns.double()
     gram = columns.T @ columns
-    gram.fill_diagonal_(0.0)
-    return float(gram.abs().amax())
+    lengths = gram.diagonal().sqrt().clamp_min(1e-150)
+    cosines = gram / (lengths * lengths[:, None])
+    cosines.fill_diagonal_(0.0)
+    return float(cosines.abs().amax())
 
 
 def _signs(tall: torch.Tensor) -> float:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import contextlib
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+import numpy as np
 import torch
 from torch import nn
 
-from fanin.errors import InputError, ModelError, explain
+from fanin.errors import FaninError, InputError, ModelError, explain, finite
 from fanin.laws.powerlaw import power_law
 from fanin.records.graph import OpKind
 from fanin.records.trace import WidthScaling, WidthTrend
@@ -23,7 +24,7 @@ from fanin.torch.sandbox import keep_random_state
 from fanin.torch.statistics import sum_of_squares
 from fanin.torch.targets import main_output
 
-__all__ = ["OptimizerMaker", "measure_widths"]
+__all__ = ["OptimizerMaker", "made_at", "measure_widths", "widths_of"]
 
 OptimizerMaker: TypeAlias = Callable[[nn.Module], torch.optim.Optimizer]
 
@@ -95,9 +96,10 @@ def measure_widths(
     Raises
     ------
     InputError
-        Fewer than three widths, no steps or draws, no such optimiser, or no loss to take a step of.
+        Fewer than three widths, no steps or draws, no such optimiser, no loss to take a step of, or a
+        `make` that makes no model, or the same sizes at every width.
     ModelError
-        Models of different widths do not have the same layers.
+        Models of different widths do not have the same layers, or no step can be taken.
 
     Examples
     --------
@@ -108,19 +110,33 @@ def measure_widths(
     >>> found.optimizer
     'Adam (learning rate 0.001)'
     """
-    _refuse(widths, steps, draws)
+    widths = widths_of(widths)
+    if steps < 1 or draws < 1:
+        raise InputError(
+            explain("There is nothing to measure", received=f"steps={steps}, draws={draws}", rule="1 or more")
+        )
     named, maker = _optimizer(optimizer, lr)
     sizes: dict[tuple[str, _Place], list[tuple[int, float]]] = defaultdict(list)
     heads: set[_Place] = set()
+    shapes: set[tuple[torch.Size, ...]] = set()
     for width in widths:
         for draw in range(draws):
             with keep_random_state():
-                torch.manual_seed(seed + draw)
-                call = Call(model=make(width), args=args, kwargs=kwargs, target=target, loss=loss)
+                model = made_at(make, width, seed + draw)
+                shapes.add(tuple(p.shape for p in model.parameters()))
+                call = Call(model=model, args=args, kwargs=kwargs, target=target, loss=loss)
                 found, ends = _one(call, maker, steps)
                 heads |= ends
                 for key, size in found.items():
                     sizes[key].append((width, size))
+    if len(shapes) == 1:
+        raise InputError(
+            explain(
+                "The model has the same sizes at every width",
+                received=f"widths {tuple(widths)}",
+                rule="make(width) builds layers that are as wide as it is told",
+            )
+        )
     trends, still = [], []
     for (quantity, place), seen in sizes.items():
         if len(seen) != len(widths) * draws:
@@ -154,20 +170,64 @@ def measure_widths(
     )
 
 
-def _refuse(widths: Sequence[int], steps: int, draws: int) -> None:
-    good = len(set(widths)) == len(widths) >= _LEAST and all(isinstance(w, int) and w > 0 for w in widths)
-    if not good:
+def made_at(make: Callable[[int], object], width: int, seed: int) -> nn.Module:
+    """The model of a width, drawn with torch seeded anew; keep the random state around it.
+
+    Raises
+    ------
+    InputError
+        `make` fails, or makes no model.
+
+    Examples
+    --------
+    >>> made_at(lambda width: nn.Linear(2, width), 8, 0).weight.shape
+    torch.Size([8, 2])
+    """
+    rule = "make(width) builds and returns a torch.nn.Module of that width"
+    name = getattr(make, "__name__", type(make).__name__)
+    torch.manual_seed(seed)
+    try:
+        model = make(width)
+    except FaninError:
+        raise
+    except Exception as error:
+        raise InputError(
+            explain(
+                f"'{name}' makes no model of width {width}",
+                received=f"{type(error).__name__}: {error}",
+                rule=rule,
+            )
+        ) from error
+    if not isinstance(model, nn.Module):
+        received = f"'{name}' returned {type(model).__name__}"
+        raise InputError(explain(f"There is no model of width {width}", received=received, rule=rule))
+    return model
+
+
+def widths_of(widths: object) -> tuple[int, ...]:
+    """The widths as whole numbers.
+
+    Raises
+    ------
+    InputError
+        What is no sequence of three different whole numbers above 0, or more.
+
+    Examples
+    --------
+    >>> widths_of([64, 128, 256])
+    (64, 128, 256)
+    """
+    found = tuple(widths) if isinstance(widths, Iterable) else (widths,)
+    whole = [int(w) for w in found if isinstance(w, int | np.integer) and not isinstance(w, bool) and w > 0]
+    if not (len(found) == len(whole) == len(set(whole)) >= _LEAST):
         raise InputError(
             explain(
                 "No trend can be told from these widths",
-                received=f"widths {tuple(widths)}",
-                rule=f"{_LEAST} different ones or more, such as 64, 128, 256",
+                received=f"widths {found}",
+                rule=f"{_LEAST} different whole numbers above 0 or more, such as 64, 128, 256",
             )
         )
-    if steps < 1 or draws < 1:
-        raise InputError(
-            explain("There is nothing to measure", received=f"steps={steps}, draws={draws}", rule="1 or more")
-        )
+    return tuple(whole)
 
 
 def _optimizer(asked: str | OptimizerMaker, lr: float | None) -> tuple[str, OptimizerMaker]:
@@ -189,6 +249,8 @@ def _optimizer(asked: str | OptimizerMaker, lr: float | None) -> tuple[str, Opti
                 rule="'adam', 'sgd', or a function from the model to an optimiser",
             )
         )
+    if lr is not None and not (finite(lr) and lr > 0.0):
+        raise InputError(explain("lr is no learning rate", received=lr, rule="It is a number above 0"))
     rate = _RATES[asked] if lr is None else lr
     kind = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}[asked]
 
@@ -205,7 +267,7 @@ def _one(
     """Sizes of one model, and its heads; all is put back, since `make` may hand out a model in use."""
     with _gradients(call.model), call.borrowed():
         before, heads = _outputs(call)
-        stepper = maker(call.model)
+        stepper = _stepper(call.model, maker)
         for _ in range(steps):
             stepper.zero_grad()
             value = call.run(call.args, call.kwargs, call.target)
@@ -214,7 +276,16 @@ def _one(
                     explain(
                         "There is no loss, so no step can be taken",
                         received="neither target= nor loss=, and a model that returns none",
-                        remedy="Give target=, or loss= with a function of output and target",
+                        remedy="Give target=, or loss= with a function of output and target; to the command, "
+                        "a --batch function that returns a pair (inputs, target)",
+                    )
+                )
+            if not value.requires_grad:
+                raise ModelError(
+                    explain(
+                        "No step can be taken: the loss has no gradient",
+                        received="a loss that no parameter reaches",
+                        rule="Output and loss are computed with gradients from parameters that ask for them",
                     )
                 )
             value.backward()
@@ -225,6 +296,20 @@ def _one(
         if place in after and after[place].shape == x.shape:
             found["update", place] = _size(after[place] - x)
     return found, heads
+
+
+def _stepper(model: nn.Module, maker: OptimizerMaker) -> torch.optim.Optimizer:
+    rule = "optimizer= is 'adam', 'sgd', or a function from the model to a torch.optim.Optimizer"
+    try:
+        made = maker(model)
+    except Exception as error:
+        received = f"{type(error).__name__}: {error}"
+        raise InputError(
+            explain("No optimiser can be made for this model", received=received, rule=rule)
+        ) from error
+    if not isinstance(made, torch.optim.Optimizer):
+        raise InputError(explain("There is no optimiser", received=type(made).__name__, rule=rule))
+    return made
 
 
 def _outputs(call: Call) -> tuple[dict[_Place, torch.Tensor], set[_Place]]:

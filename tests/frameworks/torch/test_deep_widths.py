@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -143,16 +144,57 @@ def test_the_same_twice_and_through_json() -> None:
     [
         ({"widths": (64, 128)}, "No trend can be told"),
         ({"widths": (64, 64, 128)}, "No trend can be told"),
+        ({"widths": 64}, "No trend can be told"),
+        ({"widths": "64,128,256"}, "No trend can be told"),
+        ({"widths": (64, 128.0, 256)}, "No trend can be told"),
+        ({"widths": (True, 2, 3)}, "No trend can be told"),
+        ({"widths": (-64, 64, 128)}, "No trend can be told"),
         ({"steps": 0}, "nothing to measure"),
         ({"draws": 0}, "nothing to measure"),
         ({"optimizer": "lion"}, "no such optimiser"),
         ({"optimizer": mup, "lr": 0.1}, "This optimiser cannot be used"),
+        ({"optimizer": lambda _: 3}, "There is no optimiser.*Received: int"),
+        ({"optimizer": lambda _: 1 // 0}, "No optimiser can be made.*ZeroDivisionError"),
+        ({"lr": float("nan")}, "lr is no learning rate"),
         ({"target": None}, "no loss"),
     ],
 )
 def test_what_cannot_be_tried(options: dict[str, Any], words: str) -> None:
+    state = torch.get_rng_state()
     with pytest.raises(InputError, match=words):
         tried(Perceptron, **options)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda _: 1 // 0, "makes no model of width 64.*ZeroDivisionError"),
+        (lambda: Perceptron(64), "makes no model of width 64.*TypeError"),
+        (lambda width: width, "There is no model of width 64.*returned int"),
+        (lambda _: Perceptron(64), "same sizes at every width"),
+        (Perceptron(64), "makes no model of width 64"),
+        (None, "makes no model of width 64"),
+    ],
+)
+def test_what_makes_no_model_of_a_width(make: Any, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        tried(make)
+
+
+def test_widths_may_be_numpys() -> None:
+    found = tried(Perceptron, widths=np.array([16, 32, 64])).diagnosis.trace.scaling
+    assert found.widths == (16, 32, 64)
+    assert all(type(width) is int for width in found.widths)
+
+
+def test_a_loss_that_no_parameter_reaches() -> None:
+    def cut(width: int) -> nn.Module:
+        model = Perceptron(width)
+        return model.requires_grad_(False)
+
+    with pytest.raises(ModelError, match="No step can be taken: the loss has no gradient"):
+        tried(cut, optimizer=lambda _: torch.optim.SGD([torch.zeros(1)]))
 
 
 def test_other_layers_at_other_widths() -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from fanin.torch import statistics
+from fanin.torch import statistics, tensors
 from fanin.torch.probe import measure
 
 
@@ -25,9 +25,42 @@ def test_estimated_squares_keep_their_word() -> None:
         assert statistics.estimated_squares(x) == pytest.approx(true, rel=1e-5 if exact else 0.18)
         if not exact:
             assert statistics.estimated_squares(x) != pytest.approx(true, rel=1e-7)
-    dense[7] = math.nan
+    dense[50] = math.nan  # between two runs
     assert math.isfinite(statistics.estimated_squares(dense))  # what it says it does not see
     assert not statistics.numbers(dense, [0], exact=True)[0].finite
+
+
+def test_neighbours_that_are_alike_count_as_one() -> None:
+    generator = torch.Generator().manual_seed(0)
+    # Equal in groups of 64: the sample holds 4,096 numbers of their own, whose squares have a relative
+    # variance of 2: a standard error of 2.2 %.
+    x = torch.randn(10_000, generator=generator).repeat_interleave(64)
+    true = float(x.double().square().sum())
+    assert statistics.estimated_squares(x) == pytest.approx(true, rel=6 * math.sqrt(2 / 4096))
+    # Behind a ReLU that is 3.5 %, more than is promised: all elements count.
+    half = x.relu()
+    assert statistics.estimated_squares(half) == pytest.approx(float(half.double().square().sum()), rel=1e-5)
+
+
+@pytest.mark.parametrize("columns", [1024, 1000, 97])
+def test_runs_see_every_column(columns: int) -> None:
+    x = torch.arange(columns).repeat(600_000 // columns)
+    seen = statistics.runs(x, 16_384)
+    assert seen.numel() == pytest.approx(16_384, rel=0.01)
+    assert len(seen.unique()) == columns
+
+
+@pytest.mark.parametrize("std", [1e-30, 1e-3, 1e25])
+def test_moments_of_parameters_of_any_size(std: float) -> None:
+    x = torch.randn(512, 1024, generator=torch.Generator().manual_seed(0)) * std
+    mean, found, largest, finite = tensors._moments(x)
+    # 262,144 numbers: a standard error of 1 / 512 in the mean, of 1 / sqrt(2 * 262,144) in the std.
+    assert abs(mean) < 6 * std / 512
+    assert found == pytest.approx(std, rel=6 / math.sqrt(2 * 262_144))
+    assert finite
+    assert largest == float(x.abs().amax())
+    shifted = tensors._moments(x + 1000 * std)
+    assert shifted[1] == pytest.approx(found, rel=1e-3)  # float32 keeps 1 in 10,000 of it beside the mean
 
 
 def test_a_nan_in_what_is_overwritten_is_found_where_it_is() -> None:

@@ -10,6 +10,7 @@ from fanin.checks.figures import decades, log_ratio, ratio, times
 from fanin.checks.rule import Outcome, Passed, Rule, Skipped
 from fanin.checks.rules.fan101_forward_power import REMARK, judged, lucky, predicted, said, slight
 from fanin.checks.stations import Drift, Station, drift, forward_drift, passed_by, stations
+from fanin.checks.waking import awake
 from fanin.predictions.forecast import Forecast
 from fanin.records.finding import Finding, Severity
 from fanin.records.graph import Graph, OpKind, UseKind
@@ -17,6 +18,9 @@ from fanin.records.plan import Plan
 from fanin.records.trace import Trace
 
 __all__ = ["RULE"]
+
+_ALIVE = 1e-6
+"""Part of an output that differs between samples; below it rounding does."""
 
 _NORMED = 4.0 * math.log(10.0), 6.0 * math.log(10.0)
 """Growth through norms: a step that is large for a weight makes the weight longer, and behind a norm the next
@@ -49,10 +53,13 @@ def _check(graph: Graph, plan: Plan, trace: Trace, forecast: Forecast | None = N
     measured = [s for s in stations(graph, trace, forecast) if s.measure.gradient_power is not None]
     # Behind a factor that starts at zero there is no gradient yet, and from the second step on there is.
     waits = max(passed_by(graph, trace), default=-1)
+    waking = _waking(graph, trace, measured)
     chain = tuple(
         s
         for s in measured
-        if math.prod(s.measure.shape) > 0 and (s.measure.gradient_power or s.node.id > waits)
+        if math.prod(s.measure.shape) > 0
+        and (s.measure.gradient_power or s.node.id > waits)
+        and not (s.measure.gradient_power == 0.0 and s.node.id in waking)
     )
     if len(chain) < 2:
         return Skipped(
@@ -85,6 +92,12 @@ def _check(graph: Graph, plan: Plan, trace: Trace, forecast: Forecast | None = N
     steps = [log_ratio(a, b) for a, b in itertools.pairwise(gradients)]
     cause = _cause(graph, plan, trace, shown, chain, steps, severity)
     return _finding(graph, trace, chain, shown, judged_drift, cause, severity)
+
+
+def _waking(graph: Graph, trace: Trace, chain: list[Station]) -> frozenset[int]:
+    """Nodes that a gradient reaches from the second step on, while the signal passes as it should."""
+    passes = bool(chain) and (chain[-1].measure.unit_spread or 0.0) > _ALIVE
+    return awake(graph, trace).nodes if passes else frozenset()
 
 
 def _cause(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fanin.checks.causes import init_verb, named
 from fanin.checks.rule import Outcome, Passed, Rule, Skipped
+from fanin.checks.waking import awake
 from fanin.records.finding import Finding, Severity
 from fanin.records.graph import Graph, Parameter, UseKind
 from fanin.records.plan import Plan
@@ -26,7 +27,10 @@ def _check(graph: Graph, _plan: Plan, trace: Trace) -> Outcome:
     weights = [(p, measures[p.name]) for p in graph.parameters if p.name in measures and _weight(p)]
     if not weights:
         return Skipped(reason="no trainable weight was measured")
-    blocked = [p.name for p, m in weights if m.largest == 0.0 and m.gradient_norm == 0.0]
+    waking = awake(graph, trace).parameters
+    blocked = [
+        p.name for p, m in weights if m.largest == 0.0 and m.gradient_norm == 0.0 and p.name not in waking
+    ]
     equal = [(p, m) for p, m in weights if m.identical_units > 0 and m.largest > 0.0 and not _repeated(p)]
     if blocked:
         return Finding(
@@ -97,7 +101,8 @@ RULE = Rule(
     definition="rows of a weight (with their bias) that equal an earlier row; weights of zeros that get no "
     "gradient",
     threshold="any. A failure when the layer after them has equal columns too: equal in and out, units keep "
-    "equal gradients. Zeros that get a gradient (heads, ends of branches, adapters) are meant",
+    "equal gradients. Zeros that get a gradient (heads, ends of branches, adapters) are meant, and "
+    "zeros that get one at the second step because only such ones lie before them",
     advice="Draw weights at random; zeros only where a random layer feeds them",
     references=("I. Goodfellow, Y. Bengio, A. Courville, Deep Learning, 2016, section 8.4",),
     check=_check,

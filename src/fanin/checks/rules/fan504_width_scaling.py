@@ -38,7 +38,7 @@ def _told(trend: WidthTrend) -> str:
 def _check(_graph: Graph, _plan: Plan, trace: Trace) -> Outcome:
     seen = trace.scaling
     if seen is None:
-        return Skipped(reason="measured by fanin.torch.check_width, which makes the model at several widths")
+        return Skipped(reason="measured by check_width, or --widths, which make the model at several widths")
     judged = [t for t in seen.trends if _judged(t)]
     if not judged:
         return Skipped(reason="; ".join(seen.notes) or "no layer whose size could change with the width")

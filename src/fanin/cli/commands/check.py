@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -64,6 +64,17 @@ _LEVELS = ("info", "warning", "failure")
     "device, whatever its size.",
 )
 @click.option("--update-baseline", is_flag=True, help="Write what was found to --baseline, and end with 0.")
+@click.option(
+    "--widths", metavar="W,W,W",
+    help="Build TARGET at these widths, take some steps at each, and say what depends on the width: "
+    "64,128,256. TARGET is called with the width; of a configuration the hidden size is scaled.",
+)  # fmt: skip
+@click.option(
+    "--optimizer", metavar="NAME",
+    help="With --widths: adam, sgd, or FILE.py:FUNCTION, from the model to its optimiser.  [default: adam]",
+)  # fmt: skip
+@click.option("--steps", type=click.IntRange(min=1), help="With --widths: steps to take.  [default: 3]")
+@click.option("--draws", type=click.IntRange(min=1), help="With --widths: models a width.  [default: 3]")
 def check(
     target: str,
     inputs: tuple[str, ...],
@@ -80,6 +91,10 @@ def check(
     select: tuple[str, ...],
     ignore: tuple[str, ...],
     baseline: Path | None,
+    widths: str | None,
+    optimizer: str | None,
+    steps: int | None,
+    draws: int | None,
     *,
     initialise: bool,
     fix: bool,
@@ -92,13 +107,24 @@ def check(
     initialise it, which --init then carries out before the check.
     """
     from fanin.checks import baseline as known  # noqa: PLC0415
-    from fanin.cli import session  # noqa: PLC0415 - loads torch, which --help must not
+    from fanin.cli import places, session  # noqa: PLC0415 - loads torch, which --help must not
+    from fanin.cli import widths as at_widths  # noqa: PLC0415
     from fanin.reports.report import Report  # noqa: PLC0415
     from fanin.reports.sarif import sarif  # noqa: PLC0415
     from fanin.reports.terminal import show as print_report  # noqa: PLC0415
     from fanin.torch import apply_  # noqa: PLC0415
     from fanin.torch import check as check_model  # noqa: PLC0415
 
+    several = (widths, optimizer, steps, draws)
+    if widths is None and several != (None,) * 4:
+        raise click.UsageError(
+            "--optimizer, --steps and --draws are for several models: use them with --widths"
+        )
+    if widths is not None and (initialise or fix or predict_only or tier != "standard"):
+        raise click.UsageError(
+            "--widths checks the weights that TARGET draws, in a way of its own: leave --init, --fix, --tier "
+            "and --predict-only out"
+        )
     if predict_only:
         wanted = session.Wishes(policy=policy, seed=seed, rules=rules, priors=priors)
         return _foretold(session.planned(target, inputs, batch, wanted, memory=False), form)
@@ -109,20 +135,23 @@ def check(
     if update_baseline and baseline is None:
         raise click.UsageError("--update-baseline needs --baseline FILE")
     accepted = known.read(baseline) if baseline is not None and not update_baseline else frozenset()
-    if initialise:
-        wanted = session.Wishes(policy=policy, seed=seed, rules=rules, priors=priors)
-        made = session.planned(target, inputs, batch, wanted)
-        apply_(made.model, made.plan)
-        model, data = made.model, made.batch
+    chosen: dict[str, Any] = {"seed": seed, "lr": lr, "select": _codes(select), "ignore": _codes(ignore)}
+    if widths is not None:
+        asked = at_widths.Asked(widths=widths, optimizer=optimizer, steps=steps, draws=draws)
+        report, data = at_widths.check(target, inputs, batch, asked, **chosen)
     else:
-        model, data = session.prepared(target, inputs, batch, seed=seed)
-    show.progress("measuring one pass, forward and backward")
-    report = check_model(
-        model, *data.inputs, target=data.target, seed=seed, tier=tier, lr=lr, fix=fix, select=_codes(select),
-        ignore=_codes(ignore),
-    )  # fmt: skip
+        if initialise:
+            wanted = session.Wishes(policy=policy, seed=seed, rules=rules, priors=priors)
+            made = session.planned(target, inputs, batch, wanted)
+            apply_(made.model, made.plan)
+            model, data = made.model, made.batch
+        else:
+            model, data = session.prepared(target, inputs, batch, seed=seed)
+        show.progress("measuring one pass, forward and backward")
+        report = check_model(model, *data.inputs, target=data.target, tier=tier, fix=fix, **chosen)
     show.progress("")
-    told = replace(report.diagnosis, trace=replace(report.diagnosis.trace, source=data.source))
+    trace = replace(report.diagnosis.trace, source=data.source)
+    told = replace(report.diagnosis, trace=trace, origin=places.origin(target))
     if update_baseline and baseline is not None:
         show.note(f"wrote {show.said_size(known.write(baseline, told))}")
         accepted = known.read(baseline)

@@ -8,10 +8,12 @@ from fanin.plans.constants import CONSTANTS
 from fanin.plans.embeddings import EMBEDDINGS, TIED
 from fanin.plans.kept import KEEPING
 from fanin.plans.magnitudes import magnitude
+from fanin.plans.modulation import MODULATION
 from fanin.plans.policies.fixup import POLICY as FIXUP
 from fanin.plans.recurrent import RECURRENT
 from fanin.plans.rest import REST
 from fanin.plans.rule import Policy
+from fanin.plans.spread import SPREAD
 from fanin.plans.weights import WEIGHTS
 
 __all__ = ["POLICY"]
@@ -20,7 +22,7 @@ POLICY = Policy(
     name="auto",
     summary="each tensor by its use: true fans, gains of the real activations, depth counted in the graph",
     tensors=(*KEEPING, TIED),
-    uses=(magnitude(WEIGHTS), *CONSTANTS, *RECURRENT, *EMBEDDINGS, *WEIGHTS, REST),
+    uses=(magnitude(WEIGHTS), SPREAD, *CONSTANTS, *RECURRENT, *EMBEDDINGS, MODULATION, *WEIGHTS, REST),
     # Where there are such branches; a model without them is no mistake.
     modifiers=(replace(FIXUP, check=lambda _: None),),
 )

@@ -1,0 +1,156 @@
+"""Plans of whole models as users write them: tensors that look like something else than they are."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+import fanin.torch as ft
+from fanin.records.draw import Normal
+from fanin.records.plan import Status
+
+
+class Policy(nn.Module):
+    """An actor whose spread does not depend on the state, as PPO's usual code has it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mean = nn.Sequential(nn.Linear(17, 64), nn.Tanh(), nn.Linear(64, 6))
+        self.log_std = nn.Parameter(torch.zeros(1, 6))
+
+    def forward(self, state: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
+        mean = self.mean(state)
+        spread = torch.distributions.Normal(mean, self.log_std.expand_as(mean).exp(), validate_args=False)
+        return spread.log_prob(action).sum(1)
+
+
+def test_the_log_of_a_spread_keeps_its_value() -> None:
+    model = Policy()
+    entry = ft.init_(model, torch.randn(8, 17), torch.randn(8, 6))["log_std"]
+    assert entry.status == Status.KEPT
+    assert entry.draw is None
+    assert not model.log_std.any()
+
+
+def test_a_row_added_to_outputs_is_no_position_and_one_before_a_weight_is() -> None:
+    class Model(nn.Module):
+        def __init__(self, last: nn.Module) -> None:
+            super().__init__()
+            self.first, self.row, self.last = nn.Linear(8, 8), nn.Parameter(torch.zeros(1, 8)), last
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.last(functional.softplus(self.first(x)) + self.row)
+
+    x = torch.randn(4, 5, 8)
+    assert ft.plan(Model(nn.Identity()), x)["row"].draw is None
+    assert ft.plan(Model(nn.Linear(8, 3)), x)["row"].rule == "positions"
+
+
+class Tabular(nn.Module):
+    """Numerical features, each multiplied by a row of its own, as in FT-Transformer."""
+
+    def __init__(self, after: nn.Module) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(10, 32).uniform_(-0.2, 0.2))
+        self.after = after
+        self.head = nn.Linear(32, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        rows = x.unsqueeze(-1) * self.weight
+        return self.head(self.after(rows).mean(1))
+
+
+class Sine(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.sin(x)
+
+
+def test_a_row_for_each_feature_is_a_weight_of_one_input() -> None:
+    model = Tabular(nn.LayerNorm(32))
+    x = torch.randn(256, 10)
+    entry = ft.init_(model, x)["weight"]
+    assert (entry.rule, entry.draw) == ("spread", Normal(std=1.0))
+    assert "over 32" in entry.reason
+
+
+def test_frequencies_and_gates_are_not_spread() -> None:
+    x = torch.randn(16, 10)
+    assert ft.plan(Tabular(Sine()), x)["weight"].status == Status.KEPT
+
+    class Gated(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.gate, self.head = nn.Parameter(torch.ones(10)), nn.Linear(10, 2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.head(x * self.gate)
+
+    assert ft.plan(Gated(), x)["gate"].status == Status.KEPT
+
+
+class Scan(nn.Module):
+    """A state that forgets at learned rates; its first turn multiplies zeros."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.step, self.enter, self.rates = nn.Linear(6, 6), nn.Linear(6, 6), nn.Parameter(torch.zeros(6, 4))
+        self.out = nn.Linear(6, 6)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        step, enter = functional.softplus(self.step(x)), self.enter(x)
+        state = torch.zeros(x.shape[0], 6, 4)
+        for turn in range(x.shape[1]):
+            kept = torch.exp(step[:, turn, :, None] * -self.rates.exp())
+            state = kept * state + enter[:, turn, :, None]
+        return self.out(state.sum(-1))
+
+
+def test_rates_are_told_by_what_most_of_their_uses_show() -> None:
+    entry = ft.plan(Scan(), torch.randn(3, 5, 6))["rates"]
+    assert entry.status == Status.KEPT
+    assert "forgetting" in entry.reason
+
+
+class Told(nn.Module):
+    """A block that a condition shifts, scales and gates, as in DiT."""
+
+    def __init__(self, *, plus: float = 1.0) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(32, elementwise_affine=False)
+        self.work = nn.Sequential(nn.Linear(32, 64), nn.GELU(), nn.Linear(64, 32))
+        self.tell = nn.Sequential(nn.SiLU(), nn.Linear(16, 96))
+        self.enter, self.out, self.plus = nn.Linear(8, 32), nn.Linear(32, 4), plus
+
+    def forward(self, x: torch.Tensor, told: torch.Tensor) -> torch.Tensor:
+        x = self.enter(x)
+        shift, scale, gate = self.tell(told).unsqueeze(1).chunk(3, dim=-1)
+        x = x + gate * self.work(self.norm(x) * (self.plus + scale) + shift)
+        return self.out(x)
+
+
+def test_what_modulates_a_norm_starts_as_a_plain_norm() -> None:
+    batch = torch.randn(6, 5, 8), torch.randn(6, 16)
+    entry = ft.plan(Told(), *batch)["tell.1.weight"]
+    assert (entry.rule, entry.scheme) == ("modulation", "zeros")
+    assert "scale and shift and gate" in entry.reason
+    # Without the 1 zeros would let nothing through.
+    assert ft.plan(Told(plus=0.0), *batch)["tell.1.weight"].rule == "weight"
+
+
+class Neighbours(nn.Module):
+    """Two layers of averages over the neighbours that the data name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(8, 16, bias=False), nn.Linear(16, 3, bias=False)
+
+    def forward(self, x: torch.Tensor, near: torch.Tensor) -> torch.Tensor:
+        return near @ self.last(torch.tanh(near @ self.first(x)))
+
+
+def test_the_last_weight_before_an_average_or_a_density_is_the_head() -> None:
+    plan = ft.plan(Neighbours(), torch.randn(9, 8), torch.rand(9, 9))
+    assert plan["last.weight"].rule == "head"
+    assert plan["first.weight"].rule == "weight"
+    assert ft.plan(Policy(), torch.randn(8, 17), torch.randn(8, 6))["mean.2.weight"].rule == "head"
