@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from fanin.jax.leaves import Names
 from fanin.jax.models import holder_of, subject_of
 from fanin.jax.read import graph_of, recorded
-from fanin.jax.write import written
+from fanin.jax.write import with_values, written
 from fanin.plans import planner
 from fanin.plans.prior import ClassPrior
 from fanin.plans.rule import Policy
@@ -112,7 +113,9 @@ def init(
     (4, 2)
     """
     subject = subject_of(apply, params, inputs, kwargs, names)
-    graph = graph_of(recorded(subject), subject)
+    # What is given is read too: a slope decides what an activation is.
+    recording = recorded(subject)
+    graph = graph_of(recording, replace(subject, leaves=with_values(subject.leaves, values)))
     made = planner.plan(graph, policy=policy, seed=seed, class_prior=class_prior)
     return subject.rebuilt(written(subject.leaves, made, values))
 

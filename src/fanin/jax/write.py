@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from math import prod
 from types import MappingProxyType
 from typing import Any
@@ -24,7 +25,7 @@ from fanin.sampling.engine import SERVED
 from fanin.sampling.streams import STREAM_VERSION
 from fanin.schemes.fit import check_rounding, coarseness
 
-__all__ = ["written"]
+__all__ = ["with_values", "written"]
 
 _SHOWN = 4
 _NEUTRAL: Mapping[str, float] = MappingProxyType({"mean": 0.0, "var": 1.0})
@@ -58,13 +59,8 @@ def written(leaves: Sequence[Leaf], plan: Plan, values: Mapping[str, Any] | None
         Once, for all arrays whose dtype is too coarse for their draws.
     """
     entries = _checked(leaves, plan)
-    given = dict(values or {})
-    strangers = sorted(set(given) - {leaf.name for leaf in leaves} - {leaf.path for leaf in leaves})
-    if strangers:
-        raise InputError(
-            explain("values= has names that no leaf has", received=", ".join(strangers[:_SHOWN]))
-        )
-    kept = {leaf.name: _kept(leaf, given) for leaf in leaves if entries[leaf.name].draw is None}
+    given = with_values(leaves, values)
+    kept = {leaf.name: _kept(leaf) for leaf in given if entries[leaf.name].draw is None}
     absent = [name for name, value in kept.items() if value is None]
     if absent:
         raise InputError(
@@ -81,11 +77,42 @@ def written(leaves: Sequence[Leaf], plan: Plan, values: Mapping[str, Any] | None
     )
 
 
-def _kept(leaf: Leaf, given: Mapping[str, Any]) -> Any:
-    for key in (leaf.name, leaf.path):
-        if key in given:
-            key_type = jnp.issubdtype(leaf.value.dtype, jax.dtypes.prng_key)
-            return given[key] if key_type else jnp.asarray(given[key], leaf.value.dtype).reshape(leaf.shape)
+def with_values(leaves: Sequence[Leaf], values: Mapping[str, Any] | None) -> tuple[Leaf, ...]:
+    """Leaves with the values that the user gives by name or path.
+
+    Raises
+    ------
+    InputError
+        A name that no leaf has, or a value of another shape.
+    """
+    given = dict(values or {})
+    strangers = sorted(set(given) - {leaf.name for leaf in leaves} - {leaf.path for leaf in leaves})
+    if strangers:
+        raise InputError(
+            explain("values= has names that no leaf has", received=", ".join(strangers[:_SHOWN]))
+        )
+    return tuple(_given(leaf, given) for leaf in leaves)
+
+
+def _given(leaf: Leaf, given: Mapping[str, Any]) -> Leaf:
+    key = leaf.name if leaf.name in given else leaf.path
+    if key not in given:
+        return leaf
+    value = given[key]
+    if not jnp.issubdtype(leaf.value.dtype, jax.dtypes.prng_key):
+        value = jnp.asarray(value, leaf.value.dtype)
+    if tuple(value.shape) != leaf.shape:
+        raise InputError(
+            explain(
+                f"The value of '{key}' has another shape",
+                received=tuple(value.shape),
+                rule=f"The array's is {leaf.shape}",
+            )
+        )
+    return replace(leaf, value=value)
+
+
+def _kept(leaf: Leaf) -> Any:
     if not isinstance(leaf.value, jax.ShapeDtypeStruct):
         return leaf.value
     neutral = _NEUTRAL.get(leaf.path.rpartition(".")[2].removeprefix("moving_").replace("variance", "var"))

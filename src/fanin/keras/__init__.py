@@ -1,4 +1,4 @@
-"""fanin for Keras: plans for whole models, and every scheme as an `Initializer`, with the same bits everywhere.
+"""fanin for Keras: plans for whole models, and every scheme as an `Initializer`, the same bits everywhere.
 
 >>> import keras, numpy as np, fanin.keras
 >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(2, name="fc1")], name="net")
@@ -6,7 +6,6 @@
 >>> plan.entries[0].name
 'fc1/kernel'
 
->>> import fanin.keras
 >>> init = fanin.keras.HeNormal(seed=0, name="fc1.weight")
 >>> tuple(init((784, 256)).shape)
 (784, 256)
