@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import flax.linen as linen
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
+from flax import linen
 from torch import nn
 
 import fanin.jax

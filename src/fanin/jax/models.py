@@ -124,14 +124,14 @@ def _nothing(*_: Any) -> None:
     return None
 
 
-def is_array(value: Any) -> bool:
+def _is_array(value: Any) -> bool:
     """Whether a leaf is an array, or says shape and dtype of one."""
     return hasattr(value, "shape") and hasattr(value, "dtype") and not isinstance(value, type)
 
 
 def _arrays_of(tree: Any) -> bool:
     leaves = jax.tree_util.tree_leaves(tree)
-    return not (len(leaves) == 1 and leaves[0] is tree) and any(is_array(leaf) for leaf in leaves)
+    return not (len(leaves) == 1 and leaves[0] is tree) and any(_is_array(leaf) for leaf in leaves)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +145,7 @@ class _Parts:
 
 def _parts(tree: Any) -> _Parts:
     leaves, structure = jax.tree_util.tree_flatten(tree)
-    places = [k for k, leaf in enumerate(leaves) if is_array(leaf)]
+    places = [k for k, leaf in enumerate(leaves) if _is_array(leaf)]
     paths = [path for path, _ in leaf_names(tree)]
 
     def whole(arrays: Sequence[Any]) -> Any:

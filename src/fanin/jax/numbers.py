@@ -190,6 +190,7 @@ _KNOWN += [math.sqrt(k) for k in range(2, 130)] + [1.0 / math.sqrt(k) for k in r
 _KNOWN += [math.sqrt(k) for k in (192, 256, 384, 512, 768, 1024, 2048, 4096)]
 _KNOWN += [1.0507009873554804934193349852946, 1.6732632423543772848170429916717]
 _KNOWN += [1.0507009873554804934193349852946 * 1.6732632423543772848170429916717]
+_KNOWN += [math.sqrt(0.5)]
 _BY_FLOAT = {float(np.float32(sign * value)): sign * value for value in _KNOWN for sign in (1, -1)}
 
 
@@ -200,7 +201,7 @@ def exact(value: Array) -> Array:
 
     Examples
     --------
-    >>> float(exact(np.float32(0.044715))), float(exact(np.float32(np.sqrt(0.5)))) == np.sqrt(0.5)
+    >>> float(exact(np.float32(0.044715))), float(exact(np.float32(math.sqrt(0.5)))) == math.sqrt(0.5)
     (0.044715, True)
     """
     array = np.asarray(value)

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 __all__ = ["Aval", "Op", "Operand", "Recording"]
@@ -92,9 +91,3 @@ class Recording:
     outputs: tuple[Operand, ...]
     inputs: tuple[int, ...]
     notes: tuple[str, ...] = ()
-
-
-def constant_operand(value: Any) -> Operand:
-    """An operand that is a value from outside."""
-    array = np.asarray(value)
-    return Operand(value=array, shape=tuple(array.shape), dtype=str(array.dtype), constant=True)

@@ -4,7 +4,7 @@
 >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(2, name="fc1")], name="net")
 >>> plan = fanin.keras.init_(model, np.zeros((1, 8), "float32"), seed=1)  # on the JAX or PyTorch backend
 >>> plan.entries[0].name
-'fc1/kernel'
+'net/fc1/kernel'
 
 >>> init = fanin.keras.HeNormal(seed=0, name="fc1.weight")
 >>> tuple(init((784, 256)).shape)

@@ -60,6 +60,7 @@ def read(model: Any, *inputs: Any, names: Names = None) -> Graph:
     >>> [str(p.uses[0].axes) for p in read(model, np.zeros((1, 8), "float32")).parameters][:1]
     ['in out']
     """
+    variables = variables_of(model, names)
     backend = keras.backend.backend()
     if backend not in _READERS:
         raise InputError(
@@ -71,7 +72,6 @@ def read(model: Any, *inputs: Any, names: Names = None) -> Graph:
                 "the saved model loads on any backend; fanin.keras' initializers run on all of them",
             )
         )
-    variables = variables_of(model, names)
     taken = inspect.signature(model.call).parameters
     options = {"training": True} if "training" in taken else {}
     reader = importlib.import_module(_READERS[backend])

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import flax.linen as linen
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import nnx
+from flax import linen, nnx
 from jax import lax
 
 import fanin.jax

@@ -7,12 +7,11 @@ import subprocess
 import sys
 from typing import Any
 
-import flax.linen as linen
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import nnx
+from flax import linen, nnx
 
 import fanin
 import fanin.jax
