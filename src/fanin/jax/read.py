@@ -115,6 +115,12 @@ def graph_of(recording: Recording, subject: Subject) -> Graph:
     )
     idle = [p.name for p in parameters if not p.buffer and not p.uses]
     notes = [f"took no part in this run: {', '.join(idle[:8])}{', ...' * (len(idle) > 8)}"] if idle else []
+    if replay.untried:
+        largest = max(replay.untried.values())
+        notes.append(
+            f"{len(replay.untried)} places were too large to be tried ({largest:,} elements a sample): norms "
+            "that are written out there are not known as such; a smaller image or a shorter text shows them"
+        )
     return Graph(
         model=subject.model,
         framework=f"jax {jax.__version__}",

@@ -19,6 +19,8 @@ __all__ = ["Replay"]
 
 _LARGEST = 1 << 22
 """Largest number of elements that a trial computes on."""
+_PART = 1 << 19
+"""Elements from which on a part of the batch is tried."""
 _SLOPE = 0.25
 """Value of a learnable slope that is not known: what PReLU starts from."""
 _SCALE, _FACTOR = 3.0, 3.0
@@ -34,6 +36,8 @@ class Replay:
         self._ops, self._leaves = recording.ops, leaves
         self._of_parameters = _of_parameters(recording.ops)
         self._verdicts: dict[tuple[object, ...], str] = {}
+        self.untried: dict[int, int] = {}
+        """Regions that were too large to be tried, by their ends, with the elements of what they read."""
 
     def table(self, region: Region) -> tuple[float, ...] | None:
         """Values of a region on the nodes of the quadrature; None if it is no function of one number."""
@@ -82,9 +86,15 @@ class Replay:
         return first if same else None
 
     def _evaluation(
-        self, root: int, x: Array, parameter: Callable[[int], Array], *, flat: bool
+        self,
+        root: int,
+        x: Array,
+        parameter: Callable[[int], Array],
+        *,
+        flat: bool,
+        batch: tuple[int, int] | None = None,
     ) -> _Evaluation:
-        return _Evaluation(self._ops, self._of_parameters, root, x, parameter, flat=flat)
+        return _Evaluation(self._ops, self._of_parameters, root, x, parameter, flat=flat, batch=batch)
 
     def _scaled(self, operand: Operand, factor: float) -> float:
         """Root mean square of a derived operand, for random numbers in the matrices behind it."""
@@ -107,15 +117,22 @@ class Replay:
 
     def _verdict(self, region: Region) -> str:
         op = self._ops[region.root]
-        if prod(op.shape) > _LARGEST:
+        shape = op.shape
+        if prod(shape) > _PART:
+            # A part of the batch shows as well what a region does.
+            shape = (max(1, _PART * shape[0] // prod(shape)), *shape[1:])
+        if prod(shape) > _LARGEST:
+            self.untried[region.end] = prod(shape)
             return ""
-        x = _SCALE * np.random.default_rng(0).standard_normal(op.shape)
+        batch = None if shape == op.shape else (op.shape[0], shape[0])
+        x = _SCALE * np.random.default_rng(0).standard_normal(shape)
 
         def ones(place: int) -> Array:
             return np.ones(self._leaves[place].shape)
 
         def f(at: Array) -> Array:
-            return self._evaluation(region.root, at, ones, flat=False).op(region.end).astype(np.float64)
+            run = self._evaluation(region.root, at, ones, flat=False, batch=batch)
+            return run.op(region.end).astype(np.float64)
 
         try:
             y = f(x)
@@ -177,7 +194,11 @@ def _of_parameters(ops: Sequence[Op]) -> frozenset[int]:
 
 
 class _Evaluation:
-    """Operations evaluated on demand; `flat` treats every move of elements as the identity."""
+    """Operations evaluated on demand.
+
+    `flat` treats every move of elements as the identity. With `batch`, the first dimension of what is read
+    has the second size where it had the first: sums that are divided by their number of terms stay means.
+    """
 
     def __init__(
         self,
@@ -188,8 +209,9 @@ class _Evaluation:
         parameter: Callable[[int], Array],
         *,
         flat: bool,
+        batch: tuple[int, int] | None = None,
     ) -> None:
-        self._ops, self._of_parameters = ops, of_parameters
+        self._ops, self._of_parameters, self._batch = ops, of_parameters, batch
         self._root, self._x, self._parameter, self._flat = root, x, parameter, flat
         self._done: dict[int, Any] = {}
 
@@ -231,10 +253,32 @@ class _Evaluation:
             return [self.operand(op.operands[0])] * len(op.outputs)
         if self._flat and op.name == "iota":
             raise CannotComputeError
-        if prod(op.shape) > _LARGEST and not self._flat:
+        if prod(op.shape) > _LARGEST and not self._flat and self._batch is None:
             raise CannotComputeError
         args = [self.operand(o) for o in op.operands]
+        if self._batch is not None:
+            found = self._smaller(op, args)
+            if found is not None:
+                return found
         if op.name == "split":
             edges = np.cumsum(op.params["sizes"])[:-1]
             return list(np.split(args[0], edges, axis=op.params["axis"]))
         return computed(op.name, op.params, args)
+
+    def _smaller(self, op: Op, args: list[Array]) -> Array | None:
+        """An operation whose parameters say sizes, on a part of the batch."""
+        whole, part = self._batch or (1, 1)
+        if op.name == "broadcast_in_dim":
+            laid = [1] * len(op.shape)
+            for place, dim in enumerate(op.params["broadcast_dimensions"]):
+                laid[dim] = args[0].shape[place]
+            return args[0].reshape(laid)  # sizes that are missing follow when it meets something larger
+        if op.name == "reshape" and op.shape and op.operands[0].shape[:1] == op.shape[:1] == (whole,):
+            return args[0].reshape((args[0].shape[0], *op.shape[1:]))
+        source = op.operands[0].op if op.name == "div" else None
+        if source is not None and self._ops[source].name == "reduce_sum" and args[1].size == 1:
+            summed = self._ops[source].operands[0].shape
+            axes = self._ops[source].params["axes"]
+            if 0 in axes and float(args[1].flat[0]) == prod(summed[d] for d in axes):
+                return np.asarray(args[0] / (args[1] * (part / whole)))
+        return None

@@ -333,6 +333,19 @@ def test_errors_say_what_is_wrong() -> None:
         )
 
 
+def test_a_large_batch_is_read_by_a_part_of_it() -> None:
+    module = linen.Sequential([linen.Conv(8, (3, 3)), linen.BatchNorm(use_running_average=False), linen.relu])
+    small = jnp.zeros((1, 64, 64, 3))
+    variables = shapes(module, small)
+    for size in (1, 512):
+        graph = fanin.jax.read(module, variables, struct(size, 64, 64, 3))
+        kinds = [node.kind for node in graph.nodes]
+        assert kinds.count(OpKind.NORM) == kinds.count(OpKind.ACTIVATION) == 1, size
+        assert not graph.notes
+    graph = fanin.jax.read(module, variables, struct(1, 1024, 1024, 3))
+    assert "too large to be tried" in graph.notes[0]
+
+
 def test_a_recurrence_is_written_out_for_a_few_turns_only() -> None:
     module = linen.RNN(linen.SimpleCell(4))
 
