@@ -9,8 +9,10 @@ Torch is imported by the first test that uses the fixture, not at pytest's start
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import re
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from typing import Any
 import pytest
 
 from fanin import testing
+from fanin.errors import explain
 
 __all__ = ["assert_healthy", "pytest_addoption", "pytest_configure"]
 
@@ -33,7 +36,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the marker known."""
+    """Make the marker known, and see that reports can be written before any test runs."""
+    folder = config.getoption("--fanin-report", default=None)
+    if folder is not None:
+        _writable(folder)
     config.addinivalue_line(
         "markers",
         "fanin(select=(), ignore=(), fail_on='warning', baseline=None, tier='standard', seed=0): options of "
@@ -72,9 +78,34 @@ def assert_healthy(request: pytest.FixtureRequest) -> Callable[..., Any]:
     return checked
 
 
+def _writable(folder: str) -> None:
+    """Make the folder of reports.
+
+    Raises
+    ------
+    pytest.UsageError
+        It is none, or nothing can be written there.
+    """
+    try:
+        if not folder:
+            raise NotADirectoryError("no name")
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise pytest.UsageError(
+            explain(
+                "--fanin-report=DIR names no folder that reports can be written to",
+                received=f"{folder!r}: {error.strerror or error}",
+            )
+        ) from error
+
+
 def _place(folder: Path, test: str, call: int) -> Path:
-    """A file of the test's name; an HTML page where plotly is installed."""
+    """A file of the test's name, and what tells alike names apart; HTML where plotly is installed."""
     folder.mkdir(parents=True, exist_ok=True)
-    name = re.sub(r"[^\w.-]+", "_", test).strip("_")[-120:]
+    # ``test[a/b]`` and ``test[a_b]`` have one name as files; so have tests/a_b.py and tests/a/b.py.
+    apart = hashlib.sha256(test.encode()).hexdigest()[:6]
+    name = re.sub(r"[^\w.-]+", "_", test).strip("_.")[-120:]
     suffix = "html" if importlib.util.find_spec("plotly") else "json"
-    return folder / f"{name}{f'-{call}' if call > 1 else ''}.{suffix}"
+    return folder / f"{name}-{apart}{f'-{call}' if call > 1 else ''}.{suffix}"

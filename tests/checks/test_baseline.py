@@ -33,6 +33,30 @@ def test_what_is_known_is_accepted_and_what_spreads_is_new(
     assert baseline.read(baseline.write(tmp_path / "again.json", clean)) == known
 
 
+def test_what_is_not_found_any_more_is_told(network: Build, default_init: dict[str, Any]) -> None:
+    found = run(*network(depth=30, width=128, **default_init).case().records)
+    (code,) = {f.code for f in found.findings}
+    known = baseline._pairs(found.findings)
+    # What was found is not stale, accepted or not.
+    assert baseline.stale(found, frozenset(known)) == ()
+    assert baseline.stale(baseline.accept(found, frozenset(known)), frozenset(known)) == ()
+    passed = next(c for c, _ in found.passed)
+    unmade = next(s.code for s in found.skipped)
+    known |= {(code, "gone.weight"), (passed, "x"), (unmade, "x"), ("FAN103", "x"), ("FAN999", "")}
+    gone = baseline.stale(found, frozenset(known))
+    # FAN103 is a symptom here, which its cause may hide; what was not looked for may be there.
+    assert "FAN103" in found.findings[0].summary
+    assert gone == tuple(sorted([(code, "gone.weight"), (passed, "x"), ("FAN999", "")]))
+    clean = baseline.accept(found, frozenset(known))
+    assert clean.findings == ()
+    (note,) = [n for n in clean.trace.notes if "baseline" in n]
+    assert note.startswith("3 entries of the baseline are not found any more: ")
+    assert "FAN999" in note
+    assert "FAN103" not in note
+    many = [("FAN101", f"layers.{k}") for k in range(9)]
+    assert baseline.stale_said(many).endswith("FAN101 at layers.5, and 3 more")
+
+
 @pytest.mark.parametrize(
     "text", ["", "[]", "{}", '{"baseline": 2, "findings": []}', '{"baseline": 1, "findings": 3}']
 )

@@ -200,7 +200,7 @@ def test_attention_is_not_every_softmax(network: Build) -> None:
         return replace(case.trace, measurements=tuple(edited))
 
     finding = found(outcome("FAN111", case, trace(0.1, 16.0), graph))
-    assert "by 0.25 each" in finding.fix  # scores are a product of two: 1 / sqrt(16) each
+    assert "layers.0.weight by 0.0625" in finding.fix  # one layer's outputs are the scores: 1 / 16
     assert isinstance(outcome("FAN111", case, trace(0.9, 1.0), graph), Passed)
     # A softmax over few places is sharp by chance; its scores are not large.
     assert isinstance(outcome("FAN111", case, trace(0.4, 1.0), graph), Passed)

@@ -164,8 +164,25 @@ def test_a_baseline_accepts_what_it_knows(fanin: Callable[..., Any], tmp_path: P
     assert fanin("check", "nets.py:deep", "-i", "32x64", "--baseline", "none.json").code == 2
     text = (tmp_path / "known.json").read_text(encoding="utf-8")
     (tmp_path / "known.json").write_text(text.replace("FAN102", "FAN101"), encoding="utf-8")
-    assert fanin(*SICK, "--baseline", "known.json").code == 1
+    spread = fanin(*SICK, "--baseline", "known.json")
+    assert spread.code == 1
+    assert "FAN102" in spread.out
     assert fanin(*SICK, "--update-baseline").code == 2
+    # The cure: the network as fanin initialises it has nothing of what was accepted.
+    cured = fanin(*SICK, "--init", "--baseline", "good.json", "--update-baseline")
+    assert cured.code == 0
+    (tmp_path / "good.json").write_text(text, encoding="utf-8")
+    healed = fanin(*SICK, "--init", "--baseline", "good.json")
+    assert healed.code == 0
+    assert "of the baseline are not found any more: FAN102 at 0.weight" in healed.err
+    assert healed.err.rstrip().endswith("--update-baseline writes it anew")
+    assert healed.err.count("\n") == 1
+    (tmp_path / "good.json").write_text("{", encoding="utf-8")
+    corrupt = fanin(*SICK, "--baseline", "good.json")
+    assert (corrupt.code, corrupt.out, corrupt.err.count("\n")) == (2, "", 1)
+    assert "A baseline cannot be read" in corrupt.err
+    assert fanin(*SICK, "--baseline", "good.json", "--update-baseline").code == 0
+    assert fanin(*SICK, "--baseline", "good.json").code == 0
 
 
 def test_codes_are_chosen(fanin: Callable[..., Any]) -> None:

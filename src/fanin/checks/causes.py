@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from fanin.checks.figures import times
@@ -28,6 +28,15 @@ _LONG_LIST = re.compile(r"(\d+)(?:-\d+)?(?:,\d+(?:-\d+)?){3,},(?:\d+-)?(\d+)")
 
 _SHARE = 0.5
 """A cause has to account for half of the drift."""
+
+_GONE = -2.0 * math.log(2.0**-149)
+"""Logarithm of a power of which nothing is left in float32: that of the square of its smallest number."""
+
+_BRANCHES = math.log(10.0)
+"""What a branch of healthy weights adds is of the stream's size; ten times as much is another's."""
+
+_LARGE = 3.0
+"""A std this many times the plan's is no usual law's: those differ by sqrt 2, or sqrt 6."""
 
 _LOSSY = 0.5
 """An activation that passes on less than half of the gradient's power when it keeps the signal's: sigmoid
@@ -96,20 +105,35 @@ def scale_cause(
     if drift.log > 0 and not joins and 2 * len(norms) >= drift.layers:
         return _norms(drift, chain, len(norms))
     everywhere = weighed(graph, plan, trace)
-    inside = [w for w in everywhere if any(low < n <= high for n in w.nodes)]
+    normed = _normed(graph)
+    inside = [w for w in everywhere if w.name not in normed and any(low < n <= high for n in w.nodes)]
     bare = [b for b in joins.values() if not b.normalised]
-    if drift.log > 0 and 2 * len(bare) >= drift.layers > 1:
+    summed = drift.log > 0 and 2 * len(bare) >= drift.layers > 1
+    if summed and _adds_up(drift, bare, inside) and not _all_large(bare, inside):
         return _joins(graph, plan, drift, bare, inside)
-    cause = weights_cause(graph, inside, drift.log, everywhere)
+    # A weight that is used again and again, as in a loop over time, has its part in every step.
+    used = {w.name: sum(low < n <= high for n in w.nodes) for w in inside}
+    cause = weights_cause(graph, inside, drift.log, everywhere, used)
     if cause is not None:
         return cause
-    return _activation(graph, drift) or _place(graph, drift, chain, steps)
+    scales = {name for name, nodes in normed.values() if any(low < n <= high for n in nodes)}
+    return (
+        _scales_cause(graph, plan, trace, scales, drift.log)
+        or _activation(graph, drift)
+        or _place(graph, drift, chain, steps)
+    )
 
 
 def weights_cause(
-    graph: Graph, weights: Sequence[Weighed], log: float, others: Sequence[Weighed] = ()
+    graph: Graph,
+    weights: Sequence[Weighed],
+    log: float,
+    others: Sequence[Weighed] = (),
+    used: Mapping[str, int] | None = None,
 ) -> Cause | None:
     """Blame weights whose std differs from the plan's, if that accounts for half of the drift.
+
+    `used` says how often a weight multiplies on the way, where that is more than once.
 
     Of the `others`, those that have the law and the fault of the guilty are named with them: the
     first layer of a chain sets where the drift starts, and has no part in it.
@@ -124,9 +148,9 @@ def weights_cause(
         )
     known = [w for w in weights if w.ratio is not None and w.ratio > 0.0]
     logs = {w.name: 2.0 * math.log(w.ratio or 1.0) for w in known}
-    total = sum(logs.values())
+    total = sum(value * max(1, (used or {}).get(name, 1)) for name, value in logs.items())
     same_way = [w for w in known if logs[w.name] * log > 0 and abs(logs[w.name]) > 2.0 * w.tolerance]
-    if total * log <= 0 or abs(total) < min(_SHARE * abs(log), 1e3) or not same_way:
+    if total * log <= 0 or abs(total) < _SHARE * min(abs(log), _GONE) or not same_way:
         return None
     guilty = [w for w in same_way if abs(logs[w.name]) > 2.0 * _OFF] or list(same_way)
     laws = {w.law for w in guilty if w.law is not None}
@@ -153,6 +177,60 @@ def weights_cause(
         where=tuple(names),
         evidence=(("measured std / planned std", mean), ("weights concerned", float(len(guilty)))),
     )
+
+
+def _normed(graph: Graph) -> dict[str, tuple[str, frozenset[int]]]:
+    """Weights of which only the direction counts (weight normalisation), with what sets their size."""
+    scales = {u.node: p.name for p in graph.parameters for u in p.uses if u.kind == UseKind.SCALE}
+    found: dict[str, tuple[str, frozenset[int]]] = {}
+    for p in graph.parameters:
+        nodes = frozenset(u.node for u in p.uses if u.kind == UseKind.WEIGHT and u.spread is not None)
+        name = next((scales[n] for n in sorted(nodes) if n in scales), None)
+        if name is not None:
+            found[p.name] = name, nodes
+    return found
+
+
+def _scales_cause(graph: Graph, plan: Plan, trace: Trace, names: Collection[str], log: float) -> Cause | None:
+    """Blame the scales of normalised weights, if they account for half of the drift."""
+    planned = {e.name: abs(e.draw.mean) for e in plan.entries if e.draw is not None and e.draw.std == 0.0}
+    sizes = {p.name: math.hypot(p.std, p.mean) for p in trace.parameters if p.name in names}
+    logs = {
+        name: 2.0 * math.log(size / planned[name])
+        for name, size in sizes.items()
+        if size > 0.0 and planned.get(name, 0.0) > 0.0
+    }
+    logs = {name: value for name, value in logs.items() if value * log > 0 and abs(value) > 2.0 * _OFF}
+    if not logs or abs(sum(logs.values())) < _SHARE * min(abs(log), _GONE):
+        return None
+    mean = math.exp(sum(logs.values()) / len(logs) / 2.0)
+    have = f"{len(logs)} scales have" if len(logs) > 1 else "A scale has"
+    first = next(iter(logs))
+    return Cause(
+        cause=f"{have} size {sizes[first]:.3g} where {planned[first]:.4g} is planned ({named(tuple(logs))}): "
+        "the weight behind it is normalised, so that the scale alone is its size; each multiplies the power "
+        f"by {times(mean * mean)}",
+        fix=f"Multiply {named(tuple(logs))} by {1.0 / mean:.4g}, or initialise the model with "
+        f"{init_verb(graph)}",
+        where=tuple(logs),
+        evidence=(("measured size / planned size", mean), ("scales concerned", float(len(logs)))),
+    )
+
+
+def _all_large(bare: Sequence[Branch], inside: Sequence[Weighed]) -> bool:
+    """Whether branches start with weights of no usual law, and too large: their ends are not the cause."""
+    finals = {name for b in bare for name in b.final}
+    others = [w for w in inside if w.name not in finals and w.ratio]
+    return 2 * sum(w.law is None and (w.ratio or 0.0) > _LARGE for w in others) > len(others) > 0
+
+
+def _adds_up(drift: Drift, bare: Sequence[Branch], inside: Sequence[Weighed]) -> bool:
+    """Whether branches of the weights that they have can bring about this growth a step."""
+    finals = {name for b in bare for name in b.final}
+    ratios = [2.0 * math.log(w.ratio) for w in inside if w.ratio and w.ratio > 1.0]
+    most = max((2.0 * math.log(w.ratio) for w in inside if w.name in finals and w.ratio), default=0.0)
+    each = sum(ratios) / max(1, len(bare))
+    return not math.isfinite(drift.log) or drift.log / drift.layers <= _BRANCHES + max(most, each, 0.0)
 
 
 def _count(weights: Sequence[Weighed]) -> str:

@@ -14,7 +14,17 @@ from fanin.records.graph import Graph, Node, OpKind, UseKind
 from fanin.records.prediction import Certainty, NodePrediction
 from fanin.records.trace import Measurement, Trace
 
-__all__ = ["LUCK_OF_LAWS", "Drift", "Station", "drift", "forward_drift", "heads", "passed_by", "stations"]
+__all__ = [
+    "LUCK_OF_LAWS",
+    "Drift",
+    "Station",
+    "drift",
+    "forward_drift",
+    "gated",
+    "heads",
+    "passed_by",
+    "stations",
+]
 
 LUCK_OF_LAWS = 6.0
 """Standard deviations within which a prediction counts as met: the laws' own error is of the order of one."""
@@ -131,7 +141,9 @@ def stations(graph: Graph, trace: Trace, forecast: Forecast | None = None) -> tu
 
     What is zero and yet followed by a signal is passed by on another way (a branch that starts at zero, a
     flow's coupling): it is no station, and the power after it has no bearing on it. Nor is a layer of a
-    branch that a learned scale ends: how much of it passes is for the scale to say.
+    branch that a learned scale ends: how much of it passes is for the scale to say. What is added to the data
+    themselves (a source term, a skip connection around the whole model) has their power, whatever the layers
+    before it had.
     """
     nodes = {node.id: node for node in graph.nodes}
     measures = {m.node: m for m in trace.measurements}
@@ -142,18 +154,19 @@ def stations(graph: Graph, trace: Trace, forecast: Forecast | None = None) -> tu
     }
     found: list[Station] = []
     fresh = True
-    quiet, gated = passed_by(graph, trace), _gated(graph)
+    quiet, scaled = passed_by(graph, trace), gated(graph)
+    given = {node.id for node in graph.nodes if node.kind == OpKind.INPUT}
     spread: dict[int | None, float] = {}
     for id in graph.path:
         node, measure = nodes.get(id), measures.get(id)
         if node is None:
             continue
-        if id in quiet or any(start < id < join for start, join in gated):
+        if id in quiet or any(start < id < join for start, join in scaled):
             fresh = True
             continue
         if measure is not None and not measure.finite:
             break
-        if node.kind == OpKind.NORM or (id in joins and joins[id].normalised):
+        if node.kind == OpKind.NORM or (id in joins and (joins[id].normalised or joins[id].start in given)):
             fresh = True
         if measure is None or id in ends or not (node.kind in _MAPS or id in joins):
             continue
@@ -175,7 +188,7 @@ def stations(graph: Graph, trace: Trace, forecast: Forecast | None = None) -> tu
     return tuple(found)
 
 
-def _gated(graph: Graph) -> frozenset[tuple[int, int]]:
+def gated(graph: Graph) -> frozenset[tuple[int, int]]:
     """Start and join of branches that a learned scale ends."""
     scaled = {use.branch for p in graph.parameters for use in p.uses if use.kind == UseKind.SCALE}
     return frozenset((b.start, b.join) for place, b in enumerate(graph.branches) if place in scaled)

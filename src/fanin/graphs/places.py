@@ -74,6 +74,7 @@ def find_scores(drafts: Drafts) -> None:
     is ``d f^2``. Where a weight's outputs of power 1 become queries, `DraftUse.scores` is the square root
     of that, or all of it where only one side is made by a weight.
     """
+    touched = _touched(drafts)
     for node in drafts.nodes.values():
         if node.kind == OpKind.PRODUCT and node.step.form == Form.CONTRACTION and len(node.reads) == 2:
             after = _until_softmax(drafts, node)
@@ -88,7 +89,7 @@ def find_scores(drafts: Drafts) -> None:
             sides = [read.step for read in node.reads[:2]]
         else:
             continue
-        found = [_makers(drafts, side) for side in sides if side is not None]
+        found = [_makers(drafts, side, touched) for side in sides if side is not None]
         factor = after * math.prod(factor for _, factor in found)
         made = [makers for makers, _ in found if makers]
         for makers in made:
@@ -112,10 +113,20 @@ def _until_softmax(drafts: Drafts, node: Draft) -> float | None:
     return None
 
 
-def _makers(drafts: Drafts, start: int) -> tuple[list[Draft], float]:
+def _touched(drafts: Drafts) -> set[int]:
+    """Nodes that a weight or a norm's scale has touched; the others are data, places and waves of them."""
+    found: set[int] = set()
+    for id, node in drafts.nodes.items():
+        if node.weighted or _scaled_norm(node) or any(i in found for i in node.inputs):
+            found.add(id)
+    return found
+
+
+def _makers(drafts: Drafts, start: int, touched: set[int]) -> tuple[list[Draft], float]:
     """The weighted contractions that make one side of a score, and the constant on the way from them.
 
-    Rotations (halves that are turned, multiplied by waves and added) keep power. A norm undoes the scale
+    Rotations (halves that are turned, multiplied by waves and added) keep power, whether the waves are a
+    table or made of places that the data name. A norm undoes the scale
     of the weights before it, so that its own scale takes their place. A norm without one, or anything
     else on the way, makes the scale another matter: then there is none.
     """
@@ -134,7 +145,7 @@ def _makers(drafts: Drafts, start: int) -> tuple[list[Draft], float]:
         elif node.kind in _SCALING and len(seen) <= 4 * _STEPS and not _learned(node):
             factor *= abs(node.factor) if node.factor else 1.0
             waiting += [(before, factor) for before in node.inputs]
-        elif node.kind != OpKind.INPUT:
+        elif id in touched:
             return [], 1.0
     return list(makers.values()), max(factors, default=1.0)
 

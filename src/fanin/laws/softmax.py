@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fanin.errors import InputError, explain
 
-__all__ = ["attention_share", "attention_slope", "random_cross_entropy"]
+__all__ = ["attention_share", "attention_shares", "attention_slope", "random_cross_entropy"]
 
 _POINTS, _WEIGHTS = np.polynomial.legendre.leggauss(10)
 _REACH = 8.5
@@ -46,6 +46,27 @@ def attention_share(keys: int, *, score_variance: float = 0.0, causal: bool = Fa
     L. Noci et al., Signal Propagation in Transformers, 2022, section 3 (uniform attention at the start).
     """
     return float(np.mean(_shares(keys, _checked(keys, score_variance), causal)))
+
+
+def attention_shares(keys: int, *, score_variance: float = 0.0, causal: bool = False) -> tuple[float, ...]:
+    """The sum of squared weights of every row, of which `attention_share` is the mean.
+
+    Parameters
+    ----------
+    keys, score_variance, causal
+        As for `attention_share`.
+
+    Returns
+    -------
+    tuple of float
+        One for all rows, or with a causal mask one for each.
+
+    Examples
+    --------
+    >>> attention_shares(4), attention_shares(2, causal=True)
+    ((0.25,), (1.0, 0.5))
+    """
+    return _shares(keys, _checked(keys, score_variance), causal)
 
 
 def attention_slope(keys: int, *, score_variance: float = 0.0, causal: bool = False) -> float:

@@ -20,8 +20,9 @@ from dataclasses import replace
 from fanin.plans.adapters import ADAPTER
 from fanin.plans.constants import LOUD, UNSCALED
 from fanin.plans.depth import Factor, depth
-from fanin.plans.embeddings import LOGIT_STD
 from fanin.plans.facts import Power
+from fanin.plans.logits import LOGIT_STD
+from fanin.plans.outputs import meeting
 from fanin.plans.rule import Case, Claim, Rule
 from fanin.plans.unnormalised import read_power
 from fanin.records.graph import OpKind, UseKind
@@ -214,10 +215,9 @@ def _projection(case: Case) -> Claim | None:
 def _weight(case: Case) -> Claim | None:
     if case.role.kind != UseKind.WEIGHT:
         return None
-    active, scores = _activation(case), _scores(case)
-    if active is None and scores is None:
+    factors = [factor for factor in (_activation(case), _scores(case) or meeting(case)) if factor is not None]
+    if not factors:
         return _claim(case, 1.0, "linear: outputs have the power of the inputs")
-    factors = [factor for factor in (active, scores) if factor is not None]
     gain = math.prod(factor.value for factor in factors)
     return _claim(case, gain, ", ".join(factor.reason for factor in factors), *factors)
 

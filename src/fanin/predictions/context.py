@@ -7,14 +7,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from fanin.laws.fans import fans
 from fanin.laws.hermite import Expansion, expand
+from fanin.predictions.places import Cut, cut, even, fitting, part
 from fanin.predictions.signal import Signal
 from fanin.predictions.weights import Moments
 from fanin.records.graph import Graph, Node, OpKind, Parameter, Use, UseKind
 
 if TYPE_CHECKING:
     from fanin.predictions.trial import Outcome, Trial
+
+Floats = NDArray[np.float64]
 
 __all__ = ["Context", "Reading", "unit_dims"]
 
@@ -26,7 +32,7 @@ _DIGITS = 12
 
 @dataclass(slots=True, kw_only=True)
 class Context:
-    """The graph by node, the weights' moments, and the signals found so far."""
+    """The graph by node, the weights' moments, and the signals and product moments found so far."""
 
     graph: Graph
     weights: Mapping[str, Moments]
@@ -37,6 +43,7 @@ class Context:
     uses: dict[int, list[tuple[Parameter, Use]]] = field(default_factory=dict)
     units: dict[int, int] = field(default_factory=dict)
     signals: dict[int, Signal] = field(default_factory=dict)
+    joints: dict[tuple[Reading, Reading, str], float] = field(default_factory=dict)
     _covered: dict[int, float] = field(default_factory=dict)
     _expansions: dict[tuple[int, float, float], Expansion] = field(default_factory=dict)
 
@@ -51,6 +58,21 @@ class Context:
         """What a node reads and is known, operand by operand."""
         every = node.reads or tuple((i,) for i in node.inputs)
         return [read for read in every if read[0] in self.signals]
+
+    def seen(self, read: Reading) -> Signal:
+        """The signal of what is read: of all places, or of those that are picked."""
+        signal = self.signals[read[0]]
+        alike = signal.profile is None and signal.common is None
+        return signal if alike else part(signal, self.cut(read))
+
+    def cut(self, read: Reading) -> Cut | None:
+        """The places that are read; () for all, None where that is unclear."""
+        source = self.nodes[read[0]]
+        return cut(source.shape, self.units.get(source.id, len(source.shape) - 1), read, self.batch)
+
+    def placed(self, node: Node, profile: Floats | None) -> Floats | None:
+        """A profile, if a node has such places and they are not all alike."""
+        return even(fitting(profile, node.shape, self.units.get(node.id, len(node.shape) - 1), self.batch))
 
     def chosen(self, read: Reading) -> bool:
         """Whether some places of a tensor are read, and others by nobody (a class token, a last step)."""

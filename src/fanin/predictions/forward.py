@@ -6,11 +6,12 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 
+from fanin.predictions.concat import concat
 from fanin.predictions.context import Context
 from fanin.predictions.layers import contraction, embedding
 from fanin.predictions.mixing import attention, pool, scores, softmax
 from fanin.predictions.norms import norm
-from fanin.predictions.pointwise import activation, add, affine, concat, dropout, plain, product, scaled
+from fanin.predictions.pointwise import activation, add, affine, dropout, plain, product, scaled
 from fanin.predictions.recurrent import recurrence
 from fanin.predictions.signal import Signal, joined
 from fanin.predictions.trial import tried
@@ -39,20 +40,27 @@ def forward(
     for node in context.graph.nodes:
         found = _of(context, node, inputs, measured)
         if found is not None and math.isfinite(found.power) and found.power >= 0.0:
-            context.signals[node.id] = _tidy(found)
+            context.signals[node.id] = _tidy(context, node, found)
             continue
         alone, why = tried(context, node) if node.kind != OpKind.INPUT else (None, "")
         if alone is not None:
-            context.signals[node.id] = _tidy(alone)
+            context.signals[node.id] = _tidy(context, node, alone)
         elif (seen := measured.get(node.id)) is not None and math.isfinite(seen.power):
             context.signals[node.id] = _restarted(context, node, seen, why)
 
 
-def _tidy(signal: Signal) -> Signal:
-    """No product moment is larger than the second moment."""
+def _tidy(context: Context, node: Node, signal: Signal) -> Signal:
+    """No product moment is larger than the second moment, and places are those of the node."""
     limit = signal.power
+    profile, common = signal.profile, signal.common
+    if profile is not None or common is not None:
+        profile, common = context.placed(node, profile), context.placed(node, common)
+        if profile is not None and common is not None and common.shape != profile.shape:
+            common = common.reshape(profile.shape) if common.size == profile.size else None
     return replace(
         signal,
+        profile=profile,
+        common=common,
         near=min(max(signal.near, -limit), limit),
         far=min(max(signal.far, -limit), limit),
         pairs=min(max(signal.pairs, -limit), limit),
@@ -75,7 +83,7 @@ def _of(
         return None
     if node.kind == OpKind.ADD:
         return add(context, node, reads)
-    before = context.signals[reads[0][0]]
+    before = context.seen(reads[0])
     if node.kind == OpKind.ACTIVATION:
         return activation(context, node, before)
     if node.kind == OpKind.NORM:

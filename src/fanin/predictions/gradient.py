@@ -13,15 +13,17 @@ from numpy.typing import NDArray
 from fanin.laws.band import Chance
 from fanin.predictions.context import Context
 from fanin.predictions.pointwise import plain
+from fanin.predictions.quotient import divides, reciprocal
 from fanin.predictions.signal import joined
 from fanin.records.graph import Node, OpKind, UseKind
 from fanin.records.prediction import Certainty
 
-__all__ = ["Gradient", "mean_slope", "reasoned", "summed"]
+__all__ = ["Gradient", "mean_slope", "reasoned", "summed", "unknown_back"]
 
 Floats = NDArray[np.float64]
 
 _SMALL = 1e-3
+_NO_WAY = "no law for the gradient of {op}"
 _MEET = "gradients that meet again without weights between them are added with the mean slopes of their ways"
 
 
@@ -94,10 +96,6 @@ def summed(parts: list[Gradient]) -> Gradient:
         Certainty.APPROXIMATE if close else Certainty.EXACT,
         _MEET if close else "",
     )
-    maps = [p.profile for p in parts]
-    profile = None
-    if all(m is not None for m in maps) and len({m.shape for m in maps if m is not None}) == 1:
-        profile = sum((s * m for s, m in zip(share, maps, strict=True) if m is not None), np.zeros(()))
     return Gradient(
         power=power,
         near=sum(s * p.near for s, p in zip(share, parts, strict=True)),
@@ -105,13 +103,24 @@ def summed(parts: list[Gradient]) -> Gradient:
         along=sum(s * p.along for s, p in zip(share, parts, strict=True)),
         scatter=sum(s * s * p.scatter for s, p in zip(share, parts, strict=True)),
         even=sum(s * p.even for s, p in zip(share, parts, strict=True)),
-        profile=profile,
+        profile=_together_placed(parts, share),
         luck=Chance.blended((s, p.luck) for s, p in zip(share, parts, strict=True)),
         ways=ways,
         behind=parts[0].behind if len({p.behind for p in parts}) == 1 else min(p.behind for p in parts),
         certainty=certainty,
         reasons=reasons,
     )
+
+
+def _together_placed(parts: list[Gradient], share: list[float]) -> Floats | None:
+    """Share by place of a sum; a part without a profile is spread evenly."""
+    known = [p.profile for p in parts if p.profile is not None]
+    if not known or len({m.size for m in known}) != 1:
+        return None
+    found = np.zeros(known[0].shape)
+    for p, s in zip(parts, share, strict=True):
+        found = found + s * (1.0 / found.size if p.profile is None else p.profile.reshape(found.shape))
+    return found
 
 
 def _together(p: Gradient, q: Gradient) -> float:
@@ -145,9 +154,20 @@ def mean_slope(context: Context, node: Node, place: int, read: int) -> float | N
         others = [r[0] for r in context.reads(node) if r[0] != read]
         if factors:
             return math.prod(m.mean for m in factors)
+        if divides(node):
+            under = reciprocal(context.signals[others[0]]) if others and place == 0 else None
+            return None if under is None else under.mean
         return context.signals[others[0]].mean if len(others) == 1 else None
     if node.factor is not None:
         return node.factor
     if plain(node) and len(context.reads(node)) == 1:
         return -1.0 if node.setting("signs") else 1.0
     return None
+
+
+def unknown_back(node: Node, g: Gradient, seen: float | None) -> Gradient:
+    """A gradient behind an operation without a law: as it was measured, else as it came."""
+    power = g.power if seen is None else seen
+    return reasoned(
+        replace(g, power=power, profile=None, luck=Chance()), _NO_WAY.format(op=node.op), Certainty.UNKNOWN
+    )

@@ -11,6 +11,7 @@ import math
 from typing import Literal, TypeAlias
 
 from fanin.predictions.context import Context, Reading
+from fanin.predictions.quotient import divides, reciprocal
 from fanin.predictions.signal import Signal
 from fanin.records.graph import Node, OpKind, UseKind
 
@@ -35,7 +36,14 @@ def joint(context: Context, a: Reading, b: Reading, which: Which = "same", depth
     """
     if a[0] > b[0]:
         a, b = b, a
-    first, second = context.signals[a[0]], context.signals[b[0]]
+    key = (a, b, which)
+    if key not in context.joints:
+        context.joints[key] = _joint(context, a, b, which, depth)
+    return context.joints[key]
+
+
+def _joint(context: Context, a: Reading, b: Reading, which: Which, depth: int) -> float:
+    first, second = context.seen(a), context.seen(b)
     if a[0] == b[0]:
         if _apart(a, b):
             return first.mean * first.mean
@@ -61,7 +69,7 @@ def _opened(
     reads = context.reads(node)
     if not reads:
         return apart
-    before = context.signals[reads[0][0]]
+    before = context.seen(reads[0])
     if node.kind == OpKind.ADD:
         shift = sum(m.mean for m in context.moments(node, UseKind.SHIFT, UseKind.BIAS))
         signs = node.setting("signs") or (1.0,) * len(reads)
@@ -84,7 +92,12 @@ def _opened(
     if node.kind == OpKind.PRODUCT and len(reads) == 2 and not node.setting("summed"):
         # E u a b of Gaussians, and of gates that are independent of both others.
         a_read, b_read = reads
-        left, right = (context.signals[read[0]] for read in reads)
+        left, right = (context.seen(read) for read in reads)
+        if divides(node):
+            under = reciprocal(right)
+            if under is None:
+                return apart
+            return apart + under.mean * (joint(context, a, a_read, which, depth) - first.mean * left.mean)
         with_left = joint(context, a, a_read, which, depth) - first.mean * left.mean
         with_right = joint(context, a, b_read, which, depth) - first.mean * right.mean
         return apart + right.mean * with_left + left.mean * with_right

@@ -42,7 +42,9 @@ class Taps:
         rank = len(node.setting("kernel"))
         self.kernel = _full(node.setting("kernel"), rank, 1)
         self.stride = _full(node.setting("stride"), rank, 1)
-        self.padding = _full(node.setting("padding"), rank, 0)
+        before_first = _full(node.setting("padded"), rank, 0)
+        own = _full(node.setting("padding"), rank, 0)
+        self.padding = tuple(a + b for a, b in zip(own, before_first, strict=True))
         self.dilation = _full(node.setting("dilation"), rank, 1)
         self.transposed = node.setting("transposed") == (1.0,)
         self.input, self.output = before[-rank:], node.shape[-rank:]
@@ -129,8 +131,8 @@ def taps(node: Node, context: Context) -> Taps | None:
 
 def spread_over(signal: Signal, shape: tuple[int, ...]) -> Floats:
     """The profile of a signal over positions of this shape: its own, or an even one."""
-    if signal.profile is not None and signal.profile.shape == shape:
-        return signal.profile
+    if signal.profile is not None and signal.profile.size == math.prod(shape):
+        return signal.profile.reshape(shape)
     return np.ones(shape)
 
 
@@ -154,9 +156,10 @@ def contraction(context: Context, node: Node) -> Signal | None:
         return Signal(
             mean=offset, power=added, near=added, far=added, pairs=offset**2, width=context.width(node)
         )
-    before = context.signals[reads[0][0]]
+    before = context.seen(reads[0])
     terms = context.connections(*found[0])
-    valid, shared_by_places, profile = 1.0, 1.0, None
+    valid, shared_by_places = 1.0, 1.0
+    profile = None if node.kind == OpKind.CONVOLUTION else before.profile
     if node.kind == OpKind.CONVOLUTION and (lines := taps(node, context)) is not None:
         came = spread_over(before, lines.input)
         sums = lines.forward(came)
@@ -186,6 +189,7 @@ def contraction(context: Context, node: Node) -> Signal | None:
         pairs=shared + offset**2,
         scatter=_scattered(node, before, scale * before.power / power if power > 0.0 else 0.0),
         profile=_levelled(profile, scale * before.power, added),
+        common=_joined_share(before, profile, scale * before.power, added),
         width=context.width(node),
         source=node.id,
         certainty=carried,
@@ -221,6 +225,16 @@ def _levelled(profile: Floats | None, power: float, added: float) -> Floats | No
     if profile is None or power + added <= 0.0:
         return None
     return (profile * power + added) / (power + added)
+
+
+def _joined_share(before: Signal, profile: Floats | None, power: float, added: float) -> Floats | None:
+    """Share in common by place; what is added to all samples is common to them."""
+    common = before.common
+    if common is None or (profile is not None and profile.size != common.size):
+        return None
+    own = np.full(common.shape, power) if profile is None else power * profile.reshape(common.shape)
+    found: Floats = (own * common + added) / np.maximum(own + added, 1e-300)
+    return found
 
 
 def _weight(

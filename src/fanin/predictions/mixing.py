@@ -8,13 +8,24 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fanin.laws.quadrature import Curve, curve
-from fanin.laws.softmax import attention_share, attention_slope
+from fanin.laws.softmax import attention_share, attention_shares, attention_slope, random_cross_entropy
 from fanin.predictions.context import Context, Reading
 from fanin.predictions.signal import Signal, joined
 from fanin.records.graph import Node, OpKind
 from fanin.records.prediction import Certainty
 
-__all__ = ["Fused", "attention", "averaged", "chosen", "fused", "pool", "scores", "softmax", "values_read"]
+__all__ = [
+    "Fused",
+    "attention",
+    "averaged",
+    "chosen",
+    "fused",
+    "log_softmax_slope",
+    "pool",
+    "scores",
+    "softmax",
+    "values_read",
+]
 
 _UNIFORM = "attention is taken as even but for the spread of independent scores"
 _MAXIMUM = "the largest of a window is taken from values of equal correlation"
@@ -28,8 +39,8 @@ class Fused:
 
     Parameters
     ----------
-    share, slope
-        ``sum a^2`` of a row, and what it passes back to the scores.
+    share, rows, slope
+        ``sum a^2`` of a row, that of every row where they differ, and what it passes back to the scores.
     row
         Variance of the scores within a row.
     causal
@@ -39,6 +50,7 @@ class Fused:
     """
 
     share: float
+    rows: tuple[float, ...]
     slope: float
     row: float
     causal: bool
@@ -54,6 +66,13 @@ def averaged(context: Context, node: Node) -> tuple[float, str] | None:
         if not dims:
             return None
         unit = context.units.get(came.id, len(came.shape) - 1)
+        rank = _rank(node, len(node.setting("dim")))
+        if rank != len(came.shape):
+            # A view of what was made: its units are last, as they are where a contraction's rows are split.
+            dims = {int(d) % rank for d in node.setting("dim")}
+            if rank - 1 not in dims:
+                return joins, "positions"
+            return joins, "units" if len(dims) == 1 else "both"
         if dims == {unit}:
             return joins, "units"
         return (joins, "positions") if unit not in dims else (joins, "both")
@@ -61,6 +80,12 @@ def averaged(context: Context, node: Node) -> tuple[float, str] | None:
     if len(node.setting("kernel_size")) == 1:
         kernel **= max(len(came.shape) - 2, 1)
     return max(kernel, 1.0), "positions"
+
+
+def _rank(node: Node, dims: int) -> int:
+    """Dimensions of what a mean reads: those that it goes over are gone, or of size 1."""
+    kept = node.setting("kept") == (1.0,)
+    return max(len(node.shape) + (0 if kept else dims), 1)
 
 
 def pool(context: Context, node: Node, before: Signal) -> Signal | None:
@@ -178,12 +203,15 @@ def _order_statistic(count: float) -> tuple[np.ndarray, np.ndarray]:
 
 def scores(context: Context, node: Node, reads: list[Reading]) -> Signal:
     """Products of queries and keys: ``d q_q q_k``, of which ``d q_q (q_k - near_k)`` varies along a row."""
-    parts = [context.signals[read[0]] for read in reads]
+    parts = [context.seen(read) for read in reads]
     parts = parts if len(parts) > 1 else parts * 2
     a, b = parts[:2]
     terms = (node.setting("summed") or (1.0,))[0]
     certainty, reasons = joined((p.certainty, p.reasons) for p in parts)
     mean = terms * a.mean * b.mean
+    # What all samples share meets but once, and its inner product is all luck.
+    alike = abs(a.far_correlation * b.far_correlation)
+    luck = a.luck.plus(b.luck).drawn(-node.id - 1, math.sqrt(2.0) * alike)
     square = terms * (terms - 1.0) * (a.mean * b.mean) ** 2
     return Signal(
         mean=mean,
@@ -195,6 +223,7 @@ def scores(context: Context, node: Node, reads: list[Reading]) -> Signal:
         gaussian=terms >= 16,
         width=context.width(node),
         row=terms * a.power * max(b.power - b.near, 0.0),
+        luck=luck,
         certainty=certainty,
         reasons=reasons,
     )
@@ -203,10 +232,13 @@ def scores(context: Context, node: Node, reads: list[Reading]) -> Signal:
 def softmax(context: Context, node: Node, before: Signal) -> Signal:
     """Weights that add up to 1 over T places: mean ``1/T``, second moment ``share / T``."""
     places = node.shape[int((node.setting("dim") or (-1.0,))[0])] if node.shape else 1
+    if "log" in node.op:
+        return _log_softmax(before, max(places, 1))
     causal = before.causal or _masked(context, node)
     row = before.row or max(before.power - before.pairs, 0.0)
     share = attention_share(max(places, 1), score_variance=row, causal=causal)
     slope = attention_slope(max(places, 1), score_variance=row, causal=causal)
+    rows = attention_shares(max(places, 1), score_variance=row, causal=True) if causal else ()
     mean = 1.0 / max(places, 1)
     certainty, reasons = joined([(before.certainty, before.reasons)], Certainty.APPROXIMATE, _UNIFORM)
     return Signal(
@@ -218,12 +250,43 @@ def softmax(context: Context, node: Node, before: Signal) -> Signal:
         gaussian=False,
         width=context.width(node),
         share=share,
+        rows=rows,
         slope=slope,
         row=row,
         causal=causal,
         certainty=certainty,
         reasons=reasons,
     )
+
+
+def _log_softmax(before: Signal, classes: int) -> Signal:
+    """``x - ln sum exp(x)``: the mean is minus the cross entropy of logits that know nothing of labels."""
+    variance = max(before.power - before.pairs, 0.0)
+    if not math.isfinite(variance):
+        return replace(before, power=math.inf)
+    mean = -random_cross_entropy(classes, math.sqrt(variance))
+    square = mean * mean
+    # What all logits of a sample share is taken out.
+    near, far = (max(m - before.pairs, 0.0) for m in (before.near, before.far))
+    return replace(
+        before,
+        mean=mean,
+        power=square + variance,
+        near=square + near,
+        far=square + far,
+        pairs=square,
+        gaussian=False,
+        marginal=None,
+        source=None,
+        slope=attention_share(classes, score_variance=variance),
+        luck=before.luck.scaled(variance / (square + variance)),
+    )
+
+
+def log_softmax_slope(node: Node, after: Signal) -> float:
+    """``I - 1 p'`` passes on ``1 - 2 / C + sum p^2`` of a gradient without a direction."""
+    classes = max(node.shape[int((node.setting("dim") or (-1.0,))[0])], 1)
+    return max(1.0 - 2.0 / classes + after.slope, 0.0)
 
 
 def _masked(context: Context, node: Node) -> bool:
@@ -256,14 +319,16 @@ def fused(context: Context, node: Node) -> Fused | None:
     reads = context.reads(node)
     if len(reads) < 2 or not node.setting("keys"):
         return None
-    query, key = context.signals[reads[0][0]], context.signals[reads[min(1, len(reads) - 1)][0]]
+    query, key = context.seen(reads[0]), context.seen(reads[min(1, len(reads) - 1)])
     width = (node.setting("width") or (1.0,))[0]
     factor = (node.setting("scale") or (1.0 / math.sqrt(width),))[0]
     causal = node.setting("is_causal") == (1.0,)
     row = factor**2 * width * query.power * max(key.power - key.near, 0.0)
-    share = attention_share(int(node.setting("keys")[0]), score_variance=row, causal=causal)
-    slope = attention_slope(int(node.setting("keys")[0]), score_variance=row, causal=causal)
-    return Fused(share=share, slope=slope, row=row, causal=causal, scale=factor**2 * width)
+    keys = int(node.setting("keys")[0])
+    share = attention_share(keys, score_variance=row, causal=causal)
+    slope = attention_slope(keys, score_variance=row, causal=causal)
+    rows = attention_shares(keys, score_variance=row, causal=True) if causal else ()
+    return Fused(share=share, rows=rows, slope=slope, row=row, causal=causal, scale=factor**2 * width)
 
 
 def attention(context: Context, node: Node) -> Signal | None:
@@ -271,7 +336,7 @@ def attention(context: Context, node: Node) -> Signal | None:
     weights, read = values_read(context, node)
     if read is None:
         return None
-    value = context.signals[read[0]]
+    value = context.seen(read)
     certainties = [(value.certainty, value.reasons)]
     if weights is not None:
         share, causal, row = weights.share, weights.causal, weights.row
@@ -290,16 +355,20 @@ def attention(context: Context, node: Node) -> Signal | None:
     # Places that are alike by chance get like scores: E a_j a_k of a pair grows by row variance times r.
     scatter = min(1.0, value.scatter * (value.power / lone) ** 2) if lone > 0.0 else 0.0
     share += (1.0 - share) * min(1.0, row * scatter)
+    # Of two samples the same places have `far` in common, others no more than two places of one sample.
+    apart = min(value.far, value.near)
+    power = value.near + lone * share
     return replace(
         value,
-        power=value.near + lone * share,
+        power=power,
         near=value.near + lone * overlap,
-        far=value.far,
+        far=apart + (value.far - apart) * min(share, 1.0),
         width=context.width(node),
         source=None,
         share=0.0,
         marginal=None,
         profile=None,
+        common=None,
         certainty=certainty,
         reasons=reasons,
     )

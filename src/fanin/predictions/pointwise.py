@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from fanin.laws.band import Chance
+from fanin.laws.hermite import Expansion
 from fanin.predictions.context import Context, Reading
 from fanin.predictions.joint import joint
 from fanin.predictions.layers import luck_of
 from fanin.predictions.marginal import passed, summed
+from fanin.predictions.places import like
+from fanin.predictions.quotient import divides, reciprocal
 from fanin.predictions.signal import Marginal, Signal, joined
 from fanin.records.graph import Node, UseKind
 from fanin.records.prediction import Certainty
 
-__all__ = ["activation", "add", "affine", "concat", "dropout", "plain", "product", "scaled"]
+__all__ = ["activation", "add", "affine", "dropout", "elements", "placed", "plain", "product", "scaled"]
+
+Floats = NDArray[np.float64]
+
+_GRID, _LEAST = 7, 1e-9
+"""Powers at which an activation is looked at where places differ, and the least of them over the mean."""
 
 _STRAIGHT = 0.02
 """Luck and curvature below which the slope at the middle will do."""
@@ -43,14 +56,22 @@ def activation(context: Context, node: Node, before: Signal) -> Signal | None:
     if before.source is not None:
         luck = luck.drawn(before.source, luck_of(context, node, before, node.activation))
     tilt = f.slope_pair(far) * before.variance / f.power if f.power > 0.0 else 0.0
+    factors = placed(context, node.activation, before, "power")
+    level = 1.0 if factors is None else float(factors.mean())
+    middle = 1.0 if factors is None else float(placed(context, node.activation, before, "mean").mean())  # type: ignore[union-attr]
+    common = None
+    if before.common is not None and behind.power > 0.0:
+        grid = np.linspace(float(before.common.min()), float(before.common.max()), _GRID)
+        common = np.interp(before.common, grid, [behind.pair(c) / behind.power for c in grid])
     return Signal(
-        mean=behind.mean,
-        power=behind.power,
-        near=behind.pair(near),
-        far=behind.pair(far),
-        pairs=behind.pair(before.correlation(before.pairs)),
+        mean=behind.mean * middle,
+        power=behind.power * level,
+        near=behind.pair(near) * level,
+        far=behind.pair(far) * level,
+        pairs=behind.pair(before.correlation(before.pairs)) * level,
         scatter=before.scatter * tilt * tilt,
-        profile=before.profile if f.growth > 0.5 else None,
+        profile=None if factors is None or level <= 0.0 else factors / level,
+        common=common,
         gaussian=False,
         marginal=behind.marginal,
         width=before.width,
@@ -58,6 +79,30 @@ def activation(context: Context, node: Node, before: Signal) -> Signal | None:
         certainty=certainty,
         reasons=reasons,
     )
+
+
+def placed(
+    context: Context, activation: int, before: Signal, what: Literal["mean", "power", "slope"]
+) -> Floats | None:
+    """``E f``, ``E f^2`` or ``E f'^2`` by place over that at the mean power; None where places are alike.
+
+    Interpolated between a few powers, in the logarithm of the variance ``q_p - (E x)^2`` of a place.
+    """
+    if before.profile is None or before.variance <= 0.0:
+        return None
+    variance = np.maximum(before.power * before.profile - before.mean**2, _LEAST * before.variance)
+    low, high = float(variance.min()), float(variance.max())
+    grid = np.geomspace(low, high, _GRID)
+    key: dict[str, Callable[[Expansion], float]] = {
+        "mean": lambda f: f.mean, "power": lambda f: f.power, "slope": lambda f: f.slope_power,
+    }  # fmt: skip
+    of = key[what]
+    middle = of(context.expansion(activation, before.mean, before.variance))
+    if middle == 0.0:
+        return np.ones_like(variance)
+    table = [of(context.expansion(activation, before.mean, float(v))) / middle for v in grid]
+    found: Floats = np.interp(np.log(variance), np.log(grid), table)
+    return found
 
 
 def _growth(context: Context, activation: int, before: Signal, slope: float) -> float:
@@ -111,7 +156,7 @@ def add(context: Context, node: Node, reads: list[Reading]) -> Signal:
     signs += [1.0] * (len(reads) - len(signs))
     if node.setting("alpha") and len(signs) > 1:
         signs[1] *= node.setting("alpha")[0]
-    parts = [context.signals[read[0]] for read in reads]
+    parts = [context.seen(read) for read in reads]
     totals = {"power": 0.0, "near": 0.0, "far": 0.0}
     for key, which in (("power", "same"), ("near", "near"), ("far", "far")):
         for i, (a, s) in enumerate(zip(reads, signs, strict=True)):
@@ -124,6 +169,7 @@ def add(context: Context, node: Node, reads: list[Reading]) -> Signal:
     tables = context.moments(node, UseKind.SHIFT)
     unknown = context.unknown(node, UseKind.BIAS, UseKind.SHIFT)
     before = totals["power"]
+    profile, common = _by_place(context, node, reads, [s * s for s in signs])
     mixed = before - mean * mean - sum(s * s * p.variance for s, p in zip(signs, parts, strict=True))
     marginal = None
     if abs(mixed) <= _INDEPENDENT * before and not biases and not tables:
@@ -136,6 +182,12 @@ def add(context: Context, node: Node, reads: list[Reading]) -> Signal:
         totals["far"] += cross + moments.mean**2 + moments.variance / places
         pairs += moments.mean**2 + cross
         mean += moments.mean
+    if totals["power"] > before > 0.0:
+        # (What a table adds is of one power everywhere, and all samples have it.)
+        added = totals["power"] - before
+        own = np.full(1, before) if profile is None else before * profile
+        common = None if common is None else (common * own + added) / (own + added)
+        profile = None if profile is None else (own + added) / (before + added)
     reason = f"{', '.join(unknown)} is not known" if unknown else ""
     certainty, reasons = joined(
         ((p.certainty, p.reasons) for p in parts),
@@ -143,7 +195,6 @@ def add(context: Context, node: Node, reads: list[Reading]) -> Signal:
         reason,
     )
     power = totals["power"]
-    main = max(parts, key=lambda p: p.power) if parts else Signal(power=0.0)
     sources = {p.source for p in parts}
     share = (lambda p: p.power / power) if power > 0.0 else (lambda _p: 0.0)
     luck = Chance.blended((share(p), p.luck) for p in parts)
@@ -156,7 +207,8 @@ def add(context: Context, node: Node, reads: list[Reading]) -> Signal:
         far=totals["far"],
         pairs=pairs,
         scatter=sum(p.scatter * share(p) ** 2 for p in parts),
-        profile=main.profile,
+        profile=profile,
+        common=common,
         gaussian=all(p.gaussian for p in parts) or before < 0.0,
         marginal=marginal,
         width=context.width(node),
@@ -166,6 +218,38 @@ def add(context: Context, node: Node, reads: list[Reading]) -> Signal:
         certainty=certainty,
         reasons=reasons,
     )
+
+
+def _by_place(
+    context: Context, node: Node, reads: list[Reading], weights: list[float]
+) -> tuple[Floats | None, Floats | None]:
+    """Power by place of a sum, and the share that samples have in common; mixed terms follow the sum."""
+    made = math.prod(node.shape)
+    whole, shared = None, None
+    alone = 0.0
+    for read, weight in zip(reads, weights, strict=False):
+        signal = context.seen(read)
+        power = weight * signal.power
+        alone += power
+        if (signal.profile is not None or signal.common is not None) and elements(context, read) != made:
+            return None, None  # repeated over other places
+        own = np.full(1, power) if signal.profile is None else power * signal.profile
+        far = signal.far / signal.power if signal.power > 0.0 else 0.0
+        both = own * far if signal.common is None else own * signal.common
+        whole, shared = _plus(whole, own), _plus(shared, both)
+        if whole is None or shared is None:
+            return None, None
+    if whole is None or shared is None or shared.size < 2 or alone <= 0.0:
+        return None, None
+    share = np.minimum(shared / np.maximum(whole.reshape(-1) if whole.size == 1 else whole, 1e-300), 1.0)
+    return (None if whole.size < 2 else whole / float(whole.mean())), share
+
+
+def _plus(a: Floats | None, b: Floats) -> Floats | None:
+    if a is None or a.size == 1 or b.size == 1:
+        return b if a is None else a + b
+    both = like(a, b)
+    return None if both is None else both[0] + both[1]
 
 
 def _is_vector(context: Context, node: Node) -> bool:
@@ -212,13 +296,19 @@ def scaled(context: Context, node: Node, before: Signal) -> Signal | None:
 
 def product(context: Context, node: Node, reads: list[Reading]) -> Signal | None:
     """``E (a b)^2 = E a^2 E b^2`` of two factors that different rows of weights make (GLU, gates)."""
-    parts = [context.signals[read[0]] for read in reads]
+    parts = [context.seen(read) for read in reads]
     if len(parts) == 1 and context.uses.get(node.id):
         return None  # the other factor comes from a parameter in a way that is not followed
     if len(parts) == 1:
         parts = parts * 2
         reads = reads * 2
     mean = joint(context, reads[0], reads[1])
+    if divides(node):
+        under = reciprocal(parts[1])
+        if under is None:
+            return None
+        parts = [parts[0], under]
+        mean = parts[0].mean * under.mean
     tied = abs(mean - parts[0].mean * parts[1].mean) > 1e-9 * math.sqrt(parts[0].power * parts[1].power)
     certainty, reasons = joined(
         ((p.certainty, p.reasons) for p in parts),
@@ -226,21 +316,35 @@ def product(context: Context, node: Node, reads: list[Reading]) -> Signal | None
         "the factors of a product are not independent" if tied else "",
     )
     luck = parts[0].luck.plus(parts[1].luck)
+    profile, level = _multiplied(parts)
     return Signal(
         mean=mean,
-        power=math.prod(p.power for p in parts),
-        near=math.prod(p.near for p in parts),
-        far=math.prod(p.far for p in parts),
+        power=level * math.prod(p.power for p in parts),
+        near=level * math.prod(p.near for p in parts),
+        far=level * math.prod(p.far for p in parts),
         pairs=math.prod(p.pairs for p in parts),
         scatter=sum(p.scatter * q.far_correlation**2 for p, q in (parts[:2], parts[1::-1]))
         + math.prod(p.scatter for p in parts),
-        profile=parts[0].profile,
+        profile=profile,
         gaussian=False,
         width=context.width(node),
         luck=luck,
         certainty=certainty,
         reasons=reasons,
     )
+
+
+def _multiplied(parts: list[Signal]) -> tuple[Floats | None, float]:
+    """Profile of a product, and what the mean power gains as both are large at the same places."""
+    a, b = parts[0].profile, parts[1].profile
+    if a is None or b is None:
+        return (b if a is None else a), 1.0
+    both = like(a, b)
+    if both is None:
+        return None, 1.0
+    made = both[0] * both[1]
+    level = float(made.mean())
+    return (made / level if level > 0.0 else None), level
 
 
 def dropout(node: Node, before: Signal) -> Signal:
@@ -266,38 +370,8 @@ def dropout(node: Node, before: Signal) -> Signal:
     )
 
 
-def concat(context: Context, node: Node, reads: list[Reading]) -> Signal:
-    """Moments of the parts, by their numbers of elements."""
-    parts = [context.signals[read[0]] for read in reads]
-    sizes = [_elements(context, read) for read in reads]
-    whole = sum(sizes) or 1.0
-    shares = [s / whole for s in sizes]
-    power = sum(s * p.power for s, p in zip(shares, parts, strict=True))
-    certainty, reasons = joined((p.certainty, p.reasons) for p in parts)
-    same = [p for p in parts if p.profile is not None]
-    first = parts[0]
-    return replace(
-        first,
-        mean=sum(s * p.mean for s, p in zip(shares, parts, strict=True)),
-        power=power,
-        near=sum(s * p.near for s, p in zip(shares, parts, strict=True)),
-        far=sum(s * p.far for s, p in zip(shares, parts, strict=True)),
-        pairs=sum(s * p.pairs for s, p in zip(shares, parts, strict=True)),
-        scatter=sum(s * p.scatter for s, p in zip(shares, parts, strict=True)),
-        profile=same[0].profile if len(same) == len(parts) else None,
-        gaussian=all(p.gaussian for p in parts),
-        marginal=None,
-        width=context.width(node),
-        source=first.source if len(parts) == 1 else None,
-        luck=Chance.blended(
-            (s * p.power / power if power > 0.0 else 0.0, p.luck) for s, p in zip(shares, parts, strict=True)
-        ),
-        certainty=certainty,
-        reasons=reasons,
-    )
-
-
-def _elements(context: Context, read: Reading) -> float:
+def elements(context: Context, read: Reading) -> float:
+    """Numbers that are read."""
     rank = (len(read) - 1) // 2
     if rank:
         return float(math.prod(read[1 + rank :]))

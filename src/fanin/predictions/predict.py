@@ -23,6 +23,10 @@ from fanin.records.trace import LossMeasurement, Trace
 __all__ = ["predict"]
 
 
+_PART = 0.5
+"""Share of a tensor's numbers below which the output is taken for a part of it, and not for chance."""
+
+
 # Powers past the range of a double are infinite, as they should be, and no cause for a warning.
 @np.errstate(over="ignore", invalid="ignore")
 def predict(
@@ -102,6 +106,9 @@ def predict(
     if end is not None and end in context.signals:
         seen = {i: m.gradient_power for i, m in measured.items() if m.gradient_power is not None}
         start = math.prod(context.nodes[end].shape) / max(batch, 1)
+        came = seen.get(end, start)
+        # A direction meets each number that is returned once: where these are few, the rest is not.
+        start = came if came < _PART * start else start
         end, start = _past_a_zero_head(context, end, start)
         gradients = backward(context, end, start, seen)
     nodes = tuple(

@@ -20,6 +20,8 @@ from fanin.records.prediction import Certainty
 
 __all__ = ["recurrence", "recurrence_back"]
 
+Floats = NDArray[np.float64]
+
 _INDEPENDENT = "gates, cell and state of a recurrence are taken as independent at every step"
 _STEPS = 512
 """Steps that are followed; a recurrence has settled long before."""
@@ -91,6 +93,7 @@ def recurrence(context: Context, node: Node) -> Signal | None:
     certainty, reasons = joined([(before.certainty, before.reasons)], Certainty.APPROXIMATE, _INDEPENDENT)
     found = Signal(
         power=power,
+        profile=_by_step(steps),
         near=far,
         far=far,
         scatter=before.scatter,
@@ -100,6 +103,13 @@ def recurrence(context: Context, node: Node) -> Signal | None:
         reasons=reasons,
     )
     return replace(found, luck=found.luck.drawn(node.id, luck_of(context, node, found, None)))
+
+
+def _by_step(steps: Sequence[_Step]) -> Floats | None:
+    """Power by step of a layer that goes one way."""
+    powers = np.array([step.power for step in steps])
+    middle = float(powers.mean())
+    return powers / middle if middle > 0.0 and len(steps) > 1 else None
 
 
 def recurrence_back(context: Context, node: Node, g: Gradient) -> Gradient | None:

@@ -45,7 +45,9 @@ class Signal:
     scatter
         Variance over pairs of samples of their correlation, but for the chance of this node's few units.
     profile
-        Power by spatial position over its mean; None where positions are alike.
+        Power by position over its mean; None where positions are alike. See `fanin.predictions.places`.
+    common
+        By position, the share of its power that two samples have in common; None where it is the same.
     gaussian
         Whether the units are Gaussian given the weights before.
     marginal
@@ -59,6 +61,8 @@ class Signal:
     row, share, causal
         Of scores of attention: variance within a row; of its weights: sum of squares; whether later
         places are hidden.
+    rows
+        The share of every row of weights, where rows differ.
     slope
         Of weights of attention: what they pass back; see `fanin.laws.softmax.attention_slope`.
     """
@@ -70,12 +74,14 @@ class Signal:
     pairs: float = 0.0
     scatter: float = 0.0
     profile: Floats | None = None
+    common: Floats | None = None
     gaussian: bool = True
     marginal: Marginal | None = None
     width: float = 1.0
     source: int | None = None
     row: float = 0.0
     share: float = 0.0
+    rows: tuple[float, ...] = ()
     slope: float = 0.0
     causal: bool = False
     luck: Chance = field(default_factory=Chance)

@@ -103,6 +103,8 @@ class InputMeasurement:
         Features that never change, and those that repeat or mirror an earlier one.
     repeated
         Samples that equal an earlier one.
+    node
+        The input's node in the graph of the same run; None where it is not known.
     """
 
     name: str
@@ -117,6 +119,7 @@ class InputMeasurement:
     duplicate: int = 0
     repeated: int = 0
     finite: bool = True
+    node: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,6 +173,9 @@ class LossMeasurement:
     `prior` is the entropy of the batch's own class frequencies and `rarity` how much more frequent its
     most frequent class is than the average one; `offset` is the largest distance over outputs, in standard
     deviations of the target, between mean output and mean target.
+
+    `silent` is what a loss of the user's own says of outputs that are all zero; `low` and `high` are the 5 %
+    and 95 % quantiles of a regression's targets.
     """
 
     name: str
@@ -180,6 +186,9 @@ class LossMeasurement:
     prior: float | None = None
     rarity: float | None = None
     offset: float | None = None
+    silent: float | None = None
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

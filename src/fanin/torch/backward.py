@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch.autograd.graph import GradientEdge
 
-from fanin.errors import FaninError, ModelError, explain
+from fanin.errors import FaninError, InputError, ModelError, explain
 from fanin.records.graph import Graph
 from fanin.torch.names import NamedTensor
 from fanin.torch.targets import Loss, floating
@@ -86,6 +86,14 @@ class Backward:
         if loss.value.requires_grad:
             retain = keep or _reaches_back(loss.value, self._since)
             found = self._grad([loss.value], [t.tensor for t in trained], None, retain=retain)
+            if all(gradient is None for gradient in found):
+                raise InputError(
+                    explain(
+                        "The loss does not depend on the model",
+                        received=f"{loss.name}, without a gradient at any of {len(found)} parameters",
+                        rule="It is computed from the output that it is given",
+                    )
+                )
             self.gradients = dict(zip((t.name for t in trained), found, strict=True))
 
     def _trained(self) -> list[NamedTensor]:
@@ -113,12 +121,14 @@ class Backward:
             )
         except FaninError:
             raise
-        except RuntimeError as error:
+        except Exception as error:
+            # (Hooks and backward functions of the user's own raise what they will.)
+            call = "loss(model(batch), target)" if cotangents is None else "model(batch).sum()"
             raise ModelError(
                 explain(
                     "The backward pass failed",
                     received=f"{type(error).__name__}: {error}",
-                    remedy="Check that model(batch).sum().backward() runs by itself",
+                    remedy=f"Check that {call}.backward() runs by itself",
                 )
             ) from error
 

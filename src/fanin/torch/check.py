@@ -17,18 +17,22 @@ from fanin.records.finding import Cure, Diagnosis, Severity
 from fanin.records.plan import Plan
 from fanin.records.trace import Trace
 from fanin.reports.report import Report
+from fanin.torch.arguments import codes, whole_number
 from fanin.torch.draws import spreads
 from fanin.torch.names import named_tensors
 from fanin.torch.origin import origin
 from fanin.torch.probe import measure
+from fanin.torch.sandbox import keep_random_state
 from fanin.torch.sharded import whole
-from fanin.torch.tiers import Clock
+from fanin.torch.tiers import Clock, tier_of
 from fanin.torch.trials import Trials
 from fanin.torch.write import write
 
 __all__ = ["check"]
 
 _DRAWS = 4
+_MOST = 10_001
+"""Draws, at most, and one more: each is a model and a pass."""
 
 
 def check(
@@ -76,7 +80,7 @@ def check(
     draws
         Models to make, where `model` is a function.
     select, ignore
-        Codes, or beginnings of codes, to report or to leave out.
+        Codes, or beginnings of codes, to report or to leave out; one text may hold several, with commas.
 
     Returns
     -------
@@ -88,7 +92,8 @@ def check(
     ModelError
         The model fails on this batch, or there is nothing to measure.
     InputError
-        A target that does not fit the output, or no such tier.
+        A target that does not fit the output, a loss without a gradient, no such tier, or another option
+        that is none.
     UnknownNameError
         No code begins like one of `select` or `ignore`.
 
@@ -98,16 +103,18 @@ def check(
     >>> check(model, torch.randn(32, 4), target=torch.arange(32) % 2).healthy
     True
     """
-    made = model if isinstance(model, nn.Module) else _called(model)
-    others = 0 if isinstance(model, nn.Module) else max(0, draws - 1)
     asked = _Asked(
-        inputs=inputs, target=target, loss=loss, seed=seed, tier=tier, plan=plan, lr=lr, fix=fix,
-        select=select, ignore=ignore,
+        inputs=inputs, target=target, loss=loss, seed=whole_number("seed", seed), tier=tier_of(tier),
+        plan=_plan(plan), lr=lr, fix=fix, select=codes("select", select), ignore=codes("ignore", ignore),
     )  # fmt: skip
+    more = whole_number("draws", draws, least=1, below=_MOST) - 1
     if lr is not None and not (finite(lr) and lr > 0.0):
         raise InputError(explain("lr is no learning rate", received=lr, rule="It is a number above 0"))
-    with whole(made, values=True):
-        report = _checked(made, asked, [model] * others)
+    # A function that makes models draws their weights: the random states are put back after all of them.
+    with keep_random_state():
+        made = model if isinstance(model, nn.Module) else _called(model)
+        with whole(made, values=True):
+            report = _checked(made, asked, [] if isinstance(model, nn.Module) else [model] * more)
     return Report(replace(report.diagnosis, origin=origin(made, model)))
 
 
@@ -152,6 +159,13 @@ def _checked(made: nn.Module, want: _Asked, others: Sequence[Any]) -> Report:
         ("cost", clock.said(want.tier)),
     )
     return Report(replace(diagnosis, environment=environment))
+
+
+def _plan(given: object) -> Plan | None:
+    if given is None or isinstance(given, Plan):
+        return given
+    rule = "It is a fanin.records.plan.Plan, as fanin.torch.plan makes it"
+    raise InputError(explain("This is no plan", received=type(given).__name__, rule=rule))
 
 
 def _called(make: object) -> nn.Module:

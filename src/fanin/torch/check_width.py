@@ -12,6 +12,7 @@ from torch import nn
 from fanin.checks import runner
 from fanin.plans import planner
 from fanin.reports.report import Report
+from fanin.torch.arguments import codes, whole_number
 from fanin.torch.guards import memory_told
 from fanin.torch.inputs import as_call
 from fanin.torch.origin import origin
@@ -96,6 +97,8 @@ def check_width(
     """
     args, kwargs = as_call(inputs)
     widths, clock = widths_of(widths), Clock()
+    steps, draws = whole_number("steps", steps, least=1), whole_number("draws", draws, least=1)
+    seed, select, ignore = whole_number("seed", seed), codes("select", select), codes("ignore", ignore)
     with memory_told(), clock.part(f"{len(widths) * draws} models of {len(widths)} widths"):
         scaling = measure_widths(
             make,

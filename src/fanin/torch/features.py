@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 
@@ -45,7 +46,7 @@ def measure_inputs(
         if x.numel() == 0 or x.is_complex() or x.is_meta or x.layout is not torch.strided:
             continue
         name = "the input" if len(ops) == 1 else f"input {place + 1}"
-        found.append(_measured(name, x, channels.get(op.id, x.ndim - 1)))
+        found.append(replace(_measured(name, x, channels.get(op.id, x.ndim - 1)), node=op.id))
     return tuple(found)
 
 

@@ -6,12 +6,14 @@ import contextlib
 from collections.abc import Iterator
 
 import torch
+from torch import nn
+from torch.utils._pytree import tree_leaves
 
-from fanin.errors import InputError, ModelError, explain
+from fanin.errors import FaninError, InputError, ModelError, explain
 from fanin.torch.ops import base_name
 from fanin.torch.recording import Recording
 
-__all__ = ["memory_told", "random_numbers", "refuse_empty"]
+__all__ = ["memory_told", "random_numbers", "refuse_empty", "refuse_kinds", "refuse_weights"]
 
 _RANDOM = {
     *("rand", "randn", "randint", "randperm", "rand_like", "randn_like", "randint_like", "normal", "normal_"),
@@ -31,14 +33,14 @@ def memory_told() -> Iterator[None]:
     """
     try:
         yield
-    except (ModelError, RuntimeError, MemoryError) as error:
+    except (FaninError, RuntimeError, MemoryError) as error:
         cause = error.__cause__ or error
         if not _out_of_memory(cause):
             raise
         raise ModelError(
             explain(
                 "Memory ran out",
-                received=" ".join(str(cause).split())[:200],
+                received=" ".join(str(cause).split())[:200] or type(cause).__name__,
                 rule="A check holds the output of every layer at once, as training does",
                 remedy="Give a smaller batch, ask for tier='fast', or free memory first",
             )
@@ -50,15 +52,41 @@ def _out_of_memory(error: BaseException) -> bool:
     return isinstance(error, known) or "allocate memory" in str(error)
 
 
+def refuse_weights(model: nn.Module) -> None:
+    """Refuse a model without weights, or with tensors that have no values.
+
+    Raises
+    ------
+    ModelError
+        It has no parameter, or some of its parameters or buffers are on the meta device.
+    """
+    if next(model.parameters(), None) is None:
+        raise ModelError(
+            explain(
+                "The model has no weights, so there is nothing to check",
+                received="no parameter",
+                rule="A check is about the parameters of a torch.nn.Module",
+            )
+        )
+    blank = {"parameters": model.parameters(), "buffers": model.buffers()}
+    if kinds := [kind for kind, tensors in blank.items() if any(t.is_meta for t in tensors)]:
+        raise ModelError(
+            explain(
+                f"The model's {'weights' if kinds[0] == 'parameters' else 'buffers'} have no values",
+                received=f"{' and '.join(kinds)} on the meta device",
+                rule="A check measures real weights",
+                remedy="Initialise the model first: fanin.torch.init_(model, batch, device='cpu')",
+            )
+        )
+
+
 def refuse_empty(recording: Recording) -> None:
-    """Refuse a batch without samples, and a model without weights.
+    """Refuse a batch without samples.
 
     Raises
     ------
     InputError
         An input has no element.
-    ModelError
-        The model has no parameter.
     """
     for place, op in enumerate(op for op in recording.ops if op.name == "input"):
         if 0 in op.shape:
@@ -69,14 +97,31 @@ def refuse_empty(recording: Recording) -> None:
                     rule="A batch has a sample, better 64",
                 )
             )
-    if all(t.buffer for t in recording.tensors):
-        raise ModelError(
-            explain(
-                "The model has no weights, so there is nothing to check",
-                received="no parameter",
-                rule="A check is about the parameters of a torch.nn.Module",
+
+
+def refuse_kinds(inputs: object) -> None:
+    """Refuse inputs that are tensors of a kind without one shape, or without real numbers.
+
+    Raises
+    ------
+    InputError
+        A nested or a quantised tensor.
+    """
+    for leaf in tree_leaves(inputs):
+        if isinstance(leaf, torch.Tensor) and (leaf.is_nested or leaf.is_quantized):
+            kind, remedy = (
+                ("nested", "Give a padded tensor, and a mask if the model takes one: x.to_padded_tensor(0.0)")
+                if leaf.is_nested
+                else ("quantised", "Give the numbers: x.dequantize(). A check is for a model before training")
             )
-        )
+            raise InputError(
+                explain(
+                    "This kind of tensor cannot be measured",
+                    received=f"a {kind} tensor as an input",
+                    rule="An input is a dense or a sparse tensor",
+                    remedy=remedy,
+                )
+            )
 
 
 def random_numbers(recording: Recording) -> tuple[str, ...]:

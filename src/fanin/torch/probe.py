@@ -19,12 +19,13 @@ from fanin.torch.backward import Backward, operators_so_far
 from fanin.torch.deep import Call, deepen
 from fanin.torch.ends import alike, output_node
 from fanin.torch.features import measure_inputs
-from fanin.torch.guards import memory_told, random_numbers, refuse_empty
+from fanin.torch.guards import memory_told, random_numbers, refuse_empty, refuse_kinds, refuse_weights
 from fanin.torch.inputs import as_call
 from fanin.torch.read import graph_of
 from fanin.torch.record import Recording, record
 from fanin.torch.sandbox import keep_random_state, keep_state, without_collection
 from fanin.torch.scores import scores
+from fanin.torch.silent import beside_silence
 from fanin.torch.statistics import dead_share, flat, numbers, sample, saturated_share, sum_of_squares
 from fanin.torch.targets import Loss, loss_of, main_output
 from fanin.torch.tensors import measure_parameters
@@ -98,25 +99,22 @@ def measure(
     >>> trace.loss.classes
     2
     """
-    if isinstance(model, nn.Module) and any(p.is_meta for p in model.parameters()):
-        raise ModelError(
-            explain(
-                "The model's weights have no values",
-                received="parameters on the meta device",
-                rule="A check measures real weights",
-                remedy="Initialise the model first: fanin.torch.init_(model, batch, device='cpu')",
-            )
-        )
+    if isinstance(model, nn.Module):
+        refuse_weights(model)
     depth, clock = tier_of(tier), clock or Clock()
     args, kwargs = as_call(inputs)
+    refuse_kinds((args, kwargs))
     watcher = Watcher()
     with contextlib.ExitStack() as stack:
         # Outermost: everything is put back before memory is spoken of, wherever it ran out.
         stack.enter_context(memory_told())
+        stack.enter_context(keep_random_state())
         stack.enter_context(without_collection())
+        if torch.get_default_device().type == "meta":
+            # New tensors would have no values: a run with values is meant to have some.
+            stack.enter_context(torch.device("cpu"))
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
-        stack.enter_context(keep_random_state())
         if isinstance(model, nn.Module):
             stack.enter_context(keep_state(model))
         since = operators_so_far()
@@ -152,6 +150,7 @@ def measure(
                 watcher.kept.clear()
         with clock.part("backward"):
             made = loss_of(output, target, loss, _labels(kwargs))
+            made = made and beside_silence(made, output, target, loss)
             back.run(made, seed, apart=depth != "fast")
         if depth != "fast":
             with clock.part("the loss's pass back"):
@@ -246,6 +245,9 @@ def _loss(loss: Loss) -> LossMeasurement:
         prior=loss.prior,
         rarity=loss.rarity,
         offset=loss.offset,
+        silent=loss.silent,
+        low=loss.low,
+        high=loss.high,
     )
 
 

@@ -175,7 +175,8 @@ class Recorder(TorchDispatchMode):
         if not results and not written:
             return out
         self._write_down(func, facts, noted_args, noted_kwargs, operands, written, results)
-        if self._observer is not None and results:
+        # (Zeros that forward-mode differentiation makes have no memory: whoever reads them ends the process.)
+        if self._observer is not None and results and not results[0]._is_zerotensor():
             self._observer.after(len(self.ops) - 1, results[0])
         return out
 

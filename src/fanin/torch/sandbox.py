@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import random
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -56,22 +57,27 @@ def undone(put_back: Callable[[], None]) -> Iterator[None]:
             raise
 
 
+_ALONE = threading.RLock()
+"""Whose turn it is: random states and torch's settings are the process's, and one alone can put them back."""
+
+
 @contextlib.contextmanager
 def keep_random_state() -> Iterator[None]:
-    """Restore the random states of torch, NumPy and Python afterwards."""
-    own, numpy_state, cpu = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
-    # Asking a device for its state would start it, if nothing else has.
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
+    """Restore the random states of torch, NumPy and Python afterwards; another thread waits until then."""
+    with _ALONE:
+        own, numpy_state, cpu = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
+        # Asking a device for its state would start it, if nothing else has.
+        cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
 
-    def put_back() -> None:
-        random.setstate(own)
-        np.random.set_state(numpy_state)  # noqa: NPY002
-        torch.set_rng_state(cpu)
-        if cuda is not None:
-            torch.cuda.set_rng_state_all(cuda)
+        def put_back() -> None:
+            random.setstate(own)
+            np.random.set_state(numpy_state)  # noqa: NPY002
+            torch.set_rng_state(cpu)
+            if cuda is not None:
+                torch.cuda.set_rng_state_all(cuda)
 
-    with undone(put_back):
-        yield
+        with undone(put_back):
+            yield
 
 
 @contextlib.contextmanager

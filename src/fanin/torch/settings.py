@@ -39,6 +39,7 @@ def settings_of(op: Op, form: Form, ops: Sequence[Op]) -> Settings:
         found = _chosen(given, "padding", "dilation", "stride", "groups", "transposed")
         if len(op.operands) > 1:
             found["kernel"] = op.operands[1].shape[2:]
+            found["padded"] = _padded(op.operands[0], ops, len(found["kernel"]))
     elif form == Form.CONTRACTION:
         found = {"summed": _summed(op, name)}
     elif form == Form.NORM:
@@ -49,9 +50,12 @@ def settings_of(op: Op, form: Form, ops: Sequence[Op]) -> Settings:
         found["adaptive"] = "adaptive" in name
         found["upsampling"] = "upsample" in name
     elif form == Form.REDUCTION:
-        found = {**_chosen(given, "dim"), "mean": name == "mean", "sum": name == "sum"}
-    elif form in (Form.SOFTMAX, Form.CONCAT, Form.GLU):
+        kept = given.get("keepdim") is True
+        found = {**_chosen(given, "dim"), "mean": name == "mean", "sum": name == "sum", "kept": kept}
+    elif form in (Form.SOFTMAX, Form.GLU):
         found = _chosen(given, "dim")
+    elif form == Form.CONCAT:
+        found = {**_chosen(given, "dim"), "sizes": _sizes(op, name, given.get("dim", 0))}
     elif form == Form.DROPOUT:
         found = _chosen(given, "p")
         if given.get("train") is False:
@@ -68,6 +72,31 @@ def settings_of(op: Op, form: Form, ops: Sequence[Op]) -> Settings:
         found["derived"] = True
     numbers = [(key, _numbers(value)) for key, value in found.items()]
     return tuple([(key, values) for key, values in numbers if values])
+
+
+def _padded(data: Operand, ops: Sequence[Op], rank: int) -> tuple[int, ...]:
+    """Zeros that an operator of its own put before the first place along each axis; () where none did."""
+    behind = ops[data.op] if data.op is not None else None
+    if behind is None or behind.facts is None or behind.facts.base != "constant_pad_nd":
+        return ()
+    sides = behind.args[1] if len(behind.args) > 1 else ()
+    if not isinstance(sides, list | tuple) or not all(isinstance(n, int) for n in sides):
+        return ()
+    first = [int(n) for n in sides[0 : 2 * rank : 2]]  # the last axis comes first
+    return tuple([0] * (rank - len(first)) + first[::-1])
+
+
+def _sizes(op: Op, name: str, dim: Any) -> tuple[int, ...]:
+    """Of what is joined: places that each operand takes, below 0 for parameters; () where that is unclear."""
+    if name not in ("cat", "stack") or not isinstance(dim, int):
+        return ()
+    ranks = {len(o.shape) for o in op.operands}
+    if len(ranks) != 1 or (name == "cat" and 0 in ranks):
+        return ()
+    sizes = [1 if name == "stack" else o.shape[dim] for o in op.operands]
+    return tuple(
+        -n if o.op is None or o.sources or o.constant else n for n, o in zip(sizes, op.operands, strict=True)
+    )
 
 
 def _chosen(given: Mapping[str, Any], *names: str) -> dict[str, Any]:

@@ -39,6 +39,9 @@ class Loss:
     prior: float | None = None
     rarity: float | None = None
     offset: float | None = None
+    silent: float | None = None
+    low: float | None = None
+    high: float | None = None
 
 
 def _named(output: Any) -> Mapping[str, Any] | None:
@@ -52,6 +55,8 @@ def _named(output: Any) -> Mapping[str, Any] | None:
 def floating(output: Any) -> list[torch.Tensor]:
     """Every floating tensor of an output, in order; of a complex one, its real and imaginary parts."""
     if isinstance(output, torch.Tensor):
+        if output.is_nested:
+            return []  # its parts have no common shape
         if output.is_complex():
             return [torch.view_as_real(output.resolve_conj())]
         return [output] if output.is_floating_point() else []
@@ -84,13 +89,16 @@ def main_output(output: Any) -> torch.Tensor:
                 "The model returns no floating tensor, so there is nothing to measure",
                 received=f"an output of type {type(output).__name__}{_dtype(output)}",
                 rule="The output is a tensor, or a tuple, list, dict or dataclass that holds one",
+                remedy="Wrap the model in a module whose forward returns the tensor that training works on",
             )
         )
     return next((t for t in tensors if t.ndim), tensors[0])
 
 
 def _dtype(output: Any) -> str:
-    return f", {str(output.dtype).removeprefix('torch.')}" if isinstance(output, torch.Tensor) else ""
+    if not isinstance(output, torch.Tensor):
+        return ""
+    return (", nested" if output.is_nested else "") + f", {str(output.dtype).removeprefix('torch.')}"
 
 
 def loss_of(
@@ -120,9 +128,7 @@ def loss_of(
     if target is None:
         return _own(output, labels)
     main = main_output(output)
-    if not isinstance(target, torch.Tensor):
-        target = torch.as_tensor(target)
-    target = target.to(main.device)
+    target = _numbers(target).to(main.device)
     if target.is_complex():
         target = torch.view_as_real(target.resolve_conj())
     if target.is_floating_point():
@@ -130,7 +136,37 @@ def loss_of(
     return _cross_entropy(main, target.long(), last=_named(output) is not None)
 
 
+def _numbers(target: Any) -> torch.Tensor:
+    """A target as a plain tensor with values."""
+    why = ""
+    try:
+        found = target if isinstance(target, torch.Tensor) else torch.as_tensor(target)
+        kinds = {"meta": found.is_meta, "quantised": found.is_quantized, "nested": found.is_nested}
+        why = " ".join(kind for kind, so in kinds.items() if so)
+        if not why:
+            return found if found.layout is torch.strided else found.to_dense()
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+        why = str(error)
+    raise InputError(
+        explain(
+            "The target is no tensor of classes or numbers",
+            received=f"{type(target).__name__}: {why}",
+            rule="It is a tensor, an array or a list, of whole numbers (classes) or of floats",
+            remedy="Give a loss=... that takes anything else",
+        )
+    )
+
+
 def _given(output: Any, target: Any, loss: Callable[..., Any]) -> Loss:
+    if isinstance(loss, type) or not callable(loss):
+        raise InputError(
+            explain(
+                "The loss is no function",
+                received=f"the class {loss.__name__}" if isinstance(loss, type) else repr(loss)[:200],
+                rule="A loss is called as loss(output, target)",
+                remedy=f"Give an instance: loss={loss.__name__}()" if isinstance(loss, type) else "",
+            )
+        )
     argument = output
     if isinstance(loss, nn.Module) or getattr(loss, "__module__", "") == functional.__name__:
         # torch's own losses take a tensor; a user's function gets what the model returned.
@@ -143,13 +179,25 @@ def _given(output: Any, target: Any, loss: Callable[..., Any]) -> Loss:
                 "The loss cannot be computed from this output and target",
                 received=f"{type(error).__name__}: {error}",
                 rule="A loss is called as loss(output, target)",
+                remedy="No target was given: target=..." if target is None else "",
             )
         ) from error
-    if not isinstance(value, torch.Tensor) or value.numel() != 1:
-        shown = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else repr(value)
+    if not isinstance(value, torch.Tensor) or value.numel() != 1 or value.is_meta or value.is_complex():
         raise InputError(
             explain(
-                "The loss is no single number", received=shown, rule="loss(output, target) is a scalar tensor"
+                "The loss is no single number",
+                received=_shown(value),
+                rule="loss(output, target) is a scalar tensor of a real number",
+                remedy="" if not isinstance(value, torch.Tensor) or value.numel() == 1 else "Take its mean",
+            )
+        )
+    if not value.requires_grad and any(t.requires_grad for t in floating(output)):
+        raise InputError(
+            explain(
+                "The loss has no gradient, although the output has one",
+                received=_shown(value),
+                rule="It is computed from the output by torch's operators alone",
+                remedy="Leave item(), detach(), numpy(), argmax() and no_grad() out of the loss",
             )
         )
     name = getattr(loss, "__name__", type(loss).__name__)
@@ -161,6 +209,13 @@ def _given(output: Any, target: Any, loss: Callable[..., Any]) -> Loss:
     if (isinstance(loss, nn.MSELoss) or loss is functional.mse_loss) and isinstance(target, torch.Tensor):
         return Loss(name=_SQUARES, value=value, expected=_variance(target))
     return Loss(name=name, value=value)
+
+
+def _shown(value: Any) -> str:
+    if not isinstance(value, torch.Tensor):
+        return f"{type(value).__name__} {value!r}"[:200]
+    kind = " on the meta device" if value.is_meta else ""
+    return f"a tensor of shape {tuple(value.shape)}, {str(value.dtype).removeprefix('torch.')}{kind}"
 
 
 def _own(output: Any, labels: torch.Tensor | None) -> Loss | None:
@@ -271,7 +326,9 @@ def _squares(output: torch.Tensor, target: torch.Tensor) -> Loss:
 def _offset(output: torch.Tensor, target: torch.Tensor) -> float | None:
     """Largest distance over outputs between mean output and mean target, in the target's deviations.
 
-    A distance that the luck of a few samples explains is none: an image has thousands of outputs.
+    A distance that the luck of a few samples explains is none: an image has thousands of outputs. And an
+    output that hardly varies (a border pixel, nearly always empty) is measured by what the others do: in the
+    loss all count alike.
     """
     samples = len(target)
     if samples < 2:
@@ -286,7 +343,8 @@ def _offset(output: torch.Tensor, target: torch.Tensor) -> float | None:
         return None
     away = (guess.mean(dim=0) - wanted.mean(dim=0)).abs()
     luck = _SURE * ((variance + varied) / samples).sqrt()
-    return float(torch.where(away > luck, away / variance.sqrt(), 0.0)[seen].amax())
+    unit = variance.clamp(min=float(variance.mean())).sqrt()
+    return float(torch.where(away > luck, away / unit, 0.0)[seen].amax())
 
 
 def _variance(target: torch.Tensor) -> float:

@@ -61,6 +61,18 @@ def test_sick(assert_healthy):
 def test_marked(assert_healthy):
     assert_healthy(deep(), torch.randn(32, 32))
 
+@pytest.mark.fanin(select="FAN2")
+class TestMany:
+    @pytest.mark.parametrize("name", ["a/b", "a_b"])
+    def test_marked(self, assert_healthy, name):
+        assert_healthy(deep(), torch.randn(32, 32))
+
+    @pytest.mark.fanin(select="FAN1")
+    def test_nearest_mark_counts(self, assert_healthy):
+        with pytest.raises(AssertionError, match="vanishing"):
+            assert_healthy(deep(), torch.randn(32, 32))
+        assert_healthy(deep(), torch.randn(32, 32), select="FAN2")
+
 @pytest.mark.fanin(limit=3)
 def test_wrong_mark(assert_healthy):
     pass
@@ -78,13 +90,29 @@ def run(place: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_the_plugin_in_a_project(tmp_path: Path) -> None:
     (tmp_path / "test_models.py").write_text(TEST, encoding="utf-8")
-    done = run(tmp_path, "--strict-markers", "--fanin-report=out")
-    assert "1 failed, 1 passed, 1 error" in done.stdout, done.stdout + done.stderr
+    (tmp_path / "test").mkdir()
+    (tmp_path / "test" / "models.py").write_text(TEST.partition("@pytest.mark.fanin")[0], encoding="utf-8")
+    every = ("test_models.py", "test/models.py", "-p", "xdist.plugin", "-n", "2")
+    done = run(tmp_path, "--strict-markers", "--import-mode=importlib", "--fanin-report=out", *every)
+    assert "2 failed, 4 passed, 1 error" in done.stdout, done.stdout + done.stderr
     assert "vanishing gradients" in done.stdout
     assert "marker fanin takes select" in done.stdout
     pages = sorted(p.name for p in (tmp_path / "out").iterdir())
-    assert [p.partition(".")[0] for p in pages] == ["test_models"] * 2
-    assert all("test_" in p for p in pages)
+    # One for each test, two for the one that checks twice: no file is taken by two tests.
+    assert len(pages) == 7
+    assert sum(p.startswith("test_models.py_test_sick-") for p in pages) == 2
+    assert sum("TestMany_test_marked_a_b-" in p for p in pages) == 2
+    assert sorted(p.name for p in tmp_path.iterdir() if p.is_dir() and p.name[0] != "_") == ["out", "test"]
+
+
+@pytest.mark.parametrize("folder", ["", "file/under"])
+def test_a_folder_that_cannot_be_written_is_said_before_any_test_runs(tmp_path: Path, folder: str) -> None:
+    (tmp_path / "test_models.py").write_text(TEST, encoding="utf-8")
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    done = run(tmp_path, f"--fanin-report={folder}")
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    assert "names no folder that reports can be written to. Received: " in done.stderr
+    assert "passed" not in done.stdout
 
 
 def test_the_plugin_does_not_load_torch_at_the_start(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 import fanin.torch as ft
 from fanin.experiments.data import load
-from fanin.plans.embeddings import LOGIT_STD
+from fanin.plans.logits import LOGIT_STD
 from fanin.plans.prior import Link, Prior
 
 pytest.importorskip("sklearn")

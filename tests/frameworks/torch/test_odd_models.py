@@ -140,7 +140,7 @@ REFUSED: dict[str, tuple[Any, tuple[Any, ...], str]] = {
     "an array": (net, (np.zeros((4, 8), np.float32),), r"module '0'.*torch.from_numpy"),
     "nothing": (net, (), r"Give the batch that the model takes"),
     "shape": (net, (torch.zeros(4, 9),), r"module '0'.*mat1 and mat2 shapes"),
-    "several lines": (lambda: Does(_many_lines), (batch(),), r"one two three\. Check"),
+    "several lines": (lambda: Does(_many_lines, net=net()), (batch(),), r"one two three\. Check"),
 }  # fmt: skip
 
 

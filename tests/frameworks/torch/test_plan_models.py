@@ -154,3 +154,93 @@ def test_the_last_weight_before_an_average_or_a_density_is_the_head() -> None:
     assert plan["last.weight"].rule == "head"
     assert plan["first.weight"].rule == "weight"
     assert ft.plan(Policy(), torch.randn(8, 17), torch.randn(8, 6))["mean.2.weight"].rule == "head"
+
+
+ROWS = 64
+
+
+class Factorised(nn.Module):
+    """Matrix factorisation: what a user gives an item, with a bias for each of both."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.users, self.items = nn.Embedding(200, ROWS), nn.Embedding(200, ROWS)
+        self.mean = nn.Embedding(200, 1)
+
+    def forward(self, user: torch.Tensor, item: torch.Tensor) -> torch.Tensor:
+        return (self.users(user) * self.items(item)).sum(-1) + self.mean(user)[:, 0]
+
+
+class Towers(nn.Module):
+    """Two towers whose outputs are compared, as they are or as attention compares them."""
+
+    def __init__(self, *, attends: bool = False) -> None:
+        super().__init__()
+        self.left = nn.Sequential(nn.Linear(20, 50), nn.ReLU(), nn.Linear(50, ROWS))
+        self.right = nn.Sequential(nn.Linear(20, 50), nn.ReLU(), nn.Linear(50, ROWS))
+        self.values, self.attends = nn.Linear(20, 8), attends
+
+    def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        like = self.left(x) @ self.right(y).T / 2
+        if not self.attends:
+            return like
+        return (like / ROWS**0.5).softmax(-1) @ self.values(y)
+
+
+def first_outputs(model: nn.Module, *batch: torch.Tensor) -> float:
+    """Root mean square of a model's outputs, initialised."""
+    ft.init_(model, *batch, seed=3)
+    with torch.no_grad():
+        return float(model(*batch).square().mean().sqrt())
+
+
+def test_outputs_that_are_products_of_two_signals_start_as_small_as_others() -> None:
+    generator = torch.Generator().manual_seed(0)
+    user, item = (torch.randint(0, 200, (4000,), generator=generator) for _ in range(2))
+    model = Factorised()
+    # Some thousand pairs of 200 rows each; the std of a row's mean square is sqrt(2 / 64).
+    assert abs(first_outputs(model, user, item) - 0.5) < 0.1
+    assert not model.mean.weight.any()
+    plan = ft.plan(model, user, item)
+    assert "64 products" in plan["users.weight"].reason
+    x, y = torch.randn(200, 20, generator=generator), torch.randn(200, 20, generator=generator)
+    assert abs(first_outputs(Towers(), x, y) - 0.5) < 0.25
+
+
+def test_what_attention_compares_is_no_output() -> None:
+    x, y = torch.randn(9, 20), torch.randn(9, 20)
+    plan = ft.plan(Towers(attends=True), x, y)
+    for name in ("left.2.weight", "right.2.weight", "values.weight"):
+        assert "products" not in plan[name].reason
+
+
+class Turned(nn.Module):
+    """Attention without a scale whose queries and keys pass norms, and turn by places that the data name."""
+
+    def __init__(self, heads: int = 2, width: int = 16) -> None:
+        super().__init__()
+        self.heads, self.width = heads, width
+        self.qkv = nn.Linear(32, 3 * heads * width)
+        self.query, self.key = nn.RMSNorm(width), nn.RMSNorm(width)
+        self.out = nn.Linear(heads * width, 4)
+
+    def turned(self, x: torch.Tensor, angles: torch.Tensor) -> torch.Tensor:
+        left, right = x.chunk(2, dim=-1)
+        return x * angles.cos() + torch.cat([-right, left], dim=-1) * angles.sin()
+
+    def forward(self, x: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+        q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, self.width)).unbind(2)
+        angles = places.float()[:, :, None, None] * torch.ones(self.width)
+        q, k = self.turned(self.query(q), angles), self.turned(self.key(k), angles)
+        weights = torch.einsum("bihd,bjhd->bhij", q, k).softmax(-1)
+        return self.out(torch.einsum("bhij,bjhd->bihd", weights, v).flatten(2))
+
+
+def test_scores_are_known_when_the_data_name_the_places() -> None:
+    plan = ft.plan(Turned(), torch.randn(4, 9, 32), torch.arange(9).expand(4, 9))
+    entry = plan["query.weight"]
+    assert entry.draw is not None
+    # Scores of queries and keys of power 1 have power 16: each side takes a half of its root.
+    assert entry.draw.std == 0.0
+    assert abs(entry.draw.mean - 0.5) < 1e-12
+    assert "unscaled scores" in entry.reason

@@ -85,6 +85,7 @@ RULE = Rule(
     "6 standard deviations of chance below what is predicted for these weights",
     advice="Skip connections, leaky or odd activations, batch normalisation, fewer layers",
     symptom_of=(
+        "FAN110",
         "FAN104",
         "FAN105",
         "FAN101",

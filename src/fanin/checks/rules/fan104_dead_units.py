@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from fanin.checks.causes import init_verb, loud_biases, named
 from fanin.checks.figures import percent
 from fanin.checks.places import called
 from fanin.checks.rule import Outcome, Passed, Rule, Skipped
@@ -54,9 +55,46 @@ def _expected(node: Node, nodes: Mapping[int, Node], trace: Trace) -> float | No
     return dead_share(min(cosine, 1.0), max(1, trace.batch if len(m.shape) > 2 else m.samples))
 
 
-def _check(graph: Graph, _plan: Plan, trace: Trace, forecast: Forecast | None = None) -> Outcome:
+def _dead_end(graph: Graph, plan: Plan, trace: Trace) -> Finding | None:
+    """An activation that is zero everywhere and through which every gradient goes, so that there is none."""
+    norms = [p.gradient_norm for p in trace.parameters if p.gradient_norm is not None]
+    if not norms or any(norm != 0.0 for norm in norms):
+        return None
+    nodes = {node.id: node for node in graph.nodes}
+    for m in trace.measurements:
+        node = nodes.get(m.node)
+        if node is None or node.activation is None or m.power != 0.0 or not node.inputs:
+            continue
+        before = nodes.get(node.inputs[0])
+        if before is None or not _one_sided(graph.activations[node.activation]):
+            continue
+        given = next((x for x in trace.measurements if x.node == before.id), None)
+        loud = {name: size for name, size in loud_biases(graph, plan, trace) if name in before.parameters}
+        what = f" (mean {given.mean:.3g})" if given is not None else ""
+        place = called(node.module, node.op)
+        return Finding(
+            code=RULE.code,
+            name="dead units",
+            severity=Severity.FAILURE,
+            summary=f"{place[0].upper()}{place[1:]} puts out 0 for every sample, and no parameter gets a "
+            "gradient: nothing can be learned",
+            cause=f"all that enters it lies below zero{what}"
+            + (f": {named(tuple(loud))} has numbers of size {max(loud.values()):.3g}" if loud else ""),
+            fix=f"Start {named(tuple(loud))} at zero: {init_verb(graph)}"
+            if loud
+            else f"Leave {place} out, or take one with a slope below zero (softplus, leaky ReLU)",
+            where=tuple(loud) or (node.module or node.op,),
+            evidence=(("dead share", 1.0), ("parameters without gradient", float(len(norms)))),
+        )
+    return None
+
+
+def _check(graph: Graph, plan: Plan, trace: Trace, forecast: Forecast | None = None) -> Outcome:
     nodes = {node.id: node for node in graph.nodes}
     measures = {m.node: m for m in trace.measurements}
+    end = _dead_end(graph, plan, trace)
+    if end is not None:
+        return end
     worst: tuple[float, Measurement, float, float] | None = None
     faults: list[Measurement] = []
     seen = 0
@@ -123,7 +161,8 @@ RULE = Rule(
     definition="share of units at or below zero on every sample, against "
     "integral pdf(t) Phi(-t sqrt(c / (1 - c)))^B dt for samples of mean cosine c, measured before the "
     "activation, or predicted where it was not",
-    threshold="5 points and 6 standard errors above the expectation; a failure from 90 %. A fixed limit "
+    threshold="5 points and 6 standard errors above the expectation; a failure from 90 %, or where one that "
+    "is all zero takes the gradient of every parameter. A fixed limit "
     "would flag every deep ReLU network: at 50 layers 43 % is what depth alone brings",
     advice="Zero the biases before the activation and centre the inputs",
     symptom_of=("FAN201", "FAN204", "FAN205", "FAN401", "FAN402"),

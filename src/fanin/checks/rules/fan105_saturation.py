@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from fanin.checks.causes import init_verb, weights_cause
+from fanin.checks.causes import init_verb, loud_biases, named, weights_cause
 from fanin.checks.figures import percent
 from fanin.checks.places import called
 from fanin.checks.rule import Outcome, Passed, Rule, Skipped
@@ -24,21 +24,32 @@ _WARNING = 0.20
 _FAILURE = 0.50
 _ALLOWANCE = 1.5
 _SUMS = {OpKind.ADD, OpKind.POINTWISE}
+_CLOSED = 8.0
+"""A gate's bias from which on it lets less than 1 / 3000 through. Time scales of 1000 steps ask for
+ln 1000 = 6.9, and minus as much at the input gate (C. Tallec, Y. Ollivier, Can recurrent neural networks warp
+time?, 2018)."""
+_GATES = 4.0
 _TANH = math.atanh(0.97)
 """Where the slope of tanh is 6 % of its largest."""
 
 
 def _check(graph: Graph, plan: Plan, trace: Trace, forecast: Forecast | None = None) -> Outcome:
-    seen = [m for m in trace.measurements if m.kind == OpKind.ACTIVATION and m.saturated is not None]
+    weighty = _weighty(graph)
+    seen = [
+        m
+        for m in trace.measurements
+        if m.kind == OpKind.ACTIVATION and m.saturated is not None and m.node in weighty
+    ]
     cells = _cells(graph, plan, trace)
     if cells is not None:
         return cells
+    shut = _shut(graph, trace)
     if not seen:
-        return Skipped(reason="no bounded activation")
+        return shut or Skipped(reason="no bounded activation")
     worst = max(seen, key=lambda m: (m.saturated or 0.0) - _limit(graph, m, forecast))
     share, limit = worst.saturated or 0.0, _limit(graph, worst, forecast)
     if share < limit:
-        return Passed(
+        return shut or Passed(
             reason=f"{len(seen)} bounded activations, at most {percent(share)} saturated; the limit is "
             f"{percent(limit)}"
         )
@@ -51,8 +62,16 @@ def _check(graph: Graph, plan: Plan, trace: Trace, forecast: Forecast | None = N
     cause = weights_cause(graph, feeding, math.log(4.0)) and weights_cause(graph, everywhere, math.log(4.0))
     place = worst.module or worst.op
     given = _input(trace)
+    biased = _biased(graph, plan, trace, faults)
     if cause is not None:
         text, fix, where = cause.cause, cause.fix, cause.where
+    elif biased and before is not None and max(biased.values()) ** 2 > 0.5 * before.power:
+        where = tuple(biased)
+        text = (
+            f"{named(where)} has numbers of size {max(biased.values()):.3g}, the same for every sample: they "
+            f"hold {called(place)} at its bound, not the weights"
+        )
+        fix = f"Start {named(where)} at zero: {init_verb(graph)}"
     elif given is not None and given.power > 4.0:
         text = f"the inputs have a root mean square of {math.sqrt(given.power):.3g}"
         fix, where = "Scale the inputs to mean 0 and standard deviation 1", (place,)
@@ -80,6 +99,52 @@ def _check(graph: Graph, plan: Plan, trace: Trace, forecast: Forecast | None = N
             *_foreseen(worst, forecast),
             *(cause.evidence if cause else ()),
         ),
+    )
+
+
+def _weighty(graph: Graph) -> frozenset[int]:
+    """Nodes that a parameter, or a measured signal of the data, reaches: waves of places have no units."""
+    found: set[int] = set()
+    for node in graph.nodes:
+        given = node.kind == OpKind.INPUT and "float" in node.dtype
+        if given or node.parameters or any(i in found for i in node.inputs):
+            found.add(node.id)
+    return frozenset(found)
+
+
+def _biased(graph: Graph, plan: Plan, trace: Trace, faults: list[Measurement]) -> dict[str, float]:
+    """Large biases right before the activations concerned."""
+    ids = {i for m in faults for i in _feeders(graph, m.node)}
+    read = {name for node in graph.nodes if node.id in ids for name in node.parameters}
+    return {name: size for name, size in loud_biases(graph, plan, trace) if name in read}
+
+
+def _shut(graph: Graph, trace: Trace) -> Finding | None:
+    """Biases of a recurrence's gates far below 0: a gate that lets exp(bias) of its input through."""
+    found = [
+        (p.name, p.largest)
+        for parameter in graph.parameters
+        for p in trace.parameters
+        if p.name == parameter.name
+        and any(use.kind == UseKind.RECURRENT_BIAS for use in parameter.uses)
+        and p.finite
+        and p.largest >= _CLOSED
+        and p.mean <= -_CLOSED / _GATES / 2.0
+    ]
+    if not found:
+        return None
+    names, size = tuple(name for name, _ in found), max(value for _, value in found)
+    return Finding(
+        code=RULE.code,
+        name="gates shut",
+        severity=Severity.WARNING,
+        summary=f"Biases of a recurrence reach -{size:.3g} ({named(names)}): a sigmoid gate there lets "
+        f"{math.exp(-size):.2g} of what it gates through, and as much of its gradient",
+        cause="gates that start closed: a forget gate forgets all from one step to the next, an input or "
+        "output gate shuts the cell off",
+        fix=f"Start forget gates at 1 or more and the others at 0: {init_verb(graph)}",
+        where=names,
+        evidence=(("largest bias", size),),
     )
 
 

@@ -62,6 +62,16 @@ def _check(graph: Graph, _plan: Plan, trace: Trace) -> Outcome:
             "Look at the target and the loss function",
             (trace.loss.name,),
         )
+    spoiled = [p.name for p in trace.parameters if not math.isfinite(p.gradient_norm or 0.0)]
+    if spoiled:
+        return _found(
+            f"The gradient of {len(spoiled)} of {len(trace.parameters)} parameters is not finite, although "
+            "outputs and loss are",
+            "a derivative that is not finite on the way back (a root or a norm of zero, a division that "
+            "where() hides, a backward() written by hand), or gradients that overflow the number format",
+            f"Look at what follows {spoiled[-1]}: torch.autograd.detect_anomaly() names the operation",
+            tuple(spoiled),
+        )
     return Passed(
         reason=f"{len(trace.measurements)} outputs and {len(trace.parameters)} parameters are finite"
     )
@@ -96,7 +106,8 @@ def _found(summary: str, cause: str, fix: str, where: tuple[str, ...], more: str
 RULE = Rule(
     code="FAN106",
     name="finite values",
-    definition="NaN or infinity in the batch, a parameter, an operation's output or the loss, in this order",
+    definition="NaN or infinity in the batch, a parameter, an operation's output, the loss or a gradient, in "
+    "this order",
     threshold="any in the batch, or in a parameter that is read; in an output of an operation any that the "
     "outputs, the loss or a gradient show for it: masks are minus infinity by design, and stay inside",
     advice="The first place is the cause; everything after it follows",

@@ -76,6 +76,6 @@ RULE = Rule(
     threshold="0.3 from one half is remarked, 0.45 a warning, beyond 5 standard errors 1 / (2 sqrt(units)): "
     "weights with random signs and no bias are above zero half of the time, whatever their scale",
     advice="Zero the biases, draw weights with mean 0, centre the inputs",
-    symptom_of=("FAN104", "FAN201", "FAN204", "FAN205", "FAN401", "FAN106", "FAN101"),
+    symptom_of=("FAN110", "FAN104", "FAN201", "FAN204", "FAN205", "FAN401", "FAN106", "FAN101"),
     check=_check,
 )

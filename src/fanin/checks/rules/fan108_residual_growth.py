@@ -94,7 +94,7 @@ RULE = Rule(
     "and by "
     "1.5 decades in all; a sum of branches of one size grows as 1 + b and is as it should be",
     advice="Scale the end of every branch by 1 / sqrt(branches), start it at zero, or put a norm on it",
-    symptom_of=("FAN101", "FAN102", "FAN106"),
+    symptom_of=("FAN110", "FAN101", "FAN102", "FAN106", "FAN202"),
     references=(
         "H. Zhang et al., Fixup Initialization, 2019, section 2",
         "B. Hanin, D. Rolnick, How to Start Training, 2018, theorem 6",

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from fanin.checks.causes import init_verb
+from fanin.checks.causes import init_verb, loud_biases, named
 from fanin.checks.places import called
 from fanin.checks.rule import Outcome, Passed, Rule, Skipped
 from fanin.records.finding import Finding, Severity
-from fanin.records.graph import Graph, UseKind
+from fanin.records.graph import Graph, OpKind, UseKind
 from fanin.records.plan import Plan
 from fanin.records.trace import Trace
 
@@ -14,10 +14,11 @@ __all__ = ["RULE"]
 
 _ENTROPY = 0.5
 _SCORES = 3.0
-_ONE_HOT = 0.1
+_THROUGH = {OpKind.POINTWISE, OpKind.ADD, OpKind.DROPOUT}
+"""What scores may pass on their way to the softmax."""
 
 
-def _check(graph: Graph, _plan: Plan, trace: Trace) -> Outcome:
+def _check(graph: Graph, plan: Plan, trace: Trace) -> Outcome:
     ends = set(graph.outputs) | {u.node for p in graph.parameters for u in p.uses if u.head}
     ahead = {i for node in graph.nodes for i in node.inputs}
     seen = [
@@ -36,6 +37,32 @@ def _check(graph: Graph, _plan: Plan, trace: Trace) -> Outcome:
         )
     scaled = [u for p in graph.parameters for u in p.uses if u.kind == UseKind.EMBEDDING]
     also = ", or embeddings that are not normalised before it" if scaled else ""
+    cause = (
+        f"queries and keys too large, or a product that lacks the factor 1/sqrt(d){also}: a softmax of "
+        "scores with a large std is nearly an argmax, and passes back nearly no gradient"
+    )
+    fix = (
+        f"Multiply the std of the query's and the key's weights by {spread**-0.5:.3g} each, which gives "
+        f"scores with std 1; or {init_verb(graph)}"
+    )
+    makers = _makers(graph, worst.node)
+    if makers:
+        # One layer's outputs are the scores: a router of experts, a pooling, no product of queries and keys.
+        loud = {name: size for name, size in loud_biases(graph, plan, trace) if name in makers}
+        names = tuple(loud) or tuple(name for name in makers if name in _weights(graph))
+        cause = (
+            f"{named(names)} has numbers of size {max(loud.values()):.3g}, the same for every input: it "
+            "alone decides, and what the other places would say gets nearly no gradient"
+            if loud
+            else f"the outputs of {named(names)} are the scores, and too large: a softmax of scores with a "
+            "large std is nearly an argmax, and passes back nearly no gradient"
+        )
+        fix = (
+            f"Start {named(names)} at zero: {init_verb(graph)}"
+            if loud
+            else f"Multiply the std of {named(names)} by {1.0 / spread:.3g}, which gives scores with std 1; "
+            f"or {init_verb(graph)}"
+        )
     return Finding(
         code=RULE.code,
         name="sharp attention",
@@ -43,15 +70,30 @@ def _check(graph: Graph, _plan: Plan, trace: Trace) -> Outcome:
         summary=f"In {len(sharp)} of {len(seen)} attentions each row puts its weight on few places: at "
         f"{called(worst.module, worst.op)} entropy {entropy:.2f} where 1 is equal weights, scores with "
         f"std {spread:.3g}",
-        cause=f"queries and keys too large, or a product that lacks the factor 1/sqrt(d){also}: a softmax "
-        "of scores "
-        "with a large std is nearly an argmax, and passes back nearly no gradient",
-        fix=f"Multiply the std of the query's and the key's weights by {spread**-0.5:.3g} each, which "
-        "gives scores "
-        f"with std 1; or {init_verb(graph)}",
+        cause=cause,
+        fix=fix,
         where=tuple(dict.fromkeys(m.module or m.op for m in sharp)),
         evidence=(("entropy", entropy), ("score std", spread), ("attentions", float(len(sharp)))),
     )
+
+
+def _weights(graph: Graph) -> frozenset[str]:
+    return frozenset(p.name for p in graph.parameters if any(use.kind == UseKind.WEIGHT for use in p.uses))
+
+
+def _makers(graph: Graph, softmax: int) -> tuple[str, ...]:
+    """Parameters of the one layer whose outputs are a softmax's scores; () where these are a product."""
+    nodes = {node.id: node for node in graph.nodes}
+    weights = _weights(graph)
+    node = nodes[softmax]
+    while True:
+        before = [nodes[i] for i in dict.fromkeys(node.inputs) if i in nodes]
+        if len(before) != 1:
+            return ()
+        node = before[0]
+        if node.kind not in _THROUGH:
+            alone = node.kind == OpKind.CONTRACTION and weights & set(node.parameters)
+            return node.parameters if alone else ()
 
 
 RULE = Rule(
@@ -64,7 +106,7 @@ RULE = Rule(
     "keys and "
     "the factor 1/sqrt(d) the std is 1 and the entropy of 64 places 0.88",
     advice="Scale by 1/sqrt(d), and give queries and keys unit variance or less",
-    symptom_of=("FAN101", "FAN106", "FAN401"),
+    symptom_of=("FAN101", "FAN105", "FAN106", "FAN401"),
     references=(
         "S. Zhai et al., Stabilizing Transformer Training by Preventing Attention Entropy Collapse, 2023",
     ),

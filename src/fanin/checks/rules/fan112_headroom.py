@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from fanin.checks.causes import init_verb
 from fanin.checks.figures import percent
 from fanin.checks.places import called
@@ -19,11 +21,22 @@ _FAILURE = 0.5
 _SHARES = {OpKind.SOFTMAX}
 _QUERY_KEY_VALUE = 3
 """The first inputs of a fused attention; what comes after is added to its scores."""
+_SUMMING = {OpKind.ADD, OpKind.POINTWISE, OpKind.CONCAT}
+_SELECTING = (
+    *("where", "fill", "clamp", "index", "scatter", "gather", "select", "copy", "pad"),
+    *("max", "min", "topk", "sort", "log_softmax"),
+)
+"""Words in the names of operators that put given numbers, or those of an input, in place of others."""
+_MARGIN = 100.0
+_LARGEST = {
+    **{name: float(np.finfo(name).max) for name in ("float16", "float32", "float64")},
+    "bfloat16": float(np.finfo("float32").max),  # the same exponents
+}
 _MASKING = {OpKind.ADD, OpKind.POINTWISE, OpKind.CONCAT, OpKind.DROPOUT, OpKind.OTHER}
 
 
 def _check(graph: Graph, _plan: Plan, trace: Trace) -> Outcome:
-    masks = _masked(graph)
+    masks = _masked(graph) | _placed(graph, trace)
     seen = [m for m in trace.measurements if m.finite and m.kind not in _SHARES and m.node not in masks]
     if not seen:
         return Skipped(reason="nothing finite was measured")
@@ -54,6 +67,30 @@ def _masked(graph: Graph) -> frozenset[int]:
         if id not in found and id in nodes and nodes[id].kind in _MASKING:
             found.add(id)
             ahead.extend(nodes[id].inputs)
+    return frozenset(found)
+
+
+def _placed(graph: Graph, trace: Trace) -> frozenset[int]:
+    """Nodes whose large numbers are constants of the forward pass, and those that hand them on.
+
+    What selects, adds or pads makes no number that is a hundred times as large as what it reads: a mask,
+    or a state that stands for nothing yet, was put there.
+    """
+    measures = {m.node: m for m in trace.measurements}
+    nodes = {node.id: node for node in graph.nodes}
+    found: set[int] = set()
+    for node in graph.nodes:
+        m = measures.get(node.id)
+        selects = node.kind in _SUMMING or any(word in node.op for word in _SELECTING)
+        if m is None or not m.huge or not selects or abs(node.factor or 1.0) > 1.0:
+            continue
+        limit = _LARGEST.get(node.dtype.removeprefix("torch."), _LARGEST["float32"]) / 4.0 / _MARGIN
+        floats = [i for i in node.inputs if i in nodes and "float" in nodes[i].dtype]
+        if all(
+            i in found or (i in measures and measures[i].finite and measures[i].power < limit**2)
+            for i in floats
+        ):
+            found.add(node.id)
     return frozenset(found)
 
 

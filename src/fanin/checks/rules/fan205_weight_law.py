@@ -17,7 +17,9 @@ __all__ = ["RULE"]
 
 _ERRORS = 6.0
 _SMALL = 64
-_COMMON = 1.0
+_COMMON = 1.0 + 1e-6
+"""Times the second moment. Exactly one at the identity: ``W 1`` is as long as 1 for an orthogonal W, so that
+its mean is at most 1 / fan_in."""
 _ONE_SIDED = 0.2
 _LOOKED_AT = 16_384
 _KURTOSIS = {"uniform": 1.8, "normal": 3.0}
@@ -47,7 +49,7 @@ def _shifted(w: Weighed) -> bool:
     mean, std = abs(w.measure.mean), w.measure.std
     if mean * math.sqrt(w.measure.numel) < _ERRORS * std or not w.entry.fan_in:
         return False
-    return w.entry.fan_in * mean * mean > _COMMON * std * std
+    return w.entry.fan_in * mean * mean > _COMMON * (std * std + mean * mean)
 
 
 def _shift(graph: Graph, shifted: list[Weighed], weights: list[Weighed]) -> Finding:
@@ -118,9 +120,9 @@ RULE = Rule(
     definition="mean of a weight over its std; with a plan that is said to have been carried out, also "
     "std, bounds and "
     "kurtosis against the plan's draw",
-    threshold="6 standard errors, and fan_in mean^2 > std^2, where what all units have in common "
-    "outweighs what tells "
-    "them apart. Against a given plan: 6 standard errors of a std, and of a kurtosis",
+    threshold="6 standard errors, and fan_in mean^2 > std^2 + mean^2, where what all units have in "
+    "common outweighs what tells them apart, more than in any orthogonal matrix. Against a given plan: 6 "
+    "standard errors of a std, and of a kurtosis",
     advice="Draw weights with mean 0; carry out the plan you compare with",
     symptom_of=("FAN201",),
     references=("LBANN, pull request 316 (a law that was not the one named)",),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from fanin.checks.causes import named
+from fanin.checks.figures import percent
 from fanin.checks.rule import Outcome, Passed, Rule, Skipped
 from fanin.records.finding import Finding, Severity
 from fanin.records.graph import Graph, OpKind, UseKind
@@ -17,9 +18,18 @@ _FACTOR = 1.05
 _LAYERS = 4
 _TOTAL = math.log(10.0)
 _WARNING = 2.0 * math.log(10.0)
+_MOST = 0.9
+"""Share taken away from which on a unit's power is ten times what it has in use."""
 
 
 def _check(graph: Graph, _plan: Plan, trace: Trace) -> Outcome:
+    nearly_all = [
+        (node.setting("p")[0], node.module or node.op)
+        for node in graph.nodes
+        if node.kind == OpKind.DROPOUT and node.setting("p") and _MOST <= node.setting("p")[0] < 1.0
+    ]
+    if nearly_all and trace.mode == "train":
+        return _noise(nearly_all)
     powers = {m.node: m.power for m in trace.measurements if m.finite and m.power > 0.0}
     nodes = {node.id: node for node in graph.nodes}
     path = set(graph.path)
@@ -59,6 +69,25 @@ def _check(graph: Graph, _plan: Plan, trace: Trace) -> Outcome:
     )
 
 
+def _noise(dropped: list[tuple[float, str]]) -> Finding:
+    """Dropout that leaves next to nothing, which is more noise than signal."""
+    worst = max(p for p, _ in dropped)
+    where = tuple(dict.fromkeys(place for _, place in dropped))
+    return Finding(
+        code=RULE.code,
+        name="dropout takes nearly all",
+        severity=Severity.WARNING,
+        summary=f"Dropout takes {percent(worst)} of the units away at {len(dropped)} places "
+        f"({named(where)}): the noise that it adds has {worst / (1.0 - worst):.3g} times the power of the "
+        "signal, p / (1 - p)",
+        cause="a p that was meant as the share to keep, or a mistake by a digit: p is the share that goes",
+        fix=f"Give dropout the share to take away: {1.0 - worst:.2g} if {worst:.2g} was to be kept, 0.1 to "
+        "0.5 otherwise",
+        where=where,
+        evidence=(("p", worst), ("places", float(len(dropped)))),
+    )
+
+
 RULE = Rule(
     code="FAN210",
     name="dropout gain",
@@ -66,7 +95,8 @@ RULE = Rule(
     threshold="remarked from 4 layers without norm or skip connection that together make a decade, a "
     "warning from two: E (m h "
     "/ (1 - p))^2 "
-    "= E h^2 / (1 - p)",
+    "= E h^2 / (1 - p). A warning from p = 0.9 anywhere in train mode, where the noise has nine times the "
+    "signal's power",
     advice="Take sqrt(1 - p) into the gain",
     symptom_of=("FAN101",),
     references=(

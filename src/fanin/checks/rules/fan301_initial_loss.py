@@ -7,12 +7,14 @@ from collections.abc import Mapping
 
 from fanin.checks.causes import init_verb, loud_biases, named, weights_cause
 from fanin.checks.rule import Outcome, Passed, Rule, Skipped
+from fanin.checks.silence import louder
+from fanin.checks.stations import heads
 from fanin.checks.weights import weighed
 from fanin.laws.recursion import initial_loss
 from fanin.laws.softmax import random_cross_entropy
 from fanin.predictions.forecast import Forecast
 from fanin.records.finding import Finding, Severity
-from fanin.records.graph import Graph, OpKind
+from fanin.records.graph import Graph, OpKind, UseKind
 from fanin.records.plan import Plan
 from fanin.records.prediction import LossPrediction, NodePrediction
 from fanin.records.trace import LossMeasurement, Trace
@@ -24,6 +26,11 @@ _WARNING = 3.0
 _LOW = 0.9
 _MULTIPLE = 4.0
 _LUCK = 4.0
+_SMALL_UNIT = 100.0
+"""Outputs of power 1 at most are what healthy weights give. For squares they are too large only where the
+targets have a standard deviation below a tenth: one of a quarter (grey values) costs some dozen steps."""
+_SHARPENED = 3.0
+"""A constant factor of the output worth naming where the logits are too large."""
 _UNIT = 10.0
 """Standard deviation of a target from which on its unit is told: Adam with a rate of 1e-3 moves an output of
 unit features by about 1e-3 times their number a step."""
@@ -37,20 +44,68 @@ def _check(graph: Graph, plan: Plan, trace: Trace, forecast: Forecast | None = N
     if not math.isfinite(loss.value):
         return Skipped(reason="the loss is not finite")
     if loss.expected is None:
+        found = louder(graph, plan, trace, loss, RULE.code)
+        if found is not None:
+            return found
+        if loss.silent is not None and loss.silent > 0.0:
+            return Passed(reason=f"'{loss.name}' {loss.value:.4g}, {loss.silent:.4g} for outputs of zeros")
         return Skipped(reason=f"what '{loss.name}' should start at is not known")
     if loss.classes is not None:
         return _classes(graph, plan, trace, loss, loss.classes, loss.expected, forecast)
     if _foreign(loss):
         return _unit(loss, loss.expected)
     if loss.expected > 0 and loss.value > _MULTIPLE * loss.expected:
+        power = _power(graph, trace)
         luck = _lucky(loss, loss.expected, forecast, _end(graph, trace))
-        severity = Severity.INFO if luck else Severity.WARNING
+        mild = power is not None and power <= min(
+            max(1.0, _MULTIPLE * loss.expected), _SMALL_UNIT * loss.expected
+        )
+        severity = Severity.INFO if luck or mild else Severity.WARNING
+        if power is not None and power < 0.5 * (loss.value - loss.expected):
+            return _apart(graph, loss, loss.expected, severity)
         return _finding(graph, plan, trace, loss, loss.expected, severity, law)
     return Passed(reason=f"{loss.name} {loss.value:.4g}; the best constant guess has {loss.expected:.4g}")
 
 
 def _end(graph: Graph, trace: Trace) -> int | None:
     return trace.output if trace.output is not None else next(iter(graph.path[-1:]), None)
+
+
+def _power(graph: Graph, trace: Trace) -> float | None:
+    """Mean square of what the model returns."""
+    end = _end(graph, trace)
+    return next((m.power for m in trace.measurements if m.node == end), None)
+
+
+def _apart(graph: Graph, loss: LossMeasurement, expected: float, severity: Severity) -> Finding:
+    """The outputs are no larger than they should be; the targets have another mean."""
+    ends = heads(graph)
+    biases = tuple(
+        p.name for p in graph.parameters for u in p.uses if u.kind == UseKind.BIAS and u.node in ends
+    )
+    return Finding(
+        code=RULE.code,
+        name="high first loss",
+        severity=severity,
+        summary=f"The first loss is {loss.value:.4g}, a constant guess has {expected:.4g}: outputs and "
+        "targets have different means, and the first steps go into that alone",
+        cause="the targets' mean, not a weight's scale: a network of random weights answers with about 0",
+        fix=f"Set the output's bias ({named(biases)}) to the mean of the targets, or centre them"
+        if biases
+        else "Centre the targets, or give the output a bias of their mean",
+        where=biases or ("the target",),
+        evidence=(("loss", loss.value), ("expected", expected)),
+    )
+
+
+def _factor(graph: Graph, trace: Trace) -> float:
+    """Product of the constants that the output was multiplied by, last of all."""
+    nodes = {node.id: node for node in graph.nodes}
+    end, product = _end(graph, trace), 1.0
+    while end in nodes and nodes[end].factor is not None and len(nodes[end].inputs) == 1:
+        product *= abs(nodes[end].factor or 0.0)
+        end = nodes[end].inputs[0]
+    return product
 
 
 def _foreign(loss: LossMeasurement) -> bool:
@@ -173,7 +228,14 @@ def _finding(
         text = other.cause if other else "outputs far from zero before anything was learned"
         fix = f"Give the head a smaller std, so that logits have std 0.5 or less; {init_verb(graph)} does so"
         where = tuple(w.name for w in head)
-        if other is None and loud:
+        factor = _factor(graph, trace)
+        if not head and factor > _SHARPENED and s is not None:
+            text = f"what is compared is multiplied by {factor:.4g} (a temperature of {1.0 / factor:.2g})"
+            fix = f"Multiply by {factor / max(s, 1.0):.2g} instead, so that logits have a std near 1"
+            where = ("the output",)
+        elif not head and other is not None:
+            fix, where = other.fix, other.where
+        elif other is None and loud:
             text = (
                 f"biases with a std of up to {max(std for _, std in loud):.3g}, which every layer passes on"
             )
@@ -209,7 +271,8 @@ RULE = Rule(
     "variance for squares; random logits of std s add s^2/2 (1 - 1/C)",
     threshold="for classes a remark from 1 nat above (s = 1.4: a head with the gain of ReLU), a warning from "
     "3 where 4 standard deviations of a healthy draw's luck do not reach as far (the spread of ln q at the "
-    "output, for the weights' own variances or the plan's); for squares a warning from 4 times, or where the "
+    "output, for the weights' own variances or the plan's); for squares a remark from 4 times, a "
+    "warning where outputs then have a power above 1 or targets a std below a tenth of theirs, or where the "
     "target's std is above 10. Never a failure: it costs steps. On digits 200 steps of Adam make up for 8 "
     "nats but for a point, and 36 cost 7 points",
     advice="Scale the inputs; give the head a std that leaves logits with s <= 0.5, or zeros",

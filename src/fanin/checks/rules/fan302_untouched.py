@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+
 from fanin.checks.causes import named
+from fanin.checks.places import called
 from fanin.checks.rule import Outcome, Passed, Rule, Skipped
 from fanin.records.finding import Finding, Severity
 from fanin.records.graph import Graph
@@ -33,6 +36,48 @@ def _cut_off(count: int) -> Finding:
     )
 
 
+_STEPS = 8
+"""Jumps that a function may have over the nodes of the quadrature and still be one of steps."""
+
+
+def _stopped(graph: Graph, trace: Trace) -> Finding | None:
+    """A function without slope (sign, round, a threshold) that all of a gradient would have to pass."""
+    measures = {m.node: m for m in trace.measurements}
+    for node in reversed(graph.nodes):
+        if node.activation is None or not node.inputs or node.inputs[0] not in measures:
+            continue
+        values = graph.activations[node.activation].values
+        jumps = sum(a != b for a, b in itertools.pairwise(values))
+        after, before = measures.get(node.id), measures[node.inputs[0]]
+        if (
+            not 0 < jumps <= _STEPS
+            or after is None
+            or before.gradient_power != 0.0
+            or not after.gradient_power
+        ):
+            continue
+        upstream = {i for i in measures if i < node.id and measures[i].gradient_power == 0.0}
+        names = [
+            p.name
+            for p in graph.parameters
+            if p.trainable and p.uses and all(use.node in upstream for use in p.uses)
+        ]
+        place = called(node.module, node.op)
+        return Finding(
+            code=RULE.code,
+            name="gradient stops",
+            severity=Severity.FAILURE,
+            summary=f"No gradient passes {place}: {len(names)} parameters before it get exactly 0"
+            + (f" ({named(names)})" if names else ""),
+            cause="a function of steps: its slope is 0 everywhere but at the jumps, where there is none",
+            fix="Let the gradient pass by it (x + (f(x) - x).detach()), or take a smooth function for "
+            f"{place}, such as tanh; no initialisation cures it",
+            where=(node.module or node.op,),
+            evidence=(("parameters", float(len(names))), ("jumps", float(jumps))),
+        )
+    return None
+
+
 def _check(graph: Graph, _plan: Plan, trace: Trace) -> Outcome:
     measures = {p.name: p for p in trace.parameters}
     trainable = [p for p in graph.parameters if p.trainable and not p.buffer and p.name in measures]
@@ -44,6 +89,9 @@ def _check(graph: Graph, _plan: Plan, trace: Trace) -> Outcome:
         return _cut_off(len(trainable))
     read = {name for node in graph.nodes for name in node.parameters}
     untouched = [p.name for p in trainable if measures[p.name].gradient_norm is None]
+    stopped = _stopped(graph, trace)
+    if stopped is not None:
+        return stopped
     if not untouched:
         return Passed(reason=f"all {len(trainable)} trainable parameters take part")
     unread = [name for name in untouched if name not in read]
@@ -75,7 +123,8 @@ RULE = Rule(
     name="untouched parameters",
     definition="trainable parameters through which no gradient arrives",
     threshold="any: they never learn, and they make data-parallel training stop or slow down. A remark where "
-    "they are single vectors that are not read (a mask token)",
+    "they are single vectors that are not read (a mask token). A failure where a function of steps has the "
+    "gradient of all that is before it",
     advice="Remove them, use them, or freeze them",
     check=_check,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from fanin.checks.places import called
@@ -15,9 +16,12 @@ from fanin.records.trace import Trace
 __all__ = ["RULE"]
 
 _LOGITS = ("cross entropy", "crossentropyloss", "bcewithlogitsloss", "binary_cross_entropy_with_logits")
+_LOG_PROBABILITIES = ("nllloss", "nll_loss")
 _ASSUMED = "binary cross entropy"
 """What a target of zeros and ones is given where no loss was named: it may be meant for probabilities."""
 _SLOPE = 1e-3
+_MARGIN = 0.1
+"""Share of the targets' range by which they may lie outside: rounding, noise, a smooth bound."""
 _THROUGH = {OpKind.POINTWISE, OpKind.DROPOUT, OpKind.CONCAT}
 
 
@@ -43,6 +47,10 @@ def _flat(values: Sequence[float], one: int, other: int) -> bool:
 def _check(graph: Graph, _plan: Plan, trace: Trace) -> Outcome:
     if trace.loss is None:
         return Skipped(reason="no target was given")
+    if trace.loss.name.lower() in _LOG_PROBABILITIES:
+        return _negative(graph, trace, trace.loss.name)
+    if trace.loss.low is not None and trace.loss.high is not None:
+        return _reach(graph, trace, trace.loss.low, trace.loss.high)
     if not _takes_logits(trace.loss.name):
         return Skipped(reason=f"what '{trace.loss.name}' takes is not known")
     node = _last(graph, trace)
@@ -76,6 +84,53 @@ def _check(graph: Graph, _plan: Plan, trace: Trace) -> Outcome:
     return _finding(node, trace.loss.name, cause, f"Return what goes into {name}")
 
 
+def _negative(graph: Graph, trace: Trace, loss: str) -> Outcome:
+    """The negative log-likelihood is the mean of what it is given: a log has to be taken before."""
+    node = _last(graph, trace)
+    if node is None or node.kind != OpKind.SOFTMAX or "log" in node.op:
+        return Passed(reason=f"no softmax without a logarithm ends in {loss}")
+    place = called(node.module, node.op)
+    return Finding(
+        code=RULE.code,
+        name="output and loss do not fit",
+        severity=Severity.WARNING,
+        summary=f"The output comes from {place}, and {loss} takes log-probabilities: it is minus the mean "
+        "probability then, and no likelihood",
+        cause="a softmax where a log-softmax is meant: the gradient is nearly 0 where the model is most "
+        "wrong",
+        fix="End in log_softmax, or return the logits and take cross entropy",
+        where=(node.module or node.op,),
+    )
+
+
+def _reach(graph: Graph, trace: Trace, low: float, high: float) -> Outcome:
+    """Targets of a regression that an activation at the end cannot put out."""
+    node = _last(graph, trace)
+    values = () if node is None or node.activation is None else graph.activations[node.activation].values
+    if node is None or not values:
+        return Passed(reason="no activation bounds what the model puts out")
+    least = min(values) if _flat(values, 0, 1) else -math.inf
+    most = max(values) if _flat(values, -1, -2) else math.inf
+    margin = _MARGIN * (high - low)
+    name = graph.activations[node.activation or 0].name
+    if low >= least - margin and high <= most + margin:
+        return Passed(reason=f"the targets lie between {low:.3g} and {high:.3g}, where {name} reaches")
+    place = called(node.module, node.op)
+    bounds = f"below {least:.3g}" if low < least - margin else f"above {most:.3g}"
+    return Finding(
+        code=RULE.code,
+        name="output and loss do not fit",
+        severity=Severity.WARNING,
+        summary=f"The output comes from {name} at {place} and is never {bounds}; nine in ten of the targets "
+        f"lie between {low:.3g} and {high:.3g}",
+        cause=f"{name} at the end of a regression whose targets lie elsewhere too: these are never reached, "
+        "and where the output sits at its bound no gradient comes back",
+        fix=f"Return what goes into {name}, or bring the targets to where it reaches",
+        where=(node.module or node.op,),
+        evidence=(("lower target", low), ("upper target", high)),
+    )
+
+
 def _finding(node: Node, loss: str, cause: str, fix: str) -> Finding:
     place = called(node.module, node.op)
     return Finding(
@@ -93,7 +148,8 @@ RULE = Rule(
     code="FAN307",
     name="output and loss",
     definition="the operation that makes the output, for losses that take logits (cross entropy, binary "
-    "cross entropy with logits)",
+    "cross entropy with logits) or log-probabilities (nll_loss), and "
+    "where the targets of a regression lie",
     threshold="a softmax, an activation that is bounded on both sides, or one that cuts at zero. With a "
     "softmax of 10 classes before cross entropy the loss cannot fall below 1.46: -ln(e / (e + 9)). A remark "
     "where no loss was given and one output is to tell two classes apart",

@@ -6,12 +6,14 @@ import math
 
 from fanin.checks.rule import Outcome, Passed, Rule, Skipped
 from fanin.records.finding import Finding, Severity
-from fanin.records.graph import Graph, OpKind
+from fanin.records.graph import Graph, OpKind, UseKind
 from fanin.records.plan import Plan
 from fanin.records.trace import InputMeasurement, Trace
 
 __all__ = ["RULE"]
 
+_ADDED = {UseKind.BIAS, UseKind.SHIFT, UseKind.NORM_SHIFT, UseKind.RECURRENT_BIAS}
+_SUMS = {OpKind.ADD, OpKind.CONCAT}
 _OFFSET = 1.0
 _BAND = (0.3, 3.0)
 _FAR = 10.0
@@ -19,9 +21,11 @@ _APART = 100.0
 
 
 def _check(graph: Graph, _plan: Plan, trace: Trace) -> Outcome:
-    seen = [i for i in trace.inputs if i.features and i.finite and i.samples > 1 and i.std > 0.0]
+    weighted = _weighted(graph)
+    told = [i for i in trace.inputs if i.features and i.finite and i.samples > 1 and i.std > 0.0]
+    seen = [i for i in told if i.node is None or i.node in weighted]
     if not seen:
-        return Skipped(reason="no floating input with more than one observation")
+        return Skipped(reason="no floating input that a weight reads, with more than one observation")
     worst = max(seen, key=_badness)
     grave, why = _said(worst)
     if not why:
@@ -47,6 +51,33 @@ def _check(graph: Graph, _plan: Plan, trace: Trace) -> Outcome:
             ("largest std of a feature", worst.largest_std),
         ),
     )
+
+
+def _weighted(graph: Graph) -> frozenset[int]:
+    """Inputs that a weight reads.
+
+    What is only multiplied with what layers made (the neighbours of a graph, a mask, a gate) or decides
+    where attention looks has no law to follow.
+    """
+    kinds: dict[str, set[UseKind]] = {p.name: {use.kind for use in p.uses} for p in graph.parameters}
+    made: set[int] = set()
+    raw: dict[int, frozenset[int]] = {}
+    found: set[int] = set()
+    for node in graph.nodes:
+        if node.kind == OpKind.INPUT:
+            raw[node.id] = frozenset({node.id})
+            continue
+        given = frozenset().union(*(raw.get(i, frozenset()) for i in node.inputs))
+        if any(kinds.get(name, set()) - _ADDED for name in node.parameters):
+            found |= given
+            made.add(node.id)
+        elif any(i in made for i in node.inputs):
+            made.add(node.id)
+            # A sum has the power of both, so a weight behind it reads the data still.
+            raw[node.id] = given if node.kind in _SUMS else frozenset()
+        else:
+            raw[node.id] = given
+    return frozenset(found)
 
 
 def _badness(i: InputMeasurement) -> float:
@@ -80,7 +111,8 @@ def _normalised_at_once(graph: Graph) -> bool:
 RULE = Rule(
     code="FAN401",
     name="input statistics",
-    definition="mean and standard deviation of every floating input, as a whole and by feature",
+    definition="mean and standard deviation of every floating input that a weight reads, as a whole and by "
+    "feature",
     threshold="a warning when the root mean square is outside 0.1 to 10, or standard deviations of "
     "features differ a "
     "hundredfold; a remark when the mean exceeds the standard deviation, or that is outside 0.3 to 3",

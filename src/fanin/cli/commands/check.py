@@ -155,6 +155,8 @@ def check(
     if update_baseline and baseline is not None:
         show.note(f"wrote {show.said_size(known.write(baseline, told))}")
         accepted = known.read(baseline)
+    if gone := known.stale(told, accepted):
+        show.note(f"{known.stale_said(gone)}; --update-baseline writes it anew")
     report = Report(known.accept(told, accepted) if accepted else told)
     if html is not None:
         saved = report.save(html)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from fanin.plans.constants import CONSTANTS
+from fanin.plans.couplings import COUPLING
 from fanin.plans.embeddings import EMBEDDINGS, TIED
 from fanin.plans.kept import KEEPING
 from fanin.plans.magnitudes import magnitude
@@ -22,7 +23,10 @@ POLICY = Policy(
     name="auto",
     summary="each tensor by its use: true fans, gains of the real activations, depth counted in the graph",
     tensors=(*KEEPING, TIED),
-    uses=(magnitude(WEIGHTS), SPREAD, *CONSTANTS, *RECURRENT, *EMBEDDINGS, MODULATION, *WEIGHTS, REST),
+    uses=(
+        *(magnitude(WEIGHTS), SPREAD, *CONSTANTS, *RECURRENT, *EMBEDDINGS),
+        *(MODULATION, COUPLING, *WEIGHTS, REST),
+    ),
     # Where there are such branches; a model without them is no mistake.
     modifiers=(replace(FIXUP, check=lambda _: None),),
 )

@@ -1,0 +1,76 @@
+"""The last weight of a coupling starts at zero, and nothing that only looks like one does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import fanin.torch
+
+
+class Coupling(nn.Module):
+    """Half of the numbers scale and shift the other half; before the product or behind it."""
+
+    def __init__(self, *, behind: bool, bounded: bool) -> None:
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(8, 32), nn.ReLU(), nn.Linear(32, 16))
+        self.behind, self.bounded = behind, bounded
+
+    def forward(self, x: Tensor) -> Tensor:
+        a, b = x.chunk(2, dim=1)
+        s, t = self.net(a).chunk(2, dim=1)
+        scale = torch.exp(torch.tanh(s) if self.bounded else 0.5 * s)
+        return torch.cat([a, b * scale + t if self.behind else (b + t) * scale], dim=1)
+
+
+class Sampled(nn.Module):
+    """Noise is scaled by what the network says, and its mean is added: no coupling of data."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net, self.out = nn.Sequential(nn.Linear(16, 32), nn.ReLU(), nn.Linear(32, 16)), nn.Linear(8, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        mean, log = self.net(x).chunk(2, dim=1)
+        out: Tensor = self.out(mean + torch.randn_like(mean) * torch.exp(0.5 * log))
+        return out
+
+
+class Averaged(nn.Module):
+    """Exponentials as weights of an average: they are summed, too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net, self.value, self.out = nn.Linear(16, 32), nn.Linear(16, 32), nn.Linear(32, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        weights = torch.exp(torch.tanh(self.net(x)))
+        total = 1.0 + weights + torch.exp(self.net(-x))
+        out: Tensor = self.out(weights * self.value(x) / total)
+        return out
+
+
+def last_std(model: nn.Module, name: str) -> float | None:
+    plan = fanin.torch.plan(model, torch.randn(32, 16, generator=torch.Generator().manual_seed(0)))
+    return next(entry.std for entry in plan.entries if entry.name == name)
+
+
+@pytest.mark.parametrize("behind", [False, True])
+@pytest.mark.parametrize("bounded", [False, True])
+def test_a_coupling_starts_as_the_identity(*, behind: bool, bounded: bool) -> None:
+    model = nn.Sequential(Coupling(behind=behind, bounded=bounded), Coupling(behind=behind, bounded=bounded))
+    x = torch.randn(32, 16, generator=torch.Generator().manual_seed(0))
+    fanin.torch.init_(model, x, seed=0)
+    assert torch.equal(model(x), x)
+    assert last_std(model, "0.net.0.weight") != 0.0
+    # It leaves the identity at the first step.
+    model(x).square().sum().backward()
+    assert all(layer.net[2].weight.grad.abs().max() > 0 for layer in model)
+
+
+@pytest.mark.parametrize(("make", "name"), [(Sampled, "net.2.weight"), (Averaged, "net.weight")])
+def test_noise_and_averages_are_no_couplings(make: Callable[[], nn.Module], name: str) -> None:
+    assert last_std(make(), name) != 0.0
