@@ -195,7 +195,8 @@ class _Conversion:
             return
         if op.name == "add" and batch_norm_shift(self, op, reads):
             return
-        self.emit(op, form, op.name, reads, settings_of(op, form))
+        name = f"{op.name}.embedding" if form == Form.LOOKUP else op.name
+        self.emit(op, form, name, reads, settings_of(op, form))
 
     def emit(
         self,
@@ -231,7 +232,7 @@ class _Conversion:
             stride=int(np.prod(strides)) if convolution else 1,
             transposed=transposed,
             settings=settings,
-            units=op.params["dimension_numbers"].out_spec[1] if convolution else None,
+            units=op.params["dimension_numbers"].out_spec[1] if convolution else _units(op, reads),
         )
         for index, aval in enumerate(op.outputs):
             self._values[op.id, index] = _Value(
@@ -277,6 +278,16 @@ def _viewed(place: Source, shape: tuple[int, ...], seen: View) -> Source:
     """A view of a tensor whose dimensions run through a source."""
     out, strides, offset = seen
     return view(layout_of(place, shape, row_major(shape), 0), out, strides, offset)
+
+
+def _units(op: Op, reads: Sequence[Read]) -> int | None:
+    """Place of a product's units in its output, where a weight on the left puts them before the rest."""
+    if op.name != "dot_general" or not reads[0].sources or reads[1].sources:
+        return None
+    (summed, _), (batch, other) = op.params["dimension_numbers"]
+    free = len(op.operands[0].shape) - len(summed) - len(batch)
+    last = len(batch) + free - 1
+    return last if free and last != len(op.shape) - 1 and len(other) == len(batch) else None
 
 
 def _labels(op: Op) -> dict[int, str]:

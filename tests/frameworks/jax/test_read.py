@@ -312,6 +312,28 @@ def test_callable_trees() -> None:
     assert axes(graph) == {"weight": "out in"}
 
 
+def test_units_that_come_before_the_batch_are_still_cut_into_gates() -> None:
+    # What jax.vmap makes of a cell for one sample: weights on the left, units first.
+    params = {"wi": struct(18, 8), "wh": struct(18, 6), "b": struct(18)}
+
+    def cell(p: Any, state: Any, x: Any) -> Any:
+        gates = p["wi"] @ x + p["wh"] @ state + p["b"]
+        i, f, o = jnp.split(gates, 3)
+        return jnp.tanh(o) * jax.nn.sigmoid(i) + jax.nn.sigmoid(f) * state
+
+    def model(p: Any, xs: Any) -> Any:
+        def one(x: Any) -> Any:
+            return lax.scan(lambda s, v: (cell(p, s, v), None), jnp.zeros(6), x)[0]
+
+        return jax.vmap(one)(xs)
+
+    plan = fanin.jax.plan(model, params, struct(4, 5, 8))
+    for name in ("wi", "wh"):
+        assert str(plan[name].axes) == "out in (groups=3)"
+        assert [block.size for block in plan[name].blocks] == [6, 6, 6]
+    assert plan["b"].scheme == "zeros"
+
+
 def test_errors_say_what_is_wrong() -> None:
     params = {"w": struct(8, 4)}
     with pytest.raises(ModelError, match="cannot be traced on these inputs"):
