@@ -33,6 +33,7 @@ from check_healthy import HEALTHY
 from check_more_healthy import MORE_HEALTHY
 from check_more_sick import MORE_SICK
 from check_sick import SICK
+from check_unseen_sick import UNSEEN_SICK
 
 import fanin.torch
 from fanin.records.finding import Finding, Severity
@@ -41,7 +42,7 @@ __all__ = ["main"]
 
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks" / "check.md"
 ALL_HEALTHY = HEALTHY | MORE_HEALTHY
-ALL_SICK = SICK | MORE_SICK
+ALL_SICK = SICK | MORE_SICK | UNSEEN_SICK
 HEADS = {"healthy": "warned about", "sick": "not found, or with another warning beside"}
 
 

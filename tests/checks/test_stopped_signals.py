@@ -182,6 +182,27 @@ def test_a_router_s_own_numbers_are_named(name: str) -> None:
     assert "key" not in finding.fix
 
 
+@pytest.mark.parametrize("fused", [True, False])
+def test_scores_of_queries_and_keys_are_a_product(fused: bool) -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.qkv, self.head = nn.Linear(32, 96), nn.Linear(32, 10)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            q, k, v = self.qkv(x).chunk(3, -1)
+            if fused:
+                return self.head(functional.scaled_dot_product_attention(q, k, v).mean(1))
+            return self.head((torch.softmax(q @ k.transpose(-1, -2) / 32**0.5, -1) @ v).mean(1))
+
+    x = batch(64, 8, 32)
+    model = healthy(Net(), x)
+    model.qkv.weight.data *= 8.0
+    finding = findings(model, x, target=CLASSES)["FAN111"]
+    assert "query's and the key's" in finding.fix
+    assert "are the scores" not in finding.cause
+
+
 @pytest.mark.parametrize(("p", "sick"), [(0.95, True), (0.8, False)])
 def test_dropout_that_takes_nearly_all(p: float, sick: bool) -> None:
     model = healthy(

@@ -224,3 +224,33 @@ def test_a_prediction_runs_nothing_and_finds_nothing(fanin: Callable[..., Any]) 
     assert told.batch == 32
     assert len(told.nodes) > 30
     assert "has no findings" in fanin(*SICK, "--predict-only", "--format", "sarif").err
+
+
+def test_what_a_model_prints_is_no_result(fanin: Callable[..., Any]) -> None:
+    with Path("nets.py").open("a", encoding="utf-8") as file:
+        file.write(CHATTY)
+    for form, record in (("json", Diagnosis), ("sarif", None)):
+        ended = fanin("check", "nets.py:Chatty", "-b", "nets.py:chat", "--format", form)
+        assert ended.code == 0
+        assert {"I am built", "I am a batch", "I run"} <= set(ended.err.splitlines())
+        assert json.loads(ended.out)
+        assert record is None or from_json(ended.out, record)
+
+
+CHATTY = """
+
+class Chatty(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(4, 3)
+        print("I am built")
+
+    def forward(self, x):
+        print("I run")
+        return self.layer(x)
+
+
+def chat():
+    print("I am a batch")
+    return torch.randn(16, 4)
+"""

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
 from fanin.reports.lines import to_ascii
 
-__all__ = ["data", "note", "progress", "said_size", "table_width"]
+__all__ = ["data", "note", "progress", "said_size", "table_width", "talk"]
 
 
 def data(text: str) -> None:
@@ -21,6 +23,13 @@ def data(text: str) -> None:
     except (UnicodeEncodeError, LookupError):
         text = to_ascii(text)
     click.echo(text)
+
+
+@contextlib.contextmanager
+def talk() -> Iterator[None]:
+    """What a user's own code prints is no result: it goes to stderr, and stdout stays data."""
+    with contextlib.redirect_stdout(sys.stderr):
+        yield
 
 
 def note(text: str) -> None:

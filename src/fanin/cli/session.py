@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from fanin.cli import batches, priors, rules, targets
-from fanin.cli.output import progress
+from fanin.cli.output import progress, talk
 from fanin.errors import ModelError
 from fanin.plans import planner, policies
 from fanin.records.graph import Graph
@@ -45,8 +45,9 @@ def prepared(
 ) -> tuple[nn.Module, batches.Batch]:
     """Build the model and the batch."""
     progress(f"building {target}")
-    model = targets.load(target, seed=seed, meta=meta)
-    made = batches.make(model, inputs, batch)
+    with talk():
+        model = targets.load(target, seed=seed, meta=meta)
+        made = batches.make(model, inputs, batch)
     progress("")
     return model, made
 
@@ -72,7 +73,8 @@ def _planned(target: str, inputs: Sequence[str], batch: str | None, wanted: Wish
     progress("planning")
     check_plain(model)
     try:
-        graph = read(model, *made.inputs)
+        with talk():
+            graph = read(model, *made.inputs)
     except ModelError as error:
         if not made.source.startswith("made up"):
             raise

@@ -12,6 +12,7 @@ from fanin.predictions.backward import backward
 from fanin.predictions.context import Context
 from fanin.predictions.forward import forward
 from fanin.predictions.gradient import Gradient
+from fanin.predictions.guess import guessed
 from fanin.predictions.shares import dead, saturated
 from fanin.predictions.signal import Signal
 from fanin.predictions.trial import Trial
@@ -121,7 +122,9 @@ def predict(
         for b in graph.branches
         if b.join in context.signals and b.start in context.signals and context.signals[b.start].power > 0.0
     )
-    loss = None if end is None else _loss(context, _output(graph, output), trace.loss if trace else None)
+    loss = None if trace is None or trace.loss is None else guessed(context, trace.loss.name)
+    if loss is None and end is not None:
+        loss = _loss(context, _output(graph, output), trace.loss if trace else None)
     missing = [node for node in graph.nodes if node.id not in context.signals and node.kind != OpKind.INPUT]
     ops = ", ".join(dict.fromkeys(node.op for node in missing))
     notes = (f"not predicted: {len(missing)} operations without a law ({ops})",) if missing else ()

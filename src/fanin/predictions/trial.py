@@ -21,7 +21,7 @@ from fanin.predictions.weights import Moments
 from fanin.records.graph import Node
 from fanin.records.prediction import Certainty
 
-__all__ = ["Counted", "Drawn", "Outcome", "Trial", "counted", "drawn", "gradients_of", "tried"]
+__all__ = ["Counted", "Drawn", "Outcome", "Trial", "counted", "drawn", "gradients_of", "specified", "tried"]
 
 Floats = NDArray[np.float64]
 Normals = Callable[[str, tuple[int, ...]], Floats]
@@ -108,7 +108,7 @@ def tried(context: Context, node: Node) -> tuple[Signal | None, str]:
     """A node's output as trials find it; None, and why, where there are none."""
     if context.trial is None:
         return None, ""
-    inputs = _inputs(context, node)
+    inputs = specified(context, node.inputs)
     if isinstance(inputs, str):
         return None, inputs
     outcome = context.trial(node, inputs, context.weights, context.units.get(node.id, len(node.shape) - 1))
@@ -155,20 +155,20 @@ def gradients_of(context: Context, node: Node, g: Gradient) -> list[tuple[int, G
     ]
 
 
-def _inputs(context: Context, node: Node) -> tuple[Drawn, ...] | str:
-    """The inputs of a node, rounded so that a network's equal layers are tried once."""
-    unknown = [i for i in node.inputs if i not in context.signals]
+def specified(context: Context, nodes: tuple[int, ...]) -> tuple[Drawn, ...] | str:
+    """How these nodes' outputs are drawn, rounded so that a network's equal layers are tried once."""
+    unknown = [i for i in nodes if i not in context.signals]
     if unknown:
         return "its inputs are not known"
-    if not node.inputs:
+    if not nodes:
         return "it reads no signal"
     found: list[Drawn] = []
-    for i in dict.fromkeys(node.inputs):
+    for i in dict.fromkeys(nodes):
         signal, source = context.signals[i], context.nodes[i]
         likeness = 0.0
-        first = context.signals[node.inputs[0]]
+        first = context.signals[nodes[0]]
         if found and source.shape == found[0].shape and first.variance > 0.0 and signal.variance > 0.0:
-            together = joint(context, (node.inputs[0],), (i,)) - first.mean * signal.mean
+            together = joint(context, (nodes[0],), (i,)) - first.mean * signal.mean
             likeness = together / math.sqrt(first.variance * signal.variance)
         found.append(
             Drawn(

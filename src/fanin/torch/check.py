@@ -19,6 +19,7 @@ from fanin.records.trace import Trace
 from fanin.reports.report import Report
 from fanin.torch.arguments import codes, whole_number
 from fanin.torch.draws import spreads
+from fanin.torch.losses import Losses
 from fanin.torch.names import named_tensors
 from fanin.torch.origin import origin
 from fanin.torch.probe import measure
@@ -145,6 +146,7 @@ def _checked(made: nn.Module, want: _Asked, others: Sequence[Any]) -> Report:
             trace = replace(trace, draws=len(others) + 1, spreads=spreads([trace, *more]))
     trace = replace(trace, declared=want.plan is not None)
     trials = Trials(made, want.inputs, graph, seed=want.seed)
+    trials.loss = Losses(trials, want.inputs, want.target, want.loss)
     chosen: dict[str, Any] = {"select": want.select, "ignore": want.ignore, "trial": trials}
     diagnosis = runner.run(graph, yardstick, trace, **chosen)
     if want.fix and diagnosis.findings:

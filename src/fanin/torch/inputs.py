@@ -85,14 +85,16 @@ def _no_batch(value: object) -> None:
         )
 
 
-def remedy(args: tuple[object, ...], kwargs: Mapping[str, object]) -> str:
-    """What to do about inputs on which a forward pass failed.
+def remedy(args: tuple[object, ...], kwargs: Mapping[str, object], error: BaseException | None = None) -> str:
+    """What to do about inputs on which a forward pass failed with an error.
 
     Examples
     --------
     >>> remedy((np.zeros(3),), {})
     'The model was given a NumPy array: give torch.from_numpy(batch)'
     """
+    if "NestedTensorImpl" in str(error):
+        return "Nested tensors cannot be recorded, for they have no one shape: use padded ones"
     given = (*args, *kwargs.values())
     if not given:
         return "Give the batch that the model takes after the model"

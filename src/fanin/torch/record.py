@@ -132,7 +132,7 @@ def record(
                     if run.module
                     else "The model's forward pass failed",
                     received=f"{type(error).__name__}: {error}",
-                    remedy=remedy(args, kwargs),
+                    remedy=remedy(args, kwargs, error),
                 )
             ) from error
         outputs = tuple(run.operand(tensor) for tensor in _tensors(output))

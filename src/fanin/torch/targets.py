@@ -202,7 +202,8 @@ def _given(output: Any, target: Any, loss: Callable[..., Any]) -> Loss:
         )
     name = getattr(loss, "__name__", type(loss).__name__)
     value = value.reshape(())
-    if isinstance(loss, nn.CrossEntropyLoss) or loss is functional.cross_entropy:
+    summed = getattr(loss, "reduction", "mean") == "sum"  # grows with the batch: no number to start at
+    if not summed and (isinstance(loss, nn.CrossEntropyLoss) or loss is functional.cross_entropy):
         main = main_output(output)
         classes = main.shape[1] if main.ndim > 1 else main.shape[0]
         return _classes(_CROSS_ENTROPY, value, main, classes, 1 if main.ndim > 1 else 0)

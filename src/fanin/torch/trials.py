@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from fanin.errors import FaninError
+from fanin.predictions.guess import LossTrial
 from fanin.predictions.trial import Counted, Drawn, Outcome, counted, drawn
 from fanin.predictions.weights import Moments
 from fanin.records.draw import Normal
@@ -24,7 +25,7 @@ from fanin.torch.read import graph_of
 from fanin.torch.record import Op, Operand, Recording, record
 from fanin.torch.sandbox import keep_random_state
 
-__all__ = ["Trials"]
+__all__ = ["Run", "Trials"]
 
 _LARGEST = 1 << 22
 """Elements of the inputs and of the output of an operation that is still tried."""
@@ -61,6 +62,7 @@ class Trials:
         self._recording: Recording | None = None
         self._places: dict[int, int] = {}
         self._found: dict[tuple[object, ...], Outcome | str] = {}
+        self.loss: LossTrial | None = None
 
     def __call__(
         self, node: Node, inputs: tuple[Drawn, ...], weights: Mapping[str, Moments], unit: int
@@ -100,6 +102,22 @@ class Trials:
                 self._places = {n.id: m.id for n, m in zip(here, again, strict=True)}
         return self._recording.ops
 
+    def places(self) -> Mapping[int, int]:
+        """For each node of the graph, the operator of the other run."""
+        return self._places
+
+    def nodes(self) -> Mapping[int, int]:
+        """For each operator of the other run that is a node, that node of the graph."""
+        return {op: node for node, op in self._places.items()}
+
+    def outputs(self) -> tuple[Operand, ...]:
+        """The tensors that the model returned in the other run."""
+        return () if self._recording is None else self._recording.outputs
+
+    def returned(self) -> Any:
+        """What the model returned in the other run; its tensors have no values."""
+        return None if self._recording is None else self._recording.returned
+
     def _tried(
         self,
         end: Op,
@@ -115,7 +133,7 @@ class Trials:
         back: list[list[tuple[float, float]]] = []
         try:
             for k in range(draws):
-                run = _Run(self, end, inputs, weights, k)
+                run = Run(self, end, inputs, weights, k)
                 seen.append(run.output(unit))
                 back.append(run.backward(unit))
         except Exception as error:  # noqa: BLE001 - any operator may refuse what it is given
@@ -176,11 +194,16 @@ def _beside(found: NDArray[np.float64], none: float) -> float:
     return none if abs(mean - none) <= _CHANCE * error else mean
 
 
-class _Run:
+class Run:
     """One draw: the region on numbers with the predicted moments, forward and back."""
 
     def __init__(
-        self, trials: Trials, end: Op, inputs: tuple[Drawn, ...], weights: Mapping[str, Moments], draw: int
+        self,
+        trials: Trials,
+        end: Op | None,
+        inputs: tuple[Drawn, ...],
+        weights: Mapping[str, Moments],
+        draw: int,
     ) -> None:
         self._trials, self._weights, self._draw = trials, weights, draw
         self._ops = trials.ops()
@@ -195,6 +218,8 @@ class _Run:
             dtype = self._ops[spec.node].dtype
             root = torch.from_numpy(values).to(dtype if dtype.is_floating_point else torch.float32)
             self._roots[spec.node] = root.requires_grad_()
+        if end is None:
+            return
         with torch.enable_grad():
             self._out = self._op(end.id)
         if tuple(self._out.shape) != end.shape or not self._out.dtype.is_floating_point:
@@ -202,6 +227,10 @@ class _Run:
 
     def _normals(self, name: str, shape: tuple[int, ...]) -> NDArray[np.float64]:
         return self._trials.normals(f"{self._draw}/{name}", shape)
+
+    def at(self, operand: Operand) -> torch.Tensor:
+        """An operand's values."""
+        return self._operand(operand)
 
     def output(self, unit: int) -> Counted:
         """Moments of the output."""

@@ -99,3 +99,32 @@ def test_the_mean_of_the_targets_is_told_from_loud_outputs() -> None:
         model[2].weight.mul_(8.0)  # type: ignore[operator, union-attr]
     loud = grave(fanin.torch.check(model, x, target=target))
     assert "2.weight" in loud["FAN301"].where
+
+
+class Steps(nn.Module):
+    """A recurrence of ReLUs over frames of which the first are blank, and a layer behind it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rnn = nn.RNN(8, 64, nonlinearity="relu", batch_first=True)
+        self.after, self.out = nn.Linear(64, 64), nn.Linear(64, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.out(torch.relu(self.after(self.rnn(x)[0][:, -1])))
+        return out
+
+
+def test_a_unit_of_a_recurrence_is_dead_if_it_fires_at_no_step() -> None:
+    torch.manual_seed(0)
+    model, x, target = Steps(), seeded(64, 6, 8), torch.arange(64) % 4
+    x[:, :2] = 0.0
+    fanin.torch.init_(model, x, seed=0)
+    assert "FAN104" not in grave(fanin.torch.check(model, x, target=target))
+    with torch.no_grad():
+        model.rnn.bias_ih_l0.fill_(-30.0)
+    assert "FAN104" in grave(fanin.torch.check(model, x, target=target))
+    # Another layer's liveliness is no excuse.
+    fanin.torch.init_(model, x, seed=0)
+    with torch.no_grad():
+        model.after.bias.fill_(-30.0)
+    assert "FAN104" in grave(fanin.torch.check(model, x, target=target))

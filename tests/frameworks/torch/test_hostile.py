@@ -121,6 +121,8 @@ REFUSED: dict[str, tuple[Callable[[], tuple[Any, ...]], dict[str, Any], str]] = 
     "jagged output": (
         lambda: (does(lambda m, x: torch.nested.as_nested_tensor(
             [m.net(x[:4]), m.net(x[4:])], layout=torch.jagged)), batch()), {}, "nested, float32"),
+    "nested inside": (
+        lambda: (does(lambda m, x: torch.nested.as_nested_tensor([m.net(x[:4]), m.net(x[4:])])), batch()), {}, "padded"),
     "nested input": (
         lambda: (net(), torch.nested.nested_tensor([torch.zeros(3, 8), torch.zeros(5, 8)])), {}, "a nested tensor"),
     "quantised input": (

@@ -13,13 +13,14 @@ from fanin.laws.quadrature import NODES
 from fanin.laws.recursion import dead_share
 from fanin.predictions.forecast import Forecast
 from fanin.records.finding import Finding, Severity
-from fanin.records.graph import Activation, Graph, Node, OpKind
+from fanin.records.graph import Activation, Graph, Node, OpKind, UseKind
 from fanin.records.plan import Plan
 from fanin.records.prediction import Certainty
 from fanin.records.trace import Measurement, Trace
 
 __all__ = ["RULE"]
 
+_WEIGHTS = {UseKind.WEIGHT, UseKind.RECURRENT_INPUT, UseKind.RECURRENT_STATE}
 _POINTS = 0.05
 _ERRORS = 6.0
 _SHIFT = 4.0
@@ -89,6 +90,28 @@ def _dead_end(graph: Graph, plan: Plan, trace: Trace) -> Finding | None:
     return None
 
 
+def _liveliest(graph: Graph, nodes: Mapping[int, Node], trace: Trace) -> dict[int, int]:
+    """For each call of an activation, the call behind the same weights in which most units fire.
+
+    A unit of a recurrence is dead if it fires at no step; at the first ones it may have seen nothing yet.
+    """
+    weights = {p.name for p in graph.parameters if any(use.kind in _WEIGHTS for use in p.uses)}
+    calls: dict[frozenset[str], list[Measurement]] = {}
+    for m in trace.measurements:
+        node = nodes.get(m.node)
+        if node is None or node.activation is None or m.dead is None or not node.inputs:
+            continue
+        before = nodes.get(node.inputs[0])
+        makers = () if before is None else (before, *(nodes[i] for i in before.inputs if i in nodes))
+        key = frozenset(name for maker in makers for name in maker.parameters if name in weights)
+        if key:
+            calls.setdefault(key, []).append(m)
+    return {
+        m.node: min(group, key=lambda one: one.dead or 0.0).node
+        for group in calls.values() for m in group if len(group) > 1
+    }  # fmt: skip
+
+
 def _check(graph: Graph, plan: Plan, trace: Trace, forecast: Forecast | None = None) -> Outcome:
     nodes = {node.id: node for node in graph.nodes}
     measures = {m.node: m for m in trace.measurements}
@@ -98,8 +121,11 @@ def _check(graph: Graph, plan: Plan, trace: Trace, forecast: Forecast | None = N
     worst: tuple[float, Measurement, float, float] | None = None
     faults: list[Measurement] = []
     seen = 0
+    liveliest = _liveliest(graph, nodes, trace)
     for m in trace.measurements:
         node = nodes.get(m.node)
+        if m.node in liveliest and liveliest[m.node] != m.node:
+            continue
         if m.kind != OpKind.ACTIVATION or m.dead is None or node is None or node.activation is None:
             continue
         if not _one_sided(graph.activations[node.activation]) or not math.isfinite(m.power) or m.units < 2:

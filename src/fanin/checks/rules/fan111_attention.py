@@ -86,6 +86,8 @@ def _makers(graph: Graph, softmax: int) -> tuple[str, ...]:
     nodes = {node.id: node for node in graph.nodes}
     weights = _weights(graph)
     node = nodes[softmax]
+    if node.kind != OpKind.SOFTMAX:
+        return ()  # (an attention that runs as one operation makes its scores itself)
     while True:
         before = [nodes[i] for i in dict.fromkeys(node.inputs) if i in nodes]
         if len(before) != 1:

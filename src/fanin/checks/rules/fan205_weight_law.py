@@ -26,7 +26,8 @@ _KURTOSIS = {"uniform": 1.8, "normal": 3.0}
 
 
 def _check(graph: Graph, plan: Plan, trace: Trace) -> Outcome:
-    loaded = {p.name for p in graph.parameters if p.loaded}
+    # What is frozen was trained, or is meant as it is: nobody draws it anew.
+    loaded = {p.name for p in graph.parameters if p.loaded or not p.trainable}
     weights = [
         w for w in weighed(graph, plan, trace)
         if w.measure.numel >= _SMALL and w.measure.std > 0.0 and w.name not in loaded

@@ -138,7 +138,7 @@ def _lucky(loss: LossMeasurement, expected: float, forecast: Forecast | None, en
 
     What the weights have by law counts if it is no fault itself; else what the plan's would have.
     """
-    if forecast is None:
+    if forecast is None or loss.classes is None:
         return False
     return any(
         law is not None and law.value - expected <= _WARNING and loss.value <= _highest(loss, law, nodes, end)

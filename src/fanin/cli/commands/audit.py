@@ -88,14 +88,16 @@ def audit(
     saved = Plan.load(against) if against.endswith(".json") else None
     if saved is not None:
         show.progress(f"building {target}")
-        model, given = targets.load(target, seed=seed), ()
+        with show.talk():
+            model, given = targets.load(target, seed=seed), ()
     else:
         model, data = session.prepared(target, inputs, batch, seed=seed)
         given = data.inputs
     if weights is not None:
         checkpoint.load(model, weights)
     show.progress("comparing")
-    found = audit_model(model, *given, against=saved or against, seed=seed)
+    with show.talk():
+        found = audit_model(model, *given, against=saved or against, seed=seed)
     show.progress("")
     if html is not None:
         from fanin.records import codec  # noqa: PLC0415

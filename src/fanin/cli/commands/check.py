@@ -138,7 +138,8 @@ def check(
     chosen: dict[str, Any] = {"seed": seed, "lr": lr, "select": _codes(select), "ignore": _codes(ignore)}
     if widths is not None:
         asked = at_widths.Asked(widths=widths, optimizer=optimizer, steps=steps, draws=draws)
-        report, data = at_widths.check(target, inputs, batch, asked, **chosen)
+        with show.talk():
+            report, data = at_widths.check(target, inputs, batch, asked, **chosen)
     else:
         if initialise:
             wanted = session.Wishes(policy=policy, seed=seed, rules=rules, priors=priors)
@@ -148,7 +149,8 @@ def check(
         else:
             model, data = session.prepared(target, inputs, batch, seed=seed)
         show.progress("measuring one pass, forward and backward")
-        report = check_model(model, *data.inputs, target=data.target, tier=tier, fix=fix, **chosen)
+        with show.talk():
+            report = check_model(model, *data.inputs, target=data.target, tier=tier, fix=fix, **chosen)
     show.progress("")
     trace = replace(report.diagnosis.trace, source=data.source)
     told = replace(report.diagnosis, trace=trace, origin=places.origin(target))
@@ -178,7 +180,8 @@ def _foretold(made: Planned, form: str) -> int:
 
     if form == "sarif":
         raise click.UsageError("a prediction has no findings: use --format text or json")
-    found = predict(made.model, *made.batch.inputs, plan=made.plan)
+    with show.talk():
+        found = predict(made.model, *made.batch.inputs, plan=made.plan)
     show.data(codec.to_json(found).rstrip("\n") if form == "json" else str(found))
     return 0
 
