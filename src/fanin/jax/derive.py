@@ -14,7 +14,9 @@ from fanin.jax.recording import Op
 
 __all__ = ["Tensor", "derive", "picked"]
 
-_ALIGNED = frozenset({"rev", "pad", "sort", "cumsum", "cumprod", "cummax", "cummin", "cumlogsumexp", "fft"})
+_ALIGNED = frozenset(
+    {"rev", "pad", "tile", "sort", "cumsum", "cumprod", "cummax", "cummin", "cumlogsumexp", "fft"}
+)
 _LEAST = 3
 """Dimensions from which on a picked row is a weight (of an expert) and no row of a table."""
 
@@ -55,6 +57,8 @@ def derive(op: Op, tensors: Sequence[Tensor], buffers: AbstractSet[str]) -> list
         return None if _is_layer(op, tensors, buffers) else [_product(op, tensors)]
     if op.name == "concatenate":
         return [joined(pairs, len(op.shape), dim=op.params["dimension"], stacks=False)]
+    if op.name == "stack":
+        return [joined(pairs, len(op.shape), dim=op.params["axis"], stacks=True)]
     if op.name in {"gather", "dynamic_slice"}:
         return picked(op, tensors[0], buffers)
     if op.name.startswith("reduce_") and "axes" in op.params:

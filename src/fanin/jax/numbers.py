@@ -156,6 +156,10 @@ def shaped(name: str, params: Mapping[str, Any], args: Sequence[Array]) -> Array
         steps = params["strides"] or (1,) * x.ndim
         cuts = zip(params["start_indices"], params["limit_indices"], steps, strict=True)
         return np.asarray(x[tuple(slice(*cut) for cut in cuts)])
+    if name == "stack":
+        return np.stack(list(args), axis=params["axis"])
+    if name == "tile":
+        return np.tile(x, params["reps"])
     if name == "rev":
         return np.flip(x, axis=tuple(params["dimensions"]))
     if name == "concatenate":

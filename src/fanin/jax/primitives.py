@@ -39,8 +39,8 @@ SAME = _words(
 )
 """Primitives whose output has the elements of what they read, at the same places."""
 
-_VIEWS = _words("transpose reshape squeeze broadcast_in_dim slice split expand_dims")
-_MOVES = _words("rev pad gather dynamic_slice")
+_VIEWS = _words("transpose reshape squeeze broadcast_in_dim slice split expand_dims unstack")
+_MOVES = _words("rev pad gather dynamic_slice tile")
 CHOICES = _words("scatter dynamic_update_slice")
 """Primitives that write into an array."""
 
@@ -50,7 +50,7 @@ _POINTWISE = _words(
     "igamma igammac imag integer_pow is_finite le lgamma log log1p logistic lt max min mul ne neg nextafter",
     "not or polygamma population_count pow real regularized_incomplete_beta rem round rsqrt",
     "select_n shift_left shift_right_arithmetic shift_right_logical sign sin sinh sqrt square sub tan tanh",
-    "xor cond scatter-add scatter_add scatter-mul scatter-max scatter-min",
+    "xor cond scatter-add scatter_add scatter-sub scatter-mul scatter-max scatter-min",
 )
 _FORMS: Mapping[str, Form] = {
     **dict.fromkeys(_POINTWISE, Form.POINTWISE),
@@ -61,10 +61,10 @@ _FORMS: Mapping[str, Form] = {
     ),
     **dict.fromkeys(_words("reduce_window reduce_window_sum reduce_window_max"), Form.POOL),
     "reduce_window_min": Form.POOL,
-    "concatenate": Form.CONCAT,
+    **dict.fromkeys(("concatenate", "stack"), Form.CONCAT),
     **dict.fromkeys(CHOICES, Form.CONCAT),
 }
-ADDS = _words("add sub add_any scatter-add scatter_add")
+ADDS = _words("add sub add_any scatter-add scatter_add scatter-sub")
 SUBTRACTS = _words("sub")
 MULTIPLIES = _words("mul div")
 
@@ -92,10 +92,19 @@ def views_of(op: Op) -> list[View] | None:
         for place, dim in enumerate(params["broadcast_dimensions"]):
             laid[dim] = strides[place] if shape[place] == out[dim] else 0
         return [(out, laid, 0)]
+    if op.name == "tile":
+        # Copies of what has one place: the same place again. Other copies have places of their own.
+        single = all(times == 1 or size == 1 for times, size in zip(params["reps"], shape, strict=True))
+        laid = [0 if times > 1 else stride for times, stride in zip(params["reps"], strides, strict=True)]
+        return [(out, laid, 0)] if single else None
     if op.name == "slice":
         steps = params["strides"] or (1,) * len(shape)
         offset = sum(start * stride for start, stride in zip(params["start_indices"], strides, strict=True))
         return [(out, [stride * step for stride, step in zip(strides, steps, strict=True)], offset)]
+    if op.name == "unstack":
+        axis = params["axis"]
+        left = [stride for d, stride in enumerate(strides) if d != axis]
+        return [(aval.shape, left, k * strides[axis]) for k, aval in enumerate(op.outputs)]
     if op.name == "split":
         found: list[View] = []
         offset = 0
@@ -138,8 +147,8 @@ def settings_of(op: Op, form: Form) -> tuple[tuple[str, tuple[float, ...]], ...]
             "padding": [params["padding"][d][0] for d in inner],
             "maximum": "max" in op.name,
         }
-    elif op.name == "concatenate":
-        found = {"dim": params["dimension"]}
+    elif op.name in {"concatenate", "stack"}:
+        found = {"dim": params["dimension"] if op.name == "concatenate" else params["axis"]}
     elif op.name in SUBTRACTS:
         found = {"signs": [1, -1]}
     return tuple((key, _numbers(value)) for key, value in found.items())

@@ -263,6 +263,8 @@ class _Evaluation:
         if op.name == "split":
             edges = np.cumsum(op.params["sizes"])[:-1]
             return list(np.split(args[0], edges, axis=op.params["axis"]))
+        if op.name == "unstack":
+            return list(np.moveaxis(args[0], op.params["axis"], 0))
         return computed(op.name, op.params, args)
 
     def _smaller(self, op: Op, args: list[Array]) -> Array | None:

@@ -28,7 +28,7 @@ _CALLS = ("call_jaxpr", "jaxpr", "fun_jaxpr")
 """Parameters under which calling primitives keep what they call."""
 _OPAQUE = frozenset({"shard_map", "pallas_call", "custom_partitioning", "run_state", "xla_pmap"})
 """Primitives whose inner shapes are not those outside: not inlined."""
-_RANDOM = ("random_", "threefry", "rng_", "iota_32x2")
+_RANDOM = ("random_", "threefry", "philox", "rng_")
 
 
 def record(call: Callable[..., Any], params: Sequence[Any], inputs: Sequence[Any]) -> Recording:

@@ -334,6 +334,30 @@ def test_units_that_come_before_the_batch_are_still_cut_into_gates() -> None:
     assert plan["b"].scheme == "zeros"
 
 
+def test_stacks_and_tiles_are_followed() -> None:
+    params = {
+        "cls": struct(1, 1, 8),
+        "a": struct(8, 8),
+        "b": struct(8, 8),
+        "up": struct(8, 16),
+        "down": struct(8, 4),
+    }
+
+    def model(p: Any, x: Any) -> Any:
+        x = jnp.concatenate([jnp.tile(p["cls"], (x.shape[0], 1, 1)), x], 1)
+        both = jnp.stack([p["a"], p["b"]])
+        x = jnp.einsum("bti,kio->btko", x, both).sum(2)
+        gate, value = jnp.unstack((x @ p["up"]).reshape(*x.shape[:-1], 2, 8), axis=-2)
+        return (jax.nn.silu(gate) * value) @ p["down"]
+
+    plan = fanin.jax.plan(model, params, struct(2, 3, 8))
+    assert plan["cls"].status == Status.CLAIMED
+    assert {name: str(plan[name].axes) for name in ("a", "b", "up")} == dict.fromkeys(
+        ("a", "b", "up"), "in out"
+    )
+    assert [block.size for block in plan["up"].blocks] == [8, 8]
+
+
 def test_errors_say_what_is_wrong() -> None:
     params = {"w": struct(8, 4)}
     with pytest.raises(ModelError, match="cannot be traced on these inputs"):
