@@ -21,7 +21,8 @@ def read(
 ) -> Graph:
     """The graph of a model's call; parameters and errors are those of the other backend's reader."""
     module = _Stateless(model, variables, options)
-    graph = read_module(module, *_tensor(inputs))
+    # By keyword: one mapping alone would be taken for keyword inputs, and models take mappings.
+    graph = read_module(module, {"inputs": _tensor(inputs)})
     names = {f"v{place}": variable for place, variable in enumerate(variables)}
     found = _renamed(graph, names)
     order = {variable.name: place for place, variable in enumerate(variables)}
@@ -44,7 +45,7 @@ class _Stateless(nn.Module):
             else:
                 self.register_parameter(f"v{place}", nn.Parameter(value, requires_grad=True))
 
-    def forward(self, *inputs: Any) -> Any:
+    def forward(self, inputs: tuple[Any, ...]) -> Any:
         values = ([getattr(self, name) for name in names] for names in (self._trained, self._others))
         return self._model[0].stateless_call(*values, *inputs, **self._options)[0]
 

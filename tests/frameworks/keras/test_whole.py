@@ -59,8 +59,14 @@ def residual():
     x = L.GlobalAveragePooling2D()(L.ReLU()(x))
     return keras.Model(image, L.Dense(4, name="head")(x), name="residual")
 
+def pairs():
+    a, b = keras.Input((4,), name="a"), keras.Input((3,), name="b")
+    x = L.Concatenate()([L.Dense(8, activation="relu", name="left")(a), L.Dense(8, name="right")(b)])
+    return keras.Model({"a": a, "b": b}, L.Dense(2, name="head")(x), name="pairs")
+
 found = {}
 for make, x in (
+    (pairs, {"a": np.zeros((2, 4), "float32"), "b": np.zeros((2, 3), "float32")}),
     (images, np.zeros((2, 8, 8, 3), "float32")),
     (words, np.zeros((2, 7), "int32")),
     (residual, np.zeros((2, 16, 16, 3), "float32")),
