@@ -1,7 +1,7 @@
 """Sick networks that were written, and checked for the first time, by one who had not read the rules.
 
-Most are known to be sick because the same network with the right start trains, and they do not, or far
-worse, in 200 steps on the same data; the others because it cannot be otherwise: a gradient of exactly 0, equal
+Most are known to be sick because the same network with the right start trains, and they do not, or far worse,
+in 200 steps on the same data. The others are so because it cannot be otherwise: gradients of 0, equal
 units, a loss with a floor.
 """
 

@@ -131,3 +131,16 @@ def test_a_temperature_is_named_where_no_weight_makes_the_logits() -> None:
     finding = findings(Net(5e-4), target=torch.arange(64))["FAN301"]
     assert "2000" in finding.cause
     assert "head" not in finding.fix
+
+
+def test_a_head_is_not_blamed_for_what_comes_in_too_large() -> None:
+    """The default head is a little large; the factor before it is what makes the logits."""
+    model = net(out=10)
+    model[2].weight.data *= 1.7
+    assert not findings(model, target=torch.arange(64) % 10)
+    nn.init.constant_(model[0].bias, 100.0)
+    finding = findings(model, target=torch.arange(64) % 10)["FAN301"]
+    assert finding.where == ("0.bias",)
+    model = net(out=10)
+    model[2].weight.data *= 40.0
+    assert findings(model, target=torch.arange(64) % 10)["FAN301"].where == ("2.weight",)

@@ -78,7 +78,7 @@ def script() -> ModuleType:
 def diagnosis() -> dict[str, Any]:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.LayerNorm(16), nn.Linear(16, 3))
-    report = fanin.torch.check(model, torch.randn(32, 8), target=torch.arange(32) % 3, fix=True, draws=None)
+    report = fanin.torch.check(model, torch.randn(32, 8), target=torch.arange(32) % 3, fix=True)
     document: dict[str, Any] = json.loads(report.to_json())
     return document
 

@@ -19,7 +19,7 @@ from fanin.records.graph import Graph
 from fanin.records.plan import Plan
 from fanin.records.trace import Trace
 
-__all__ = ["run"]
+__all__ = ["chosen", "run"]
 
 _RANK = {Severity.FAILURE: 0, Severity.WARNING: 1, Severity.INFO: 2}
 
@@ -59,8 +59,7 @@ def run(
     UnknownNameError
         No code begins like one of `select` or `ignore`.
     """
-    chosen = _chosen(select) if select else {rule.code for rule in rules()}
-    chosen -= _chosen(ignore)
+    wanted = chosen(select, ignore)
     found: dict[str, Finding] = {}
     passed: list[tuple[str, str]] = []
     skipped: list[SkippedCheck] = []
@@ -81,9 +80,9 @@ def run(
     skipped += [
         SkippedCheck(code=code, name=names[code], reason="left out as asked; it found something")
         for code in folded
-        if code not in chosen
+        if code not in wanted
     ]
-    kept = [f for f in folded.values() if f.code in chosen]
+    kept = [f for f in folded.values() if f.code in wanted]
     findings = sorted(kept, key=lambda f: (_RANK[f.severity], f.code))
     return Diagnosis(
         graph=graph,
@@ -113,7 +112,24 @@ def _predicted(graph: Graph, plan: Plan, trace: Trace, trial: Trial | None) -> t
         return None, replace(trace, notes=(*trace.notes, note))
 
 
-def _chosen(beginnings: Sequence[str]) -> set[str]:
+def chosen(select: Sequence[str], ignore: Sequence[str]) -> set[str]:
+    """Codes that are asked for: those selected, or all, without those ignored.
+
+    Raises
+    ------
+    UnknownNameError
+        No code begins like one of them.
+
+    Examples
+    --------
+    >>> sorted(chosen(["FAN30"], ["FAN302", "FAN305"]))[:3]
+    ['FAN301', 'FAN303', 'FAN304']
+    """
+    every = _begun(select) if select else {rule.code for rule in rules()}
+    return every - _begun(ignore)
+
+
+def _begun(beginnings: Sequence[str]) -> set[str]:
     codes = {rule.code for rule in rules()}
     found: set[str] = set()
     for text in beginnings:

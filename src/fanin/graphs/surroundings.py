@@ -154,7 +154,7 @@ def _gate_behind(drafts: Drafts, read: Read, gates: dict[int, int | None]) -> in
     for _ in range(_STEPS):
         if node.id in gates:
             return node.id
-        if (node.kind == OpKind.NORM and len(node.inputs) == 1) or _passes(node):
+        if _passes(node):  # past a norm the power is 1 whatever the gate took
             node = drafts.nodes[node.inputs[0]]
         else:
             return None

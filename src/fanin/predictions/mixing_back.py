@@ -20,9 +20,11 @@ from fanin.records.graph import Node, UseKind
 __all__ = ["concat_back", "pool_back", "product_back", "spread_back"]
 
 
-def concat_back(g: Gradient, places: tuple[Span, ...]) -> list[tuple[int, Gradient]]:
+def concat_back(node: Node, g: Gradient, places: tuple[Span, ...]) -> list[tuple[int, Gradient]]:
     """Each operand gets what arrives at its places."""
     whole = max(span.end for span in places)
+    # Gradients of places that are alike meet again where one leads to the other (the steps of a recurrence).
+    alike = math.sqrt(max(g.near, 0.0))
     share = (
         g.profile.ravel()
         if g.profile is not None and g.profile.size == whole
@@ -34,7 +36,9 @@ def concat_back(g: Gradient, places: tuple[Span, ...]) -> list[tuple[int, Gradie
             own = share[span.first : span.end]
             total = float(own.sum())
             inner = even(own / total) if total > 0.0 else None
-            found.append((span.read[0], replace(g, power=g.power * total, profile=inner)))
+            power = g.power * total
+            ways = {node.id: (power, alike)} if alike > 0.0 and span.end - span.first == 1 else {}
+            found.append((span.read[0], replace(g, power=power, profile=inner, ways=ways)))
     return found
 
 
@@ -93,19 +97,23 @@ def product_back(
         if under is None:
             return [(r[0], unknown_back(node, g, None)) for r in (a, b)]
         over = replace(under, power=first.power * under.power * under.power, profile=first.profile)
-        down = replace(_times(g, over), near=0.0)
+        down = replace(_times(context, g, over, a[0]), near=0.0)
         return [
-            (a[0], spread_back(context, node, _times(g, under), a[0])),
+            (a[0], spread_back(context, node, _times(context, g, under, b[0]), a[0])),
             (b[0], spread_back(context, node, down, b[0])),
         ]
     return [
-        (a[0], spread_back(context, node, _times(g, second), a[0])),
-        (b[0], spread_back(context, node, _times(g, first), b[0])),
+        (a[0], spread_back(context, node, _times(context, g, second, b[0]), a[0])),
+        (b[0], spread_back(context, node, _times(context, g, first, a[0]), b[0])),
     ]
 
 
-def _times(g: Gradient, other: Signal) -> Gradient:
-    """Times another factor, place by place."""
+def _times(context: Context, g: Gradient, other: Signal, read: int) -> Gradient:
+    """Times another factor, place by place: two places, or samples, are alike where both factors are."""
+    if other.power > 0.0:
+        near, far = (max(-1.0, min(1.0, m / other.power)) for m in (other.near, other.far))
+        near = 1.0 if math.prod(context.nodes[read].shape) <= context.batch * other.width else near
+        g = replace(g, near=g.near * near, far=g.far * far)
     both = None if other.profile is None else like(g.profile, other.profile)
     if both is None:
         return replace(g, power=g.power * other.power)

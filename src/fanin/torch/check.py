@@ -23,7 +23,7 @@ from fanin.torch.losses import Losses
 from fanin.torch.names import named_tensors
 from fanin.torch.origin import origin
 from fanin.torch.probe import measure
-from fanin.torch.sandbox import keep_random_state
+from fanin.torch.sandbox import keep_loss, keep_random_state
 from fanin.torch.sharded import whole
 from fanin.torch.tiers import Clock, tier_of
 from fanin.torch.trials import Trials
@@ -108,11 +108,12 @@ def check(
         inputs=inputs, target=target, loss=loss, seed=whole_number("seed", seed), tier=tier_of(tier),
         plan=_plan(plan), lr=lr, fix=fix, select=codes("select", select), ignore=codes("ignore", ignore),
     )  # fmt: skip
+    runner.chosen(asked.select, asked.ignore)  # (what is misspelt is said before anything is measured)
     more = whole_number("draws", draws, least=1, below=_MOST) - 1
     if lr is not None and not (finite(lr) and lr > 0.0):
         raise InputError(explain("lr is no learning rate", received=lr, rule="It is a number above 0"))
     # A function that makes models draws their weights: the random states are put back after all of them.
-    with keep_random_state():
+    with keep_random_state(), keep_loss(loss):
         made = model if isinstance(model, nn.Module) else _called(model)
         with whole(made, values=True):
             report = _checked(made, asked, [] if isinstance(model, nn.Module) else [model] * more)

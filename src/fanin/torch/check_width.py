@@ -17,7 +17,7 @@ from fanin.torch.guards import memory_told
 from fanin.torch.inputs import as_call
 from fanin.torch.origin import origin
 from fanin.torch.probe import measure
-from fanin.torch.sandbox import keep_random_state
+from fanin.torch.sandbox import keep_loss, keep_random_state
 from fanin.torch.tiers import Clock
 from fanin.torch.widths import OptimizerMaker, made_at, measure_widths, widths_of
 
@@ -99,7 +99,8 @@ def check_width(
     widths, clock = widths_of(widths), Clock()
     steps, draws = whole_number("steps", steps, least=1), whole_number("draws", draws, least=1)
     seed, select, ignore = whole_number("seed", seed), codes("select", select), codes("ignore", ignore)
-    with memory_told(), clock.part(f"{len(widths) * draws} models of {len(widths)} widths"):
+    runner.chosen(select, ignore)
+    with memory_told(), keep_loss(loss), clock.part(f"{len(widths) * draws} models of {len(widths)} widths"):
         scaling = measure_widths(
             make,
             args,
@@ -113,9 +114,9 @@ def check_width(
             draws=draws,
             seed=seed,
         )
-    with keep_random_state():
+    with keep_random_state(), keep_loss(loss):
         widest = made_at(make, max(widths), seed)
-    graph, trace = measure(widest, *inputs, target=target, loss=loss, seed=seed, clock=clock)
+        graph, trace = measure(widest, *inputs, target=target, loss=loss, seed=seed, clock=clock)
     trace = replace(trace, scaling=scaling)
     diagnosis = runner.run(graph, planner.plan(graph, seed=seed), trace, select=select, ignore=ignore)
     added = (("torch", torch.__version__), ("cost", clock.said("standard")))

@@ -23,6 +23,7 @@ from fanin.torch.ops import schema
 __all__ = [
     "Guard",
     "guard_values",
+    "keep_loss",
     "keep_random_state",
     "keep_settings",
     "keep_state",
@@ -186,6 +187,16 @@ def guard_values(model: nn.Module) -> Iterator[Guard]:
 
     with undone(put_back):
         yield guard
+
+
+@contextlib.contextmanager
+def keep_loss(loss: object) -> Iterator[None]:
+    """Restore a loss that is a module: its attributes and buffers, for it is called more often than once."""
+    with contextlib.ExitStack() as stack:
+        if isinstance(loss, nn.Module):
+            stack.enter_context(keep_state(loss))
+            stack.enter_context(guard_values(loss))
+        yield
 
 
 @dataclass(slots=True, kw_only=True)

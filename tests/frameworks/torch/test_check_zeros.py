@@ -130,3 +130,29 @@ def test_zeros_that_move_at_the_second_step_are_left_in_peace(
 def test_zeros_that_wait_for_each_other_are_found(make: Callable[[], nn.Module]) -> None:
     torch.manual_seed(0)
     assert "FAN201" in check(make())
+
+
+class Tokens(nn.Module):
+    """A class token beside others; branches end in a learned scale, and the head reads the token alone."""
+
+    def __init__(self, scale: float, depth: int = 8) -> None:
+        super().__init__()
+        self.patch, self.cls = nn.Linear(16, 32), nn.Parameter(0.02 * torch.randn(1, 1, 32))
+        self.norms = nn.ModuleList(nn.LayerNorm(32) for _ in range(depth))
+        self.maps = nn.ModuleList(nn.MultiheadAttention(32, 4, batch_first=True) for _ in range(depth))
+        self.scales = nn.ParameterList(torch.full((32,), scale) for _ in range(depth))
+        self.last, self.head = nn.LayerNorm(32), nn.Linear(32, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.patch(x.view(len(x), -1, 16))
+        h = torch.cat([self.cls.expand(len(x), 1, 32), h], dim=1)
+        for norm, attend, scale in zip(self.norms, self.maps, self.scales, strict=True):
+            y = norm(h)
+            h = h + scale * attend(y, y, y, need_weights=False)[0]
+        out: Tensor = self.head(self.last(h)[:, 0])
+        return out
+
+
+def test_small_learned_scales_say_how_much_passes() -> None:
+    torch.manual_seed(0)
+    assert "FAN102" not in check(Tokens(1e-4), 128)

@@ -283,6 +283,32 @@ def test_a_loss_that_overflows_is_told_from_one_that_is_large() -> None:
     assert alarms(untouched(net(), batch(), loss=lambda o, _: o.square().sum() * 1e-30)) == []
 
 
+class Counts(nn.Module):
+    """A loss with a memory: a centre that follows the outputs, and the number of calls."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("centre", torch.zeros(3))
+        self.weight, self.calls, self.seen = nn.Parameter(torch.ones(3)), 0, []
+
+    def forward(self, output: torch.Tensor, _: Any) -> torch.Tensor:
+        self.calls += 1
+        self.seen.append(float(output.detach().mean()))
+        self.centre += output.detach().mean(0)
+        return ((output - self.centre) * self.weight).square().mean()
+
+
+@pytest.mark.parametrize("tier", ["fast", "standard", "deep"])
+def test_a_loss_with_a_memory_is_put_back(tier: str) -> None:
+    model, loss = net(), Counts()
+    loss(torch.randn(4, 3), None).backward()
+    before = snapshot(loss)
+    untouched(model, batch(), target=CLASSES, loss=loss, tier=tier)
+    assert changes(before, snapshot(loss)) == []
+    loss(torch.randn(4, 3), None)
+    assert changes(before, snapshot(loss)) != []
+
+
 def test_two_kinds_of_errors() -> None:
     with pytest.raises(ModelError):
         check(does(fails(ValueError)), batch())

@@ -244,3 +244,20 @@ def test_scores_are_known_when_the_data_name_the_places() -> None:
     assert entry.draw.std == 0.0
     assert abs(entry.draw.mean - 0.5) < 1e-12
     assert "unscaled scores" in entry.reason
+
+
+def test_a_norm_makes_up_for_what_a_gate_took() -> None:
+    class Gated(nn.Module):
+        def __init__(self, between: nn.Module) -> None:
+            super().__init__()
+            self.enter, self.between, self.out = nn.Linear(32, 128), between, nn.Linear(64, 64)
+            self.head = nn.Linear(64, 4)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.head(torch.tanh(self.out(self.between(functional.glu(self.enter(x))))))
+
+    x = torch.randn(8, 32)
+    assert ft.plan(Gated(nn.LayerNorm(64)), x)["out.weight"].gain == 1.0
+    kept = ft.plan(Gated(nn.Identity()), x)["out.weight"].gain
+    assert kept is not None
+    assert kept > 1.5  # E sigmoid(z)^2 is 0.293

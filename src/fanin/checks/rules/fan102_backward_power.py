@@ -9,7 +9,7 @@ from fanin.checks.causes import Cause, scale_cause
 from fanin.checks.figures import decades, log_ratio, ratio, times
 from fanin.checks.rule import Outcome, Passed, Rule, Skipped
 from fanin.checks.rules.fan101_forward_power import REMARK, judged, lucky, predicted, said, slight
-from fanin.checks.stations import Drift, Station, drift, forward_drift, passed_by, stations
+from fanin.checks.stations import Drift, Station, drift, forward_drift, gated, passed_by, stations
 from fanin.checks.waking import awake
 from fanin.predictions.forecast import Forecast
 from fanin.records.finding import Finding, Severity
@@ -53,13 +53,14 @@ def _check(graph: Graph, plan: Plan, trace: Trace, forecast: Forecast | None = N
     measured = [s for s in stations(graph, trace, forecast) if s.measure.gradient_power is not None]
     # Behind a factor that starts at zero there is no gradient yet, and from the second step on there is.
     waits = max(passed_by(graph, trace), default=-1)
-    waking = _waking(graph, trace, measured)
+    waking, joined = _waking(graph, trace, measured), _joined(graph)
     chain = tuple(
         s
         for s in measured
         if math.prod(s.measure.shape) > 0
         and (s.measure.gradient_power or s.node.id > waits)
         and not (s.measure.gradient_power == 0.0 and s.node.id in waking)
+        and s.node.id > joined
     )
     if len(chain) < 2:
         return Skipped(
@@ -92,6 +93,18 @@ def _check(graph: Graph, plan: Plan, trace: Trace, forecast: Forecast | None = N
     steps = [log_ratio(a, b) for a, b in itertools.pairwise(gradients)]
     cause = _cause(graph, plan, trace, shown, chain, steps, severity)
     return _finding(graph, trace, chain, shown, judged_drift, cause, severity)
+
+
+def _joined(graph: Graph) -> int:
+    """The concatenation before a stream whose branches end in learned scales; -1 where there is none.
+
+    A class token beside the patches has a head's whole gradient. What the patches get comes by way of the
+    branches, and how much of it passes is for the scales to say (LayerScale starts at 1e-4 and less).
+    """
+    scaled, path = gated(graph), set(graph.path)
+    first = min((start for start, join in scaled if join in path), default=-1)
+    places = [n.id for n in graph.nodes if n.kind == OpKind.CONCAT and n.id in path and n.id <= first]
+    return max(places, default=-1)
 
 
 def _waking(graph: Graph, trace: Trace, chain: list[Station]) -> frozenset[int]:

@@ -29,6 +29,9 @@ _LUCK = 4.0
 _SMALL_UNIT = 100.0
 """Outputs of power 1 at most are what healthy weights give. For squares they are too large only where the
 targets have a standard deviation below a tenth: one of a quarter (grey values) costs some dozen steps."""
+_HALF, _CLEAR = 0.5, 4.0 * math.log(3.0)
+"""Std of the logits that a plan's head makes: a head is to blame where it brings about half of what is above,
+or is three times too large itself."""
 _SHARPENED = 3.0
 """A constant factor of the output worth naming where the logits are too large."""
 _UNIT = 10.0
@@ -209,7 +212,7 @@ def _finding(
     s = loss.logit_std
     log = math.log(4.0)
     # What the head's own scale brings about is the head's; what comes in too large is not.
-    cause = weights_cause(graph, head, log)
+    cause = weights_cause(graph, head, min(max(log, 2.0 * math.log(s / _HALF)), _CLEAR) if s else log)
     raw = None if given is None or given.power <= 4.0 else math.sqrt(given.power)
     guess = "ln C" if loss.classes is not None else "the best constant guess"
     spread = f" (logits with std {s:.3g})" if s is not None else ""

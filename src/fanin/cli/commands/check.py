@@ -107,6 +107,7 @@ def check(
     initialise it, which --init then carries out before the check.
     """
     from fanin.checks import baseline as known  # noqa: PLC0415
+    from fanin.checks import runner  # noqa: PLC0415
     from fanin.cli import places, session  # noqa: PLC0415 - loads torch, which --help must not
     from fanin.cli import widths as at_widths  # noqa: PLC0415
     from fanin.reports.report import Report  # noqa: PLC0415
@@ -134,6 +135,7 @@ def check(
         )
     if update_baseline and baseline is None:
         raise click.UsageError("--update-baseline needs --baseline FILE")
+    runner.chosen(_codes(select), _codes(ignore))
     accepted = known.read(baseline) if baseline is not None and not update_baseline else frozenset()
     chosen: dict[str, Any] = {"seed": seed, "lr": lr, "select": _codes(select), "ignore": _codes(ignore)}
     if widths is not None:
