@@ -14,11 +14,12 @@ from fanin.records.finding import Diagnosis
 from fanin.records.plan import Plan
 from fanin.records.prediction import Prediction
 from fanin.records.schema import json_schema
+from fanin.records.study import Study
 
 __all__ = ["DOCUMENTS", "FOLDER", "written"]
 
 FOLDER = Path(__file__).parents[1] / "schemas"
-DOCUMENTS = (Audit, Diagnosis, Explanation, Plan, Prediction)
+DOCUMENTS = (Audit, Diagnosis, Explanation, Plan, Prediction, Study)
 
 
 def written(record: type) -> str:

@@ -19,11 +19,13 @@ from fanin._version import __version__
 from fanin.cli.commands.audit import audit
 from fanin.cli.commands.bits import bits
 from fanin.cli.commands.check import check
+from fanin.cli.commands.compare import compare
 from fanin.cli.commands.demo import demo
 from fanin.cli.commands.explain import explain
 from fanin.cli.commands.init import init
 from fanin.cli.commands.list import list_
 from fanin.cli.commands.plan import plan
+from fanin.cli.commands.tune import tune
 from fanin.errors import FaninError
 from fanin.errors import explain as composed
 
@@ -34,7 +36,7 @@ _COMPLETE = "_FANIN_COMPLETE"
 
 _EXTRAS = {
     "torch": "torch", "safetensors": "torch", "sklearn": "demo", "mlxtend": "demo", "rich": "report",
-    "plotly": "report",
+    "plotly": "report", "scipy": "experiments", "joblib": "experiments",
 }  # fmt: skip
 """Which extra brings a library that is imported only where it is needed."""
 
@@ -51,7 +53,7 @@ def fanin() -> None:
     """
 
 
-for _command in (plan, init, audit, check, demo, list_, explain, bits):
+for _command in (plan, init, audit, check, compare, tune, demo, list_, explain, bits):
     fanin.add_command(_command)
 
 

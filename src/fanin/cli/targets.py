@@ -21,7 +21,7 @@ from torch import nn
 from fanin.cli import hub
 from fanin.errors import TargetError, explain, nearest
 
-__all__ = ["attribute", "called", "load", "signature", "source", "takes"]
+__all__ = ["attribute", "called", "load", "made", "signature", "source", "takes"]
 
 _FORMS = "module:callable, file.py:callable, or hf:CONFIG.json"
 
@@ -42,6 +42,21 @@ def load(target: str, *, seed: int, meta: bool = False) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return hub.load(target[3:], meta=meta) if target.startswith("hf:") else _load(target)
+
+
+def made(target: str) -> nn.Module:
+    """Build the model of a TARGET once more; its code is imported once a process.
+
+    Unlike `load` it leaves PyTorch's generator to its caller.
+    """
+    if target.startswith("hf:"):
+        return hub.load(target[3:], meta=False)
+    return called(_found(target), target)
+
+
+@functools.cache
+def _found(target: str) -> Any:
+    return attribute(target, purpose="TARGET")
 
 
 def _load(target: str) -> nn.Module:

@@ -1,4 +1,4 @@
-"""Real images of digits that come inside packages, so nothing is downloaded."""
+"""Data split for training and testing; real digits that come inside packages, so nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -11,30 +11,43 @@ from numpy.typing import NDArray
 
 from fanin.errors import InputError, explain, nearest
 
-__all__ = ["NAMES", "Data", "load"]
+__all__ = ["NAMES", "TEST_SHARE", "Data", "load"]
 
 Floats: TypeAlias = NDArray[np.float32]
 Labels: TypeAlias = NDArray[np.int64]
 
 NAMES = ("digits", "mnist")
 
-_TEST_SHARE = 0.22
+TEST_SHARE = 0.22
+"""Of the samples, where nobody says which are for testing."""
 _SPLIT_SEED = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Data:
-    """Images as rows, split into training and test, with mean 0 and variance 1 over the training set.
+    """Samples and their classes, split into training and test.
 
-    One mean and one deviation serve all pixels: a pixel that is always black stays constant.
+    The images that `load` gives are rows of mean 0 and variance 1 over the training set; one mean and one
+    deviation serve all pixels, so that a pixel that is always black stays constant.
+
+    Parameters
+    ----------
+    name, source
+        In a word, and in a sentence.
+    classes
+        Labels are 0 to ``classes - 1``.
+    train, test
+        Samples along the first dimension.
+    train_labels, test_labels
+        A class for each.
     """
 
     name: str
     source: str
     classes: int
-    train: Floats
+    train: NDArray[Any]
     train_labels: Labels
-    test: Floats
+    test: NDArray[Any]
     test_labels: Labels
 
     @property
@@ -83,7 +96,7 @@ def _package(module: str, package: str) -> Any:
 
 def _split(name: str, source: str, pixels: Floats, labels: Labels) -> Data:
     order = np.random.default_rng(_SPLIT_SEED).permutation(len(labels))
-    held_out = round(_TEST_SHARE * len(labels))
+    held_out = round(TEST_SHARE * len(labels))
     test, train = order[:held_out], order[held_out:]
     mean, std = float(pixels[train].mean()), float(pixels[train].std())
     scaled = ((pixels - mean) / std).astype(np.float32)

@@ -11,13 +11,14 @@ from fanin.plans.rest import REST
 from fanin.plans.rule import Case, Claim, Policy, Rule
 from fanin.records.graph import UseKind
 from fanin.schemes import registry
+from fanin.schemes.base import Scheme
 
 __all__ = ["policy"]
 
 _SUMMED = (UseKind.WEIGHT, UseKind.RECURRENT_INPUT, UseKind.RECURRENT_STATE)
 
 
-def policy(name: str, scheme: str, summary: str) -> Policy:
+def policy(name: str, scheme: str | Scheme, summary: str) -> Policy:
     """A policy that draws every weight from one scheme, with true fans.
 
     Norms, biases and tables, for which a law of fans says nothing, get what ``auto`` gives them.
@@ -27,7 +28,7 @@ def policy(name: str, scheme: str, summary: str) -> Policy:
     name, summary
         Of the policy.
     scheme
-        Name of the scheme, in its default form.
+        The scheme, or its name for its default form.
     """
     rule = Rule(name=name, claim=lambda case: _claim(case, scheme))
     return Policy(
@@ -38,13 +39,13 @@ def policy(name: str, scheme: str, summary: str) -> Policy:
     )
 
 
-def _claim(case: Case, scheme: str) -> Claim | None:
+def _claim(case: Case, scheme: str | Scheme) -> Claim | None:
     if case.role.kind not in _SUMMED or len(case.parameter.shape) < 2:
         return None
     axes = case.axes if case.role.kind == UseKind.WEIGHT else gate_axes(case)
     if axes is None or (case.role.kind == UseKind.WEIGHT and case.fans is None):
         return None
-    law = registry.get(scheme)
+    law = registry.get(scheme) if isinstance(scheme, str) else scheme
     return Claim(
         scheme=law.name,
         draw=law.draw(case.parameter.shape, axes),

@@ -1,49 +1,40 @@
-"""The report's charts as plotly figures, in colours that the page decides.
-
-Plotly's validators want real colours, so a figure is built with one reserved colour for each CSS
-variable; `as_data` writes the variable's name in its place.
-"""
+"""The report's charts as plotly figures, in colours that the page decides."""
 
 from __future__ import annotations
 
-import html
-import importlib
 import itertools
 import math
 import statistics
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from fanin.errors import InputError, explain
+from fanin.errors import InputError
 from fanin.laws.band import LINEAR, layer_variance, log_power_band
 from fanin.records.finding import Diagnosis
 from fanin.records.graph import OpKind
 from fanin.records.study import Study
 from fanin.records.trace import Measurement
+from fanin.reports.chart_frame import (
+    BACKWARD,
+    BACKWARD_WASH,
+    BAND,
+    FORWARD,
+    FORWARD_WASH,
+    HIGH,
+    LOW,
+    MIDDLE,
+    RULE,
+    SOFT,
+    as_data,
+    layout,
+    plotly,
+    said,
+)
 from fanin.reports.figures import percent, science
 from fanin.reports.foreseen_chart import add_laws
 from fanin.reports.view import Weight, chain, layer_name, thinned, weights
 
 __all__ = ["as_data", "band", "curves", "plotly", "reach", "signal", "spread"]
-
-_INK, _SOFT, _RULE, _CARD = "#010101", "#020202", "#030303", "#040404"
-_FORWARD, _BACKWARD, _BAND = "#050505", "#060606", "#070707"
-_LOW, _MIDDLE, _HIGH = "#080808", "#090909", "#0a0a0a"
-_FORWARD_WASH, _BACKWARD_WASH = "#0b0b0b", "#0c0c0c"
-_VARIABLES = {
-    _FORWARD_WASH: "--forward-wash",
-    _BACKWARD_WASH: "--backward-wash",
-    _INK: "--ink",
-    _SOFT: "--soft",
-    _RULE: "--hair",
-    _CARD: "--card",
-    _FORWARD: "--forward",
-    _BACKWARD: "--backward",
-    _BAND: "--band",
-    _LOW: "--low",
-    _MIDDLE: "--middle",
-    _HIGH: "--high",
-}
 
 _POINTS = 400
 """More points than a chart of a page's width can tell apart."""
@@ -55,37 +46,6 @@ _PLAIN = frozenset({OpKind.INPUT, OpKind.CONTRACTION, OpKind.CONVOLUTION, OpKind
 """Nodes for which the law of the band holds: a chain without norms, joins or products."""
 
 Part = tuple[Measurement, ...]
-
-
-def plotly(module: str) -> Any:
-    """Import a part of plotly, or say which extra brings it."""
-    try:
-        return importlib.import_module(module)
-    except ImportError:
-        raise InputError(
-            explain(
-                "An HTML report needs plotly, which is not installed",
-                remedy="pip install 'fanin[report]', or save the report as .json or .txt",
-            )
-        ) from None
-
-
-def as_data(figure: Any) -> dict[str, Any]:
-    """A figure as plain JSON types: variables for colours, five digits, None for what is not finite."""
-    document: dict[str, Any] = _cleaned(figure.to_plotly_json())
-    return document
-
-
-def _cleaned(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _cleaned(item) for key, item in value.items() if key != "template"}
-    if isinstance(value, list | tuple):
-        return [_cleaned(item) for item in value]
-    if isinstance(value, float):
-        return float(f"{value:.5g}") if math.isfinite(value) else None
-    if isinstance(value, str) and value in _VARIABLES:
-        return f"var({_VARIABLES[value]})"
-    return value
 
 
 def _relative(values: Iterable[float | None], reference: float | None) -> list[float | None]:
@@ -153,46 +113,46 @@ def signal(diagnosis: Diagnosis, *, within: Iterable[float] = ()) -> Any | None:
     rows = thinned(rows, _POINTS, worst=lambda row: _away(row[2]) + _away(row[3]))
     strips = _strips([part for _, part, _, _ in rows])
     go = plotly("plotly.graph_objects")
-    figure = go.Figure(layout=_layout(height=330 + 30 * len(strips) + (34 if strips else 0)))
+    figure = go.Figure(layout=layout(height=330 + 30 * len(strips) + (34 if strips else 0)))
     places = [place for place, *_ in rows]
-    names = [_said(layer_name(part[0])) for _, part, _, _ in rows]
+    names = [said(layer_name(part[0])) for _, part, _, _ in rows]
     edges = [
-        *add_laws(figure, places, diagnosis, [p for _, p, *_ in rows], (_FORWARD, _FORWARD_WASH, _SOFT)),
+        *add_laws(figure, places, diagnosis, [p for _, p, *_ in rows], (FORWARD, FORWARD_WASH, SOFT)),
         *add_laws(
-            figure, places, diagnosis, [p for _, p, *_ in rows], (_BACKWARD, _BACKWARD_WASH, _SOFT), back=True
+            figure, places, diagnosis, [p for _, p, *_ in rows], (BACKWARD, BACKWARD_WASH, SOFT), back=True
         ),
     ]
     healthy = None if edges else band(diagnosis)
     if healthy:
-        figure.add_hrect(y0=healthy[0], y1=healthy[1], fillcolor=_BAND, line_width=0, layer="below")
+        figure.add_hrect(y0=healthy[0], y1=healthy[1], fillcolor=BAND, line_width=0, layer="below")
     series = (
         (
             "forward, relative to the first layer",
             [f for *_, f, _ in rows],
             ahead,
-            _FORWARD,
+            FORWARD,
             "circle",
             "solid",
         ),
-        ("backward, relative to the last layer", [b for *_, b in rows], back, _BACKWARD, "diamond", "dot"),
+        ("backward, relative to the last layer", [b for *_, b in rows], back, BACKWARD, "diamond", "dot"),
     )
     for name, values, raw, colour, symbol, dash in series:
         figure.add_scatter(
             x=places, y=values, name=name, mode="lines+markers" if len(rows) <= 80 else "lines",
             line={"color": colour, "width": 2, "dash": dash},
             marker={"size": 6, "symbol": symbol, "color": colour},
-            customdata=[[said, science(raw[i - 1], 3)] for i, said in zip(places, names, strict=True)],
+            customdata=[[name, science(raw[i - 1], 3)] for i, name in zip(places, names, strict=True)],
             hovertemplate=f"%{{customdata[0]}}<br>{name.split(',')[0]} %{{y:.3g}}, "
             "power %{customdata[1]}<extra></extra>",
         )  # fmt: skip
     top = 30 * len(strips) / (330 + 30 * len(strips)) + 0.1 if strips else 0.0
     ends = _log_range([*forward, *backward, *(healthy or ()), *within, *edges])
     figure.update_yaxes(
-        type="log", exponentformat="power", domain=[top, 1.0], gridcolor=_RULE, zeroline=False,
+        type="log", exponentformat="power", domain=[top, 1.0], gridcolor=RULE, zeroline=False,
         range=ends, dtick=max(1, math.ceil((ends[1] - ends[0]) / 7)),
     )  # fmt: skip
     figure.update_xaxes(
-        title={"text": "layer along the main path", "standoff": 8}, gridcolor=_RULE, zeroline=False
+        title={"text": "layer along the main path", "standoff": 8}, gridcolor=RULE, zeroline=False
     )
     figure.update_xaxes(range=_room(places[0], places[-1]), showgrid=False, **_whole(places[-1]))
     if strips:
@@ -255,11 +215,11 @@ def _add_strips(
     figure.add_heatmap(
         x=places, y=[title for title, _ in strips], z=[values for _, values in strips], yaxis="y2",
         zmin=0.0, zmax=1.0, ygap=4, xgap=1 if len(places) <= 80 else 0, showscale=False, hoverongaps=False,
-        colorscale=[[0.0, _LOW], [0.5, _MIDDLE], [1.0, _HIGH]],
+        colorscale=[[0.0, LOW], [0.5, MIDDLE], [1.0, HIGH]],
         customdata=[
             [
-                [said, science(v) if title == "cosine" else percent(v)]
-                for said, v in zip(names, values, strict=True)
+                [name, science(v) if title == "cosine" else percent(v)]
+                for name, v in zip(names, values, strict=True)
             ]
             for title, values in strips
         ],
@@ -286,22 +246,22 @@ def spread(diagnosis: Diagnosis) -> Any | None:
     order = {id(w): place for place, w in enumerate(shown, 1)}
     shown = thinned(shown, _POINTS, worst=lambda w: _away(w.ratio))
     go = plotly("plotly.graph_objects")
-    figure = go.Figure(layout=_layout(height=290))
+    figure = go.Figure(layout=layout(height=290))
     places = [order[id(w)] for w in shown]
     stems = [(x, y) for x, w in zip(places, shown, strict=True) for y in (w.planned, w.measured.std)]
     figure.add_scatter(
         x=[v for i, (x, _) in enumerate(stems) for v in ([x, None] if i % 2 else [x])],
         y=[v for i, (_, y) in enumerate(stems) for v in ([y, None] if i % 2 else [y])],
-        mode="lines", line={"color": _SOFT, "width": 1}, hoverinfo="skip", showlegend=False, opacity=0.6,
+        mode="lines", line={"color": SOFT, "width": 1}, hoverinfo="skip", showlegend=False, opacity=0.6,
     )  # fmt: skip
-    _dots(figure, places, shown, "planned", [w.planned for w in shown], "circle-open", _SOFT, 11)
-    _dots(figure, places, shown, "as it is", [w.measured.std for w in shown], "circle", _FORWARD, 6)
+    _dots(figure, places, shown, "planned", [w.planned for w in shown], "circle-open", SOFT, 11)
+    _dots(figure, places, shown, "as it is", [w.measured.std for w in shown], "circle", FORWARD, 6)
     values = [v for w in shown for v in (w.planned, w.measured.std) if v]
     low, high = math.log10(min(values)), math.log10(max(values))
     ticks = _ticks(low - 0.15, high + 0.15)
     figure.update_yaxes(
         type="log",
-        gridcolor=_RULE,
+        gridcolor=RULE,
         zeroline=False,
         range=[low - 0.15, high + 0.15],
         tickvals=ticks,
@@ -327,45 +287,17 @@ def _dots(
     figure.add_scatter(
         x=places, y=values, name=name, mode="markers", cliponaxis=False,
         marker={"symbol": symbol, "size": size, "color": colour, "line": {"width": 1.5, "color": colour}},
-        customdata=[[_said(w.measured.name), science(w.ratio, 3)] for w in shown],
+        customdata=[[said(w.measured.name), science(w.ratio, 3)] for w in shown],
         hovertemplate="%{customdata[0]}<br>" + name
         + " %{y:.3g}, as it is over planned %{customdata[1]}<extra></extra>",
     )  # fmt: skip
 
 
-def _said(name: str) -> str:
-    """A name as plotly must get it: its texts know a few tags, and a name may look like one."""
-    return html.escape(name)
-
-
-def _layout(*, height: int) -> dict[str, Any]:
-    return {
-        "template": "none",
-        "height": height,
-        "margin": {"l": 82, "r": 18, "t": 34, "b": 46},
-        "paper_bgcolor": "rgba(0,0,0,0)",
-        "plot_bgcolor": "rgba(0,0,0,0)",
-        "font": {
-            "family": "system-ui, Segoe UI, Liberation Sans, Arial, sans-serif",
-            "size": 13,
-            "color": _SOFT,
-        },
-        "hoverlabel": {
-            "bgcolor": _CARD,
-            "bordercolor": _RULE,
-            "font": {"color": _INK, "size": 13},
-            "align": "left",
-        },
-        "hovermode": "closest",
-        "legend": {"orientation": "h", "x": 0.0, "y": 1.0, "yanchor": "bottom", "font": {"color": _INK}},
-    }
-
-
 def curves(study: Study) -> Any:
     """Test accuracy by epoch: a line for the mean of the seeds, a band for the lowest and highest."""
     go = plotly("plotly.graph_objects")
-    figure = go.Figure(layout=_layout(height=340))
-    looks = itertools.cycle([(_BACKWARD, _BACKWARD_WASH, "dot"), (_FORWARD, _FORWARD_WASH, "solid")])
+    figure = go.Figure(layout=layout(height=340))
+    looks = itertools.cycle([(BACKWARD, BACKWARD_WASH, "dot"), (FORWARD, FORWARD_WASH, "solid")])
     for arm, (colour, wash, dash) in zip(study.arms, looks, strict=False):
         runs = [[100 * value for value in curve.accuracy] for curve in arm.curves]
         by_epoch = list(zip(*runs, strict=True))
@@ -378,15 +310,15 @@ def curves(study: Study) -> Any:
                 mode="lines",
             )  # fmt: skip
         figure.add_scatter(
-            x=epochs, y=[statistics.fmean(values) for values in by_epoch], name=_said(arm.name),
+            x=epochs, y=[statistics.fmean(values) for values in by_epoch], name=said(arm.name),
             mode="lines+markers",
             line={"color": colour, "width": 2, "dash": dash}, marker={"size": 6, "color": colour},
-            hovertemplate="epoch %{x}: %{y:.1f} %<extra>" + _said(arm.name) + "</extra>",
+            hovertemplate="epoch %{x}: %{y:.1f} %<extra>" + said(arm.name) + "</extra>",
         )  # fmt: skip
     figure.add_hline(
-        y=100 * study.chance, line={"color": _SOFT, "width": 1, "dash": "dash"},
-        annotation={"text": "guessing", "font": {"color": _SOFT, "size": 12}, "xanchor": "right", "x": 1},
+        y=100 * study.chance, line={"color": SOFT, "width": 1, "dash": "dash"},
+        annotation={"text": "guessing", "font": {"color": SOFT, "size": 12}, "xanchor": "right", "x": 1},
     )  # fmt: skip
-    figure.update_yaxes(range=[0, 102], title={"text": "test accuracy, %"}, gridcolor=_RULE, zeroline=False)
+    figure.update_yaxes(range=[0, 102], title={"text": "test accuracy, %"}, gridcolor=RULE, zeroline=False)
     figure.update_xaxes(title={"text": "epoch", "standoff": 8}, showgrid=False, zeroline=False)
     return figure

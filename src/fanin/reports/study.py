@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
+from fanin.errors import InputError, explain
 from fanin.records.finding import Diagnosis
 from fanin.records.study import Arm, Study
 from fanin.records.table import render
@@ -64,12 +65,12 @@ def page(study: Study) -> str:
     """Write the story as one HTML document: before, after, and how both learned."""
     drawn: dict[str, Any] = {"curves": charts.curves(study)}
     parts = [_top(study), _curves(study)]
-    within = [value for arm in study.arms for value in charts.reach(arm.diagnosis)]
+    within = [value for arm in study.arms for value in charts.reach(_checked(arm))]
     for place, arm in enumerate(study.arms):
         name = f"signal{place}"
-        drawn[name] = charts.signal(arm.diagnosis, within=within)
+        drawn[name] = charts.signal(_checked(arm), within=within)
         parts.append(_arm(arm, name if drawn[name] is not None else ""))
-    parts += [plan(study.arms[-1].diagnosis), _basis(study)]
+    parts += [plan(_checked(study.arms[-1])), _basis(study)]
     figures = {name: charts.as_data(figure) for name, figure in drawn.items() if figure is not None}
     return document(f"{study.title} · fanin", "\n".join(parts), figures)
 
@@ -114,9 +115,23 @@ def _cell(arm: Arm, epoch: int) -> Cell:
 
 
 def _arm(arm: Arm, figure: str) -> str:
-    told = f"<section><h2>At step zero: {escaped(arm.name)}</h2>{verdict_line(arm.diagnosis)}"
-    signal = signal_section(arm.diagnosis, figure) if figure else ""
-    return f"{told}{_inner(findings(arm.diagnosis))}{_inner(signal)}</section>"
+    diagnosis = _checked(arm)
+    told = f"<section><h2>At step zero: {escaped(arm.name)}</h2>{verdict_line(diagnosis)}"
+    signal = signal_section(diagnosis, figure) if figure else ""
+    return f"{told}{_inner(findings(diagnosis))}{_inner(signal)}</section>"
+
+
+def _checked(arm: Arm) -> Diagnosis:
+    """The check of an arm, which this page is made of."""
+    if arm.diagnosis is None:
+        raise InputError(
+            explain(
+                "The page shows each way to begin as it was checked",
+                received=f"'{arm.name}' without a diagnosis",
+                remedy="Use fanin.reports.outcome.Outcome for a study that keeps none",
+            )
+        )
+    return arm.diagnosis
 
 
 def _inner(markup: str) -> str:
@@ -125,7 +140,7 @@ def _inner(markup: str) -> str:
 
 
 def _basis(study: Study) -> str:
-    facts = [*study.settings, *_environment([arm.diagnosis for arm in study.arms])]
+    facts = [*study.settings, *_environment([_checked(arm) for arm in study.arms])]
     rows = "".join(f"{element('dt', name)}{element('dd', value)}" for name, value in facts)
     lead = "What ran, and how to run it again."
     return section("Basis", lead, f'<dl class="facts">{rows}</dl>')

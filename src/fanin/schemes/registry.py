@@ -17,7 +17,7 @@ from fanin.schemes.dialects.dialect import dialect
 
 __all__ = ["aliases", "entries", "entry", "get", "names"]
 
-_NO_FAMILY = {"base", "by_formula", "fit", "registry", "sample"}
+_NO_FAMILY = {"base", "by_formula", "fit", "parse", "registry", "sample"}
 
 
 @lru_cache(maxsize=1)

@@ -70,7 +70,7 @@ class Dialect:
         InputError
             Parameters that the function has not, or values out of range.
         """
-        key = self._known(name)
+        key = self.known(name)
         function = self.functions[key]
         signature = inspect.signature(function.make)
         try:
@@ -93,7 +93,14 @@ class Dialect:
             name=f"{self.name}:{key}", rule=rule, layout=layout, note=function.note, references=(self.source,)
         )
 
-    def _known(self, name: str) -> str:
+    def known(self, name: str) -> str:
+        """The system's own spelling of a function's name.
+
+        Raises
+        ------
+        UnknownNameError
+            A name that the system has not; the message has the nearest.
+        """
         snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower().rstrip("_")
         for key in (name, snake, snake.replace("_", "")):
             if key in self.functions:
@@ -104,13 +111,15 @@ class Dialect:
         if name.startswith("_"):
             raise AttributeError(name)
         try:
-            self._known(name)
+            self.known(name)
         except UnknownNameError as error:
             raise AttributeError(str(error)) from None
         return partial(self.get, name)
 
     def __dir__(self) -> list[str]:
-        return sorted({"aliases", "functions", "get", "layout", "name", "names", "source", *self.functions})
+        return sorted(
+            {"aliases", "functions", "get", "known", "layout", "name", "names", "source", *self.functions}
+        )
 
     def __repr__(self) -> str:
         return f"<dialect {self.name}: {len(self.functions)} initializers, from {self.source}>"
