@@ -147,15 +147,16 @@ Where figures stay far off:
 
 - The same weights at every step or layer (LSTM and GRU cells written as loops, ALBERT, one layer used again
   and again): ways through the same weights add up coherently, and the laws take each as fresh, so gradients
-  far back are too small (a factor of 1.3 a step).
+  far back are too small (a factor of 1.3 a step). Where the mean of all steps is read, the steps' equal
+  gradients add up besides, which is not followed (GRU, mean of 64).
 - Mamba's steps: the law of its step sizes is uniform in their logarithm, and is taken as Gaussian.
 - Experts: which rows a router picks is not followed; these operations are measured alone, and say so.
 - Masks of windows and of padding: attention is taken to see all places, or all before.
 - ALiBi fills scores with the lowest number of the format, which is measured as their power.
 - DeBERTa's scores add three products of one query.
 - ResNets: a unit that is positive in a stream stays so more often than not, so that gradients of 16 blocks
-  come out too small by a factor of 1.2 to 1.5. (They had come out better when the power behind padded convolutions
-  was too small by 5 %, which made up for it.)
+  come out too small by a factor of 1.2 to 1.5. (They had come out better when the power behind padded
+  convolutions was too small by 5 %, which made up for it.)
 - A loss whose inputs are related beforehand (an anchor and one that resembles it): the outputs are taken to
   know nothing of the targets.
 - The gradients of queries and keys, by a factor of 1.2 to 2 where attention is peaked.

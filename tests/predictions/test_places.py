@@ -254,31 +254,3 @@ def test_the_gradient_of_a_gate_over_places_adds_up_as_its_partner_does() -> Non
     assert gate.gradient_power
     # Gradients of a mean's places are alike, what they are multiplied by is not: 144 times less.
     assert abs(math.log(gate.gradient_power / law.gradient_power)) < 0.7
-
-
-def test_equal_gradients_of_the_steps_of_a_recurrence_add_up() -> None:
-    class Leaky(nn.Module):
-        """``h = h / 2 + x_t`` without weights in time; the mean of all states is read."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.enter, self.head = nn.Linear(32, 128), nn.Linear(128, 32)
-
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            y = self.enter(x)
-            h, states = y[:, 0], []
-            for t in range(1, 8):
-                h = 0.5 * h + y[:, t]
-                states.append(h)
-            return self.head(torch.stack(states, 1).mean(1))  # type: ignore[no-any-return]
-
-    torch.manual_seed(0)
-    diagnosis = fanin.torch.check(Leaky(), torch.randn(32, 8, 32), tier="fast").diagnosis
-    assert diagnosis.prediction is not None
-    first = next(m for m in diagnosis.trace.measurements if "add" in m.op)
-    law = diagnosis.prediction.at(first.node)
-    assert law is not None
-    assert law.gradient_power
-    assert first.gradient_power
-    # 1 + 1/2 + 1/4 ... = 2 of the same gradient: 4 times one, and not 4/3.
-    assert abs(math.log(first.gradient_power / law.gradient_power)) < 0.3

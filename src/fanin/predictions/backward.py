@@ -68,9 +68,7 @@ def backward(
                 part = replace(part, behind=-node.id - 2)  # noqa: PLW2901
             mean = None if read in partial else mean_slope(context, node, place, read)
             ways = {} if mean is None else {**here.ways, node.id: (here.power, 1.0)}
-            made = part.ways if node.kind == OpKind.CONCAT else {}
-            ways = {k: (g, f * (mean or 0.0)) for k, (g, f) in ways.items()}
-            part = replace(part, ways={**made, **ways})  # noqa: PLW2901
+            part = replace(part, ways={k: (g, f * (mean or 0.0)) for k, (g, f) in ways.items()})  # noqa: PLW2901
             arrived.setdefault(read, []).append(part)
     return found
 
@@ -124,7 +122,7 @@ def _back(
         return [(first, replace(g, power=g.power * factor, near=g.near * (1.0 - p)))]
     if node.kind == OpKind.CONCAT:
         if places := spans(context, node):
-            return concat_back(node, g, places)
+            return concat_back(g, places)
         whole = float(math.prod(node.shape))
         return [(r[0], replace(g, power=g.power * min(1.0, _size(context, r) / whole))) for r in reads]
     if node.kind == OpKind.POOL:

@@ -20,11 +20,9 @@ from fanin.records.graph import Node, UseKind
 __all__ = ["concat_back", "pool_back", "product_back", "spread_back"]
 
 
-def concat_back(node: Node, g: Gradient, places: tuple[Span, ...]) -> list[tuple[int, Gradient]]:
+def concat_back(g: Gradient, places: tuple[Span, ...]) -> list[tuple[int, Gradient]]:
     """Each operand gets what arrives at its places."""
     whole = max(span.end for span in places)
-    # Gradients of places that are alike meet again where one leads to the other (the steps of a recurrence).
-    alike = math.sqrt(max(g.near, 0.0))
     share = (
         g.profile.ravel()
         if g.profile is not None and g.profile.size == whole
@@ -36,9 +34,7 @@ def concat_back(node: Node, g: Gradient, places: tuple[Span, ...]) -> list[tuple
             own = share[span.first : span.end]
             total = float(own.sum())
             inner = even(own / total) if total > 0.0 else None
-            power = g.power * total
-            ways = {node.id: (power, alike)} if alike > 0.0 and span.end - span.first == 1 else {}
-            found.append((span.read[0], replace(g, power=power, profile=inner, ways=ways)))
+            found.append((span.read[0], replace(g, power=g.power * total, profile=inner)))
     return found
 
 
