@@ -3,6 +3,7 @@
     PYTHONPATH=src python benchmarks/check_calibration.py [--jobs 2] [--page] [--healthy 80] [--sick 20]
 
 Every network is made from its seed (0, 1, 2 ...) by `check_healthy.py`, `check_more_healthy.py`,
+`check_unseen_healthy.py`,
 `check_sick.py` and `check_more_sick.py`. Results are appended to a file, a line a network, so a run that was
 stopped goes on where it was. The tables go to stdout, or with `--page` between the marks of
 docs/benchmarks/check.md. A sick network counts as found when the finding of its fault is there, once, as a
@@ -33,6 +34,7 @@ from check_healthy import HEALTHY
 from check_more_healthy import MORE_HEALTHY
 from check_more_sick import MORE_SICK
 from check_sick import SICK
+from check_unseen_healthy import UNSEEN_HEALTHY
 from check_unseen_sick import UNSEEN_SICK
 
 import fanin.torch
@@ -41,7 +43,7 @@ from fanin.records.finding import Finding, Severity
 __all__ = ["main"]
 
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks" / "check.md"
-ALL_HEALTHY = HEALTHY | MORE_HEALTHY
+ALL_HEALTHY = HEALTHY | MORE_HEALTHY | UNSEEN_HEALTHY
 ALL_SICK = SICK | MORE_SICK | UNSEEN_SICK
 HEADS = {"healthy": "warned about", "sick": "not found, or with another warning beside"}
 

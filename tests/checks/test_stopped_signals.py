@@ -297,3 +297,11 @@ def test_what_sums_over_neighbours_is_not_blamed_on_the_branches() -> None:
     finding = findings(healthy(Net(mean=False), x, edges), x, edges, target=CLASSES)["FAN101"]
     assert "stds of the weights are not" in finding.cause
     assert "FAN101" not in findings(healthy(Net(mean=True), x, edges), x, edges, target=CLASSES)
+
+
+def test_units_that_are_equal_explain_a_norm_over_equal_values() -> None:
+    x = batch(64, 32)
+    model = healthy(nn.Sequential(nn.Linear(32, 64), nn.LayerNorm(64), nn.ReLU(), nn.Linear(64, 10)), x)
+    nn.init.constant_(model[0].weight, 0.05)
+    nn.init.zeros_(model[0].bias)
+    assert list(findings(model, x, target=CLASSES)) == ["FAN201"]
