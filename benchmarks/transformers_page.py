@@ -253,8 +253,8 @@ def _others(rows: Sequence[dict[str, Any]]) -> str:
     if not found:
         return ""
     text = (
-        f"\n## Not run\n\n{len(found)} types do not run by themselves as this script builds them. Those that\n"
-        "name a library need it; trackers of films take a session that they fill as they run; bark and\n"
+        f"\n## Not run\n\n{len(found)} types do not run by themselves as this script builds them. Those\n"
+        "that name a library need it; trackers of films take a session that they fill as they run; bark and\n"
         "glm_image_vqmodel have no forward pass of their own:\n\n"
     )
     return text + "".join(f"- {row['kind']}: {_plain(row['not built'])}\n" for row in found)
