@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from fanin.graphs.regions import Regions, find_regions, part_of
+from fanin.graphs.splits import find_splits, is_affine
 from fanin.graphs.steps import Form, Part, Read, Run, Step
 from fanin.graphs.uses import DraftUse, use_of
 from fanin.laws.quadrature import NODES
@@ -29,9 +28,6 @@ _KINDS = {
     Form.RECURRENCE: OpKind.RECURRENCE,
     Form.GLU: OpKind.PRODUCT,
 }
-
-_AFFINE = 1e-9
-"""A table that leaves its own chord by less than this, relative to its range, is a straight line."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -97,7 +93,9 @@ class Drafts:
 def draft(run: Run) -> Drafts:
     """Turn steps into nodes: regions become one node each, norms take in their scale and shift."""
     steps = {step.id: step for step in run.steps}
-    regions = find_regions(run.steps, run.outputs, run.buffers)
+    regions = find_regions(
+        run.steps, run.outputs, run.buffers, lambda found, ends: find_splits(found, ends, run)
+    )
     carried = _carried(run.steps)
     wanted = {read.step for read in run.outputs if read.step is not None}
     made: list[Draft] = []
@@ -192,7 +190,7 @@ def _regional(
     values = run.table(region)
     inner = [name for name in region.parameters if name not in run.buffers]
     node.uses += [DraftUse(name=name, node=step.id, kind=UseKind.ACTIVATION_PARAMETER) for name in inner]
-    if values is not None and not _affine(values):
+    if values is not None and not is_affine(values):
         node.kind = OpKind.ACTIVATION
         node.values = tuple(values)
     else:
@@ -273,16 +271,22 @@ def _name_shifts(drafts: Drafts) -> None:
         part = part_of(here[0].place, before.id)
         shared = any(id != node.id and part_of(r.place, before.id) == part for id, r in before.readers)
         if before.contracts and not biased and not shared and before.kind != OpKind.RECURRENCE:
-            # A table of positions has two dimensions; a bias has one, or one more for stacked weights.
-            stacked = max((_stacks(made) for made in before.uses), default=0)
+            # A table of positions has two dimensions; a bias has one, or as many as the units are laid out
+            # in (heads), and one more for stacked weights.
+            stacked = max((_stacks(made) + _laid(made) for made in before.uses), default=1)
             for use in node.uses:
-                if use.kind == UseKind.SHIFT and use.rank <= 1 + stacked:
+                if use.kind == UseKind.SHIFT and use.rank <= stacked:
                     use.kind = UseKind.BIAS
 
 
 def _stacks(use: DraftUse) -> int:
     """Dimensions of a weight that count copies of it."""
     return 0 if use.axes is None else sum(role == Role.BATCH for role in use.axes.roles)
+
+
+def _laid(use: DraftUse) -> int:
+    """Dimensions that a weight's units are laid out in."""
+    return 1 if use.axes is None else max(sum(role == Role.OUT for role in use.axes.roles), 1)
 
 
 def _name_stacked_bias(a: Draft, b: Draft) -> None:
@@ -305,12 +309,6 @@ def _name_products(drafts: Drafts) -> None:
                     before = drafts.nodes[before.inputs[0]]
                 if before.kind == OpKind.SOFTMAX:
                     node.kind = OpKind.ATTENTION
-
-
-def _affine(values: Sequence[float]) -> bool:
-    table = np.asarray(values, dtype=np.float64)
-    chord = np.linspace(table[0], table[-1], len(table))
-    return bool((np.abs(table - chord) <= _AFFINE * max(np.abs(table).max(), 1e-300)).all())
 
 
 def _slope(values: Sequence[float]) -> float:

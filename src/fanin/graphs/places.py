@@ -15,7 +15,7 @@ from fanin.records.graph import Branch, OpKind, UseKind
 
 __all__ = ["find_branch_scales", "find_decays", "find_routers", "find_scores"]
 
-_CHOICES = ("topk", "sort", "max.dim", "argmax", "kthvalue")
+_CHOICES = ("topk", "top_k", "sort", "max.dim", "argmax", "kthvalue")
 """Operators that choose among the numbers that they read."""
 _STEPS = 8
 """How many nodes are passed on the way from a weight to a choice, or from scores back to a weight."""

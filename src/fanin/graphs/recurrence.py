@@ -6,10 +6,13 @@ from itertools import pairwise
 
 from fanin.graphs.ancestry import Ancestry
 from fanin.graphs.drafts import Draft, Drafts
+from fanin.graphs.steps import Form
 from fanin.records.graph import OpKind, UseKind
 
 __all__ = ["find_recurrences"]
 
+_ROWS = 2
+"""Dimensions of a table whose rows are biases: that of the input, and that of the state."""
 _THROUGH = {OpKind.ADD, OpKind.POINTWISE, OpKind.DROPOUT}
 
 
@@ -43,6 +46,8 @@ def find_recurrences(drafts: Drafts, ancestry: Ancestry) -> frozenset[int]:
             _rename(drafts, node, UseKind.RECURRENT_STATE, name)
         for add, other in found:
             adds.add(add)
+            for reader, _ in drafts.nodes[add].readers:
+                _rename_biases(drafts.nodes[reader])
             _rename(drafts, drafts.nodes[other], UseKind.RECURRENT_INPUT, None)
         adds.update(_inside(drafts, ancestry, nodes))
     return frozenset(adds)
@@ -54,10 +59,16 @@ def _inside(drafts: Drafts, ancestry: Ancestry, nodes: list[Draft]) -> list[int]
     turns = ancestry.mask(node.id for node in nodes[1:])
     below = {node.id for node in nodes} | set(ancestry.between(last.id, first.id))
     found: list[int] = []
+    # Where modules have no names, the cell of the last turn has as many adds as the turn before.
+    adds = [node.id for node in drafts.nodes.values() if node.kind == OpKind.ADD]
+    size = sum(nodes[-2].id < id < last.id for id in adds)
+    cell = set([id for id in adds if id > last.id][:size])
     for node in drafts.nodes.values():
         if node.kind != OpKind.ADD:
             continue
-        late = node.id > last.id and node.step.module == last.step.module and ancestry.meets(node.id, turns)
+        module = node.step.module
+        here = module == last.step.module if module and last.step.module else node.id in cell
+        late = node.id > last.id and here and ancestry.meets(node.id, turns)
         if node.id in below or late:
             found.append(node.id)
     return found
@@ -89,7 +100,10 @@ def _sums(drafts: Drafts, node: Draft) -> list[tuple[Draft, int]]:
             after = drafts.nodes[reader]
             if after.kind == OpKind.ADD and len(after.inputs) > 1:
                 found.append((after, id))
-            elif after.kind in _THROUGH:
+            elif after.kind in _THROUGH or (
+                after.kind == OpKind.PRODUCT and after.step.form == Form.POINTWISE
+            ):
+                # (A gate multiplies what a state becomes before fresh data is added: GRU.)
                 stack.append(reader)
     return found
 
@@ -109,6 +123,12 @@ def _rename(drafts: Drafts, node: Draft, kind: UseKind, name: str | None) -> Non
         elif use.kind == UseKind.BIAS:
             use.kind = UseKind.RECURRENT_BIAS
     for reader, _ in node.readers:
-        for use in drafts.nodes[reader].uses:
-            if use.kind == UseKind.BIAS:
-                use.kind = UseKind.RECURRENT_BIAS
+        _rename_biases(drafts.nodes[reader])
+
+
+def _rename_biases(node: Draft) -> None:
+    """What is added to a state or its input, and nothing else, is a bias: a row of a table of biases too."""
+    for use in node.uses:
+        shifts = node.kind == OpKind.ADD and len(node.inputs) == 1 and use.kind == UseKind.SHIFT
+        if use.kind == UseKind.BIAS or (shifts and use.rank <= _ROWS):
+            use.kind = UseKind.RECURRENT_BIAS

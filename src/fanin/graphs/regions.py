@@ -8,7 +8,7 @@ written by hand): then they belong inside.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from math import prod
 from typing import TypeAlias
@@ -190,11 +190,23 @@ class Regions:
         return False
 
 
-def find_regions(steps: Sequence[Step], outputs: Sequence[Read], buffers: frozenset[str]) -> Regions:
-    """Trace roots again and again: first to see pools, then where results leave regions, then cut there."""
+def find_regions(
+    steps: Sequence[Step],
+    outputs: Sequence[Read],
+    buffers: frozenset[str],
+    splits: Callable[[Regions, frozenset[int]], frozenset[int]] = lambda _regions, _ends: frozenset(),
+) -> Regions:
+    """Trace roots again and again: first to see pools, then where results leave regions, then cut there.
+
+    `splits` finds further steps to cut at, from the regions and their ends.
+    """
     regions = Regions(steps, buffers)
     regions.trace(steps, frozenset())
     regions.pools = regions.find_pools(steps, regions.ends(steps, outputs))
     regions.trace(steps, frozenset())
-    regions.trace(steps, regions.ends(steps, outputs))
+    ends = regions.ends(steps, outputs)
+    regions.trace(steps, ends)
+    further = splits(regions, ends)
+    if further:
+        regions.trace(steps, ends | further)
     return regions

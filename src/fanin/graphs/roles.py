@@ -43,7 +43,9 @@ def convolution_axes(source: Source, labels: str, *, groups: int, stride: int, t
     roles: list[Role | None] = [None] * len(source.shape)
     for dim, parts in _found(source, labels).items():
         roles[dim] = max(parts, key=lambda part: part[1])[0]
-    if len(source.shape) == len(labels):
+    # (A kernel that was turned on its way has other dimensions at these places.)
+    straight = all(role in (None, _ROLES[letter]) for role, letter in zip(roles, labels, strict=False))
+    if len(source.shape) == len(labels) and straight:
         roles = [role or _ROLES[letter] for role, letter in zip(roles, labels, strict=True)]
     _fill(roles, source)
     return Axes(

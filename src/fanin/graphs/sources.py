@@ -48,6 +48,8 @@ class Source(NamedTuple):
     main
         Whether the tensor is the parameter, in the main; false for a factor or an offset that
         belongs to a larger parameter (the magnitude of a weight norm).
+    stacked
+        Dimensions of the parameter that count copies which are used one by one (layers in a loop).
     """
 
     name: str
@@ -56,6 +58,7 @@ class Source(NamedTuple):
     start: tuple[int, ...]
     derived: bool = False
     main: bool = True
+    stacked: int = 0
 
 
 class Atom(NamedTuple):
@@ -102,11 +105,13 @@ def view(layout: Layout, shape: Sequence[int], strides: Sequence[int], offset: i
     dims = _runs(layout.atoms, tuple(shape), tuple(strides))
     rest = offset - layout.offset
     if rest == 0:
-        return Source(source.name, source.shape, dims, source.start, source.derived, source.main)
-    start = list(source.start)
+        return Source(
+            source.name, source.shape, dims, source.start, source.derived, source.main, source.stacked
+        )
+    moved = list(source.start)
     for dim, places in _moves(layout.atoms, rest):
-        start[dim] += places
-    return Source(source.name, source.shape, dims, tuple(start), source.derived, source.main)
+        moved[dim] += places
+    return Source(source.name, source.shape, dims, tuple(moved), source.derived, source.main, source.stacked)
 
 
 @lru_cache(_KEPT)

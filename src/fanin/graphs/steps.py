@@ -92,8 +92,9 @@ class Step:
 
     `signal` is false for outputs of whole numbers and truth values (indices, masks). `adds` and
     `multiplies` say which pointwise operators are sums and products of their operands; a difference
-    is a sum that `subtracts`. `settings` are numbers that change what it does to a signal; see
-    `fanin.records.graph.Node`.
+    is a sum that `subtracts`. `units` is the place of the units among the output's
+    dimensions, where it is not the last (a convolution's: not the second). `settings` are numbers that
+    change what it does to a signal; see `fanin.records.graph.Node`.
     """
 
     id: int
@@ -111,6 +112,7 @@ class Step:
     groups: int = 1
     stride: int = 1
     transposed: bool = False
+    units: int | None = None
     settings: tuple[tuple[str, tuple[float, ...]], ...] = ()
 
 

@@ -275,14 +275,15 @@ def _join_slices(uses: list[DraftUse]) -> None:
 
 def _blocks(drafts: Drafts, node: Draft, use: DraftUse) -> tuple[int, ...]:
     axis = 1 if node.kind == OpKind.CONVOLUTION else len(node.step.shape) - 1
+    axis = axis if node.step.units is None else node.step.units
     if axis >= len(node.step.shape) or use.axes is None or Role.OUT not in use.axes.roles:
         return ()
     size = node.step.shape[axis]
-    here, shape = node, node.step.shape
+    here = node
     while True:
         cuts: set[int] = set()
         whole = False
-        onward: list[Draft] = []
+        onward: list[tuple[Draft, int]] = []
         for id, read in here.readers:
             reader = drafts.nodes[id]
             if reader.step.form == Form.GLU:
@@ -292,8 +293,13 @@ def _blocks(drafts: Drafts, node: Draft, use: DraftUse) -> tuple[int, ...]:
                 whole = whole or reader.step.form != Form.GLU
                 # The gates of a recurrence are split after state and input are summed.
                 summed = use.kind != UseKind.WEIGHT and reader.kind == OpKind.ADD
-                if (_passes(reader) or summed) and reader.step.shape and reader.step.shape[-1] == size:
-                    onward.append(reader)
+                if (_passes(reader) or summed) and reader.step.shape:
+                    along = axis + len(reader.step.shape) - len(here.step.shape)
+                    place = len(reader.step.shape) - 1
+                    if node.step.units is not None:
+                        place = along = _along(read, reader, axis, along)
+                    if place >= 0 and reader.step.shape[place] == size:
+                        onward.append((reader, along))
                 continue
             cuts.update(part)
         cuts -= {0, size}
@@ -304,9 +310,16 @@ def _blocks(drafts: Drafts, node: Draft, use: DraftUse) -> tuple[int, ...]:
         single = len(onward) == 1 and len(here.readers) == 1
         if not onward or not (single or use.kind != UseKind.WEIGHT):
             return ()
-        here = onward[0]
-        axis += len(here.step.shape) - len(shape)
-        shape = here.step.shape
+        here, axis = onward[0]
+
+
+def _along(read: Read, reader: Draft, axis: int, unmoved: int) -> int:
+    """The dimension of a reader's output that an axis of what it reads becomes; -1 where it is none."""
+    if read.place is None:
+        return unmoved if unmoved < len(reader.step.shape) else -1
+    found = [j for j, spans in enumerate(read.place.dims) if any(span.dim == axis for span in spans)]
+    along = found[0] + len(reader.step.shape) - len(read.place.dims) if len(found) == 1 else -1
+    return along if along < len(reader.step.shape) else -1
 
 
 def _extent(read: Read, id: int, axis: int) -> tuple[int, int] | None:

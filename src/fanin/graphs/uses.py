@@ -46,7 +46,7 @@ class DraftUse:
 
 def use_of(step: Step, read: Read, source: Source, run: Run) -> DraftUse:
     """The use of one parameter behind one operand of a step."""
-    rank = sum(size > 1 for size in source.shape)
+    rank = sum(size > 1 for size in source.shape[source.stacked :])
     made = DraftUse(name=source.name, node=step.id, kind=UseKind.OTHER, rank=rank)
     if not source.main:
         # The magnitude of a weight norm; the vectors of a spectral norm are buffers.
@@ -89,7 +89,7 @@ def use_of(step: Step, read: Read, source: Source, run: Run) -> DraftUse:
         made.spread = _spread(step, read, source, run)
     elif step.form == Form.LOOKUP and read.part in {Part.TABLE, Part.ANY}:
         made.kind = UseKind.EMBEDDING
-        made.axes = table_axes(source.shape)
+        made.axes = table_axes(source.shape, max(read.labels.find("c"), 0))
     elif source.name in run.buffers:
         return made
     elif step.form == Form.CONCAT or step.form in _READS_DATA or read.part == Part.DATA or step.adds:

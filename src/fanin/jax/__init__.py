@@ -1,6 +1,11 @@
-"""fanin for JAX: weights as traceable, shardable arrays, with the same bits as everywhere.
+"""fanin for JAX: plans for whole models, and weights as shardable arrays, with the same bits as everywhere.
 
->>> import jax, fanin.jax
+>>> import jax, jax.numpy as jnp, fanin.jax
+>>> params = {"kernel": jnp.zeros((4, 2)), "bias": jnp.zeros(2)}
+>>> new = fanin.jax.init(lambda p, x: x @ p["kernel"] + p["bias"], params, jnp.zeros((1, 4)), seed=1)
+>>> new["bias"].tolist()
+[0.0, 0.0]
+
 >>> weight = fanin.jax.sample("he_normal", (16, 8), seed=0, name="fc1.kernel", axes="out in")
 >>> weight.shape, weight.dtype.name
 ((16, 8), 'float32')
@@ -14,10 +19,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from fanin.jax.engine import sample
-from fanin.jax.init import Initializer, factory, initializer
+from fanin.jax.initializers import Initializer, factory, initializer
+from fanin.jax.read import read
+from fanin.jax.whole import apply_plan, init, plan
 from fanin.schemes import registry
 
-__all__ = ["Initializer", "initializer", "sample"]
+__all__ = ["Initializer", "apply_plan", "init", "initializer", "plan", "read", "sample"]
 
 
 def __getattr__(name: str) -> Callable[..., Initializer]:

@@ -1,6 +1,11 @@
-"""fanin for Keras: every scheme as an `Initializer`, with the same bits on every backend.
+"""fanin for Keras: plans for whole models, and every scheme as an `Initializer`, the same bits everywhere.
 
->>> import fanin.keras
+>>> import keras, numpy as np, fanin.keras
+>>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(2, name="fc1")], name="net")
+>>> plan = fanin.keras.init_(model, np.zeros((1, 8), "float32"), seed=1)  # on the JAX or PyTorch backend
+>>> plan.entries[0].name
+'net/fc1/kernel'
+
 >>> init = fanin.keras.HeNormal(seed=0, name="fc1.weight")
 >>> tuple(init((784, 256)).shape)
 (784, 256)
@@ -14,8 +19,9 @@ from __future__ import annotations
 from fanin.keras.base import SchemeInitializer
 from fanin.keras.classes import classes
 from fanin.keras.kernels import kernel_axes
+from fanin.keras.whole import apply_, init_, plan, read
 
-__all__ = ["SchemeInitializer", "kernel_axes"]
+__all__ = ["SchemeInitializer", "apply_", "init_", "kernel_axes", "plan", "read"]
 
 # Registers them, so that strings and saved models find them.
 classes()

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from fanin.graphs.derived import row_major
 from fanin.graphs.sources import Layout, Source, entire, layout_of, view
 from fanin.graphs.steps import Form, Part, Read, Step
 from fanin.torch.ops import (
@@ -223,8 +224,8 @@ class _Conversion:
                 place = value.place
                 layout = _laid(place, output)
             elif name in _RESHAPES and value.place is not None:
-                flat = layout_of(value.place, base.shape, _row_major(base.shape), 0)
-                place = view(flat, output.shape, _row_major(output.shape), 0)
+                flat = layout_of(value.place, base.shape, row_major(base.shape), 0)
+                place = view(flat, output.shape, row_major(output.shape), 0)
                 layout = _laid(place, output)
             elif value.step is not None:
                 # Rolled, padded, gathered: another tensor of the same step, with a name of its own.
@@ -351,10 +352,3 @@ def _laid(place: Source, output: Output) -> Layout | None:
     if len(place.dims) != len(output.shape):
         return None
     return layout_of(place, output.shape, output.strides, output.offset)
-
-
-def _row_major(shape: tuple[int, ...]) -> list[int]:
-    strides = [1] * len(shape)
-    for i in range(len(shape) - 2, -1, -1):
-        strides[i] = strides[i + 1] * max(shape[i + 1], 1)
-    return strides

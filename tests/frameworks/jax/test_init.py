@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 import fanin
 import fanin.jax
 from fanin.errors import FaninError, InputError
-from fanin.jax.init import Initializer, factory
+from fanin.jax.initializers import Initializer, factory
 from fanin.jax.keys import stream_words
 from fanin.records.axes import as_axes
 from fanin.records.draw import Draw, Orthogonal, TruncatedNormal
@@ -307,7 +307,7 @@ def test_errors_come_when_traced() -> None:
 def test_the_words_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     # A front end that ignored the key would pass every test of repetition.
     expected = np.asarray(fanin.jax.he_normal()(KEY, (8, 8)))
-    monkeypatch.setattr("fanin.jax.init.stream_words", lambda _: jnp.zeros(4, jnp.uint32))
+    monkeypatch.setattr("fanin.jax.initializers.stream_words", lambda _: jnp.zeros(4, jnp.uint32))
     assert (np.asarray(fanin.jax.he_normal()(KEY, (8, 8))) != expected).any()
 
 
