@@ -108,7 +108,8 @@ def compare(
     --------
     >>> import torch
     >>> x = torch.randn(200, 4, generator=torch.Generator().manual_seed(0))
-    >>> made = compare(lambda: nn.Linear(4, 2), (x, (x[:, 0] > 0).long()), variants=("he", "lecun"), steps=5)
+    >>> y = (x[:, 0] > 0).long()
+    >>> made = compare(lambda: torch.nn.Linear(4, 2), (x, y), variants=("he", "lecun"), steps=5)
     >>> [arm.name for arm in made.study.arms]
     ['he', 'lecun']
 

@@ -40,8 +40,19 @@ def groups(graph: Graph) -> Mapping[str, str]:
 
     Examples
     --------
-    >>> groups(Graph(model="", framework="", inputs=(), nodes=(), parameters=(), activations=(), path=()))
-    mappingproxy({})
+    >>> empty = Graph(
+    ...     model="",
+    ...     framework="",
+    ...     engine="",
+    ...     nodes=(),
+    ...     outputs=(),
+    ...     path=(),
+    ...     parameters=(),
+    ...     activations=(),
+    ...     branches=(),
+    ... )
+    >>> dict(groups(empty))
+    {}
     """
     facts = Facts(graph=graph)
     found = {parameter.name: _group(facts, parameter) for parameter in graph.parameters}

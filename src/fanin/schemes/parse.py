@@ -31,8 +31,8 @@ def scheme(text: str) -> Scheme:
 
     Examples
     --------
-    >>> scheme("he_normal(a=0.1)").draw((256, 784), "out in").std
-    0.050257...
+    >>> print(scheme("normal(std=0.02)").draw((256, 784), "out in"))
+    N(0, 0.02²)
     """
     malformed = explain(
         "A scheme is not understood",
