@@ -147,7 +147,9 @@ def attribute(text: str, *, purpose: str) -> Any:
     try:
         return functools.reduce(getattr, name.split("."), module)
     except AttributeError:
-        known = [n for n in vars(module) if not n.startswith("_")]
+        known = [
+            n for n, v in vars(module).items() if not n.startswith("_") and not isinstance(v, ModuleType)
+        ]
         error = nearest(name, known, kind=f"name in {place}")
         raise TargetError(f"{purpose} '{text}': {error}") from None
 

@@ -51,6 +51,9 @@ def summed(arm: Arm, score: str, data: Data) -> Arm:
     values = [curve.test_accuracy if score == "accuracy" else curve.test_loss for curve in arm.curves]
     found = tuple(worth if value is None else value for value in values)
     mean, low, high = interval(found)
+    if len(found) > 1:
+        # Student's interval of few runs may leave the range that the score has.
+        low, high = max(low, 0.0), min(high, 1.0 if score == "accuracy" else math.inf)
     return replace(arm, scores=found, mean=mean, low=low, high=high)
 
 

@@ -84,7 +84,7 @@ class Arm:
     scores
         On the data held out, one a run; a run that diverged counts as guessing.
     mean, low, high
-        Of the scores, with the 95 % interval of the mean (Student's t).
+        Of the scores, with the 95 % interval of the mean (Student's t, within what the score can be).
     """
 
     name: str
