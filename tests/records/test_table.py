@@ -14,6 +14,12 @@ def test_numbers_inside_words_do_not_fold() -> None:
     assert fold_names(["conv1.w", "conv2.w", "a.0.1.w", "a.0.2.w"]) == ["conv1.w", "conv2.w", "a.0.1-2.w ×2"]
 
 
+def test_numbers_at_the_end_of_a_component_fold() -> None:
+    names = ["Block_0.Dense_1.kernel", "Block_1.Dense_1.kernel", "stem/block_1/kernel", "stem/block_2/kernel"]
+    assert fold_names(names) == ["Block_0-1.Dense_1.kernel ×2", "stem/block_1-2/kernel ×2"]
+    assert fold_names(["rnn.weight_ih_l0", "rnn.weight_ih_l1"]) == ["rnn.weight_ih_l0", "rnn.weight_ih_l1"]
+
+
 def test_duplicate_keys_are_counted() -> None:
     assert fold_names(["a.0", "a.0"]) == ["a.0 ×2"]
 

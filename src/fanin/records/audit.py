@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -12,11 +11,9 @@ from pathlib import Path
 from fanin.errors import nearest
 from fanin.records import codec
 from fanin.records.finding import Severity
-from fanin.records.table import Row, folded, render
+from fanin.records.table import NUMBER, Row, folded, render
 
 __all__ = ["Audit", "Comparison", "Match", "Test", "folded_name", "grouped"]
-
-_NUMBER = re.compile(r"(?<![^.])\d+(?![^.])")
 
 
 class Match(StrEnum):
@@ -232,7 +229,7 @@ def grouped(lines: Sequence[Comparison]) -> list[list[Comparison]]:
     """Lines that differ in the numbers of their names and in what was measured, at the place of the first."""
     groups: dict[tuple[object, ...], list[Comparison]] = {}
     for line in lines:
-        key = (_NUMBER.sub("#", line.name), line.shape, line.declared, line.match, line.severity, line.faults)
+        key = (NUMBER.sub("#", line.name), line.shape, line.declared, line.match, line.severity, line.faults)
         groups.setdefault(key, []).append(line)
     return list(groups.values())
 

@@ -7,11 +7,10 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-__all__ = ["Row", "fold_names", "folded", "render", "visible"]
+__all__ = ["NUMBER", "Row", "fold_names", "folded", "render", "visible"]
 
-_NUMBER = re.compile(r"(?<![^.])\d+(?![^.])")
-"""A whole component of a dotted path that is a number: the place in a list of blocks."""
-
+NUMBER = re.compile(r"(?<![^._/])\d+(?![^./])")
+"""A number that counts blocks: a component of a path (``layers.3``), or the end of one (``Block_3``)."""
 
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 """Unicode categories of what is no sign: controls, formats, and what is not assigned."""
@@ -33,7 +32,7 @@ def folded(rows: Iterable[Row]) -> list[tuple[str, ...]]:
     """
     groups: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for row in rows:
-        groups.setdefault((_NUMBER.sub("#", row.key), row.cells), []).append(row.key)
+        groups.setdefault((NUMBER.sub("#", row.key), row.cells), []).append(row.key)
     return [(_title(keys), *cells) for (_, cells), keys in groups.items()]
 
 
@@ -45,9 +44,9 @@ def fold_names(names: Iterable[str]) -> list[str]:
 def _title(keys: Sequence[str]) -> str:
     if len(keys) == 1:
         return keys[0]
-    columns = list(zip(*(map(int, _NUMBER.findall(key)) for key in keys), strict=True))
+    columns = list(zip(*(map(int, NUMBER.findall(key)) for key in keys), strict=True))
     ranges = iter([_range(sorted(set(column))) for column in columns])
-    return f"{_NUMBER.sub(lambda _: next(ranges), keys[0])} ×{len(keys)}"
+    return f"{NUMBER.sub(lambda _: next(ranges), keys[0])} ×{len(keys)}"
 
 
 def _range(numbers: list[int]) -> str:

@@ -6,6 +6,8 @@ import math
 import re
 from collections.abc import Sequence
 
+from fanin.records.table import NUMBER
+
 __all__ = [
     "bars",
     "count",
@@ -20,7 +22,6 @@ __all__ = [
     "span",
 ]
 
-_NUMBER = re.compile(r"(?<![^.])\d+(?![^.])")
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _POWER = re.compile(r"(?<![\w.])([-+]?\d+(?:\.\d+)?)e\+?(-?\d+)(?!\w)")
 _BLOCKS = "▁▂▃▄▅▆▇█"
@@ -105,7 +106,7 @@ def bars(values: Sequence[float | None], width: int = 8) -> str:
 
 def pattern(name: str) -> str:
     """Replace every number of a dotted path by ``#``: names of repeated blocks become equal."""
-    return _NUMBER.sub("#", name)
+    return NUMBER.sub("#", name)
 
 
 def fold(names: Sequence[str]) -> str:
@@ -116,9 +117,9 @@ def fold(names: Sequence[str]) -> str:
     """
     if len(names) == 1:
         return names[0]
-    columns = zip(*(map(int, _NUMBER.findall(name)) for name in names), strict=True)
+    columns = zip(*(map(int, NUMBER.findall(name)) for name in names), strict=True)
     ranges = iter([_range(sorted(set(column))) for column in columns])
-    return f"{_NUMBER.sub(lambda _: next(ranges), names[0])} ×{len(names)}"
+    return f"{NUMBER.sub(lambda _: next(ranges), names[0])} ×{len(names)}"
 
 
 def _range(numbers: Sequence[int]) -> str:
