@@ -178,7 +178,7 @@ RULE = Rule(
     "makes 1 and -1, so that no gradient passes, and in eval mode where the power behind a norm is a "
     "factor 100 from its scale's. A failure where a norm of any kind puts out the same for all samples",
     advice="Check in train mode with a batch of the size that training has",
-    symptom_of=("FAN201", "FAN106"),
+    symptom_of=("FAN201",),
     references=("S. Ioffe, Batch Renormalization, 2017, section 1 (small batches)",),
     check=_check,
 )
