@@ -1,13 +1,14 @@
 """How often a check is wrong: healthy networks that it warns about, sick ones that it misses.
 
-    PYTHONPATH=src python benchmarks/check_calibration.py [--jobs 2] [--page] [--healthy 80] [--sick 20]
+    PYTHONPATH=src python benchmarks/check_calibration.py [--jobs 2] [--page] [--healthy 30] [--sick 12]
 
-Every network is made from its seed (0, 1, 2 ...) by `check_healthy.py`, `check_more_healthy.py`,
-`check_unseen_healthy.py`,
-`check_sick.py` and `check_more_sick.py`. Results are appended to a file, a line a network, so a run that was
-stopped goes on where it was. The tables go to stdout, or with `--page` between the marks of
-docs/benchmarks/check.md. A sick network counts as found when the finding of its fault is there, once, as a
-warning or worse (as a remark where the fault is one), with a word of its cause, and no other warning beside.
+Every network is made from its seed (0, 1, 2 ...), in four sets: "healthy" and "sick" by `check_healthy.py`,
+`check_more_healthy.py`, `check_sick.py` and `check_more_sick.py`; "public" by `check_unseen_healthy.py` and
+"unseen" by `check_unseen_sick.py`, written by people who had not read the rules. Results are appended to a
+file, a line a network, so a run that was stopped goes on where it was. The tables go to stdout, or with
+`--page` between the marks of docs/benchmarks/check.md. A sick network counts as found when the finding of its
+fault is there, once, as a warning or worse (as a remark where the fault is one), with a word of its cause, and
+no other warning beside.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import sys
 import time
 import warnings
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,9 +44,12 @@ from fanin.records.finding import Finding, Severity
 __all__ = ["main"]
 
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks" / "check.md"
-ALL_HEALTHY = HEALTHY | MORE_HEALTHY | UNSEEN_HEALTHY
-ALL_SICK = SICK | MORE_SICK | UNSEEN_SICK
-HEADS = {"healthy": "warned about", "sick": "not found, or with another warning beside"}
+SOUND: dict[str, dict[str, Callable[[int], Case]]] = {
+    "healthy": HEALTHY | MORE_HEALTHY,
+    "public": UNSEEN_HEALTHY,
+}
+FAULTY: dict[str, dict[str, Fault]] = {"sick": SICK | MORE_SICK, "unseen": UNSEEN_SICK}
+SEEDS = {"healthy": 30, "public": 4, "sick": 12, "unseen": 4}
 
 
 def findings(case: Case) -> tuple[Finding, ...]:
@@ -82,8 +86,8 @@ def one(task: tuple[str, str, int]) -> dict[str, Any]:
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     group, name, seed = task
-    fault = ALL_SICK[name] if group == "sick" else None
-    make = ALL_HEALTHY[name] if fault is None else fault.make
+    fault = FAULTY[group][name] if group in FAULTY else None
+    make = SOUND[group][name] if fault is None else fault.make
     start = time.process_time()
     try:
         right, said = judge(fault, findings(make(seed)))
@@ -101,12 +105,11 @@ def run(told: argparse.Namespace) -> dict[tuple[str, str], list[dict[str, Any]]]
         [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
     )
     known = {(r["set"], r["name"], r["seed"]) for r in done}
-    counts = [("healthy", ALL_HEALTHY, told.healthy), ("sick", ALL_SICK, told.sick)]
     todo = [
         (group, name, seed)
-        for group, kinds, count in counts
+        for group, kinds in (SOUND | FAULTY).items()
         for name in kinds
-        for seed in range(told.first, told.first + count)
+        for seed in range(told.first, told.first + getattr(told, group))
         if (not told.only or name in told.only) and (group, name, seed) not in known
     ]
     with path.open("a", encoding="utf-8") as out:
@@ -134,17 +137,18 @@ def _answers(todo: list[tuple[str, str, int]], jobs: int) -> Iterator[dict[str, 
 def tables(table: dict[tuple[str, str], list[dict[str, Any]]]) -> dict[str, str]:
     """For each set its table, with the kinds in the order of their files."""
     texts: dict[str, str] = {}
-    for group, head in HEADS.items():
-        kinds: Iterable[str] = ALL_HEALTHY if group == "healthy" else ALL_SICK
+    for group in SEEDS:
+        kinds: Iterable[str] = SOUND[group] if group in SOUND else FAULTY[group]
         rows = {name: table[group, name] for name in kinds if (group, name) in table}
         if not rows:
             continue
-        lines = [f"| {group} network | what | seeds | {head} | seeds concerned |", "|---|---|---|---|---|"]
+        of, head = ("healthy", "warned about") if group in SOUND else ("sick", "not found once and alone")
+        lines = [f"| {of} network | what | seeds | {head} | seeds concerned |", "|---|---|---|---|---|"]
         for name, found in rows.items():
             wrong = sorted(r["seed"] for r in found if not r["right"])
-            made = ALL_HEALTHY[name] if group == "healthy" else ALL_SICK[name].make
+            made = SOUND[group][name] if group in SOUND else FAULTY[group][name].make
             what = (made.__doc__ or "").rstrip(".")
-            code = "" if group == "healthy" else f" ({' or '.join(ALL_SICK[name].codes)})"
+            code = "" if group in SOUND else f" ({' or '.join(FAULTY[group][name].codes)})"
             shown = ", ".join(map(str, wrong[:10])) or "none"
             lines.append(f"| {name}{code} | {what} | {len(found)} | {len(wrong)} | {shown} |")
         every = [r for found in rows.values() for r in found]
@@ -164,16 +168,16 @@ def written(page: str, texts: dict[str, str]) -> str:
     for group, text in texts.items():
         marks = re.compile(rf"(<!-- {group} -->\n).*?(<!-- end of {group} -->)", re.DOTALL)
         if not marks.search(page):
-            raise SystemExit(f"{PAGE} has no marks for the table of {group} networks")
+            raise SystemExit(f"{PAGE} has no marks for the set {group}")
         page = marks.sub(lambda found, text=text: f"{found[1]}\n{text}\n\n{found[2]}", page)
     return page
 
 
 def main() -> None:
-    """Run, and print or write two tables."""
+    """Run, and print or write a table a set."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--healthy", type=int, default=80, help="Seeds of each kind of healthy network.")
-    parser.add_argument("--sick", type=int, default=20, help="Seeds of each sick network.")
+    for group, count in SEEDS.items():
+        parser.add_argument(f"--{group}", type=int, default=count, help=f"Seeds of each {group} kind.")
     parser.add_argument("--first", type=int, default=0, help="The first seed.")
     parser.add_argument("--results", default="benchmarks/results/check_calibration.jsonl")
     parser.add_argument("--only", nargs="*", help="Names of networks.")
