@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from fanin.checks.blank import blank
 from fanin.checks.causes import init_verb, loud_biases, named
 from fanin.checks.figures import percent
 from fanin.checks.places import called
@@ -70,6 +71,8 @@ def _dead_end(graph: Graph, plan: Plan, trace: Trace) -> Finding | None:
         if before is None or not _one_sided(graph.activations[node.activation]):
             continue
         given = next((x for x in trace.measurements if x.node == before.id), None)
+        if given is not None and given.power == 0.0:
+            continue
         loud = {name: size for name, size in loud_biases(graph, plan, trace) if name in before.parameters}
         what = f" (mean {given.mean:.3g})" if given is not None else ""
         place = called(node.module, node.op)
@@ -122,9 +125,10 @@ def _check(graph: Graph, plan: Plan, trace: Trace, forecast: Forecast | None = N
     faults: list[Measurement] = []
     seen = 0
     liveliest = _liveliest(graph, nodes, trace)
+    nothing = blank(graph, plan, trace)
     for m in trace.measurements:
         node = nodes.get(m.node)
-        if m.node in liveliest and liveliest[m.node] != m.node:
+        if m.node in nothing or (m.node in liveliest and liveliest[m.node] != m.node):
             continue
         if m.kind != OpKind.ACTIVATION or m.dead is None or node is None or node.activation is None:
             continue
@@ -186,7 +190,7 @@ RULE = Rule(
     name="dead units",
     definition="share of units at or below zero on every sample, against "
     "integral pdf(t) Phi(-t sqrt(c / (1 - c)))^B dt for samples of mean cosine c, measured before the "
-    "activation, or predicted where it was not",
+    "activation, or predicted where it was not; activations that read exact zeros are left out",
     threshold="5 points and 6 standard errors above the expectation; a failure from 90 %, or where one that "
     "is all zero takes the gradient of every parameter. A fixed limit "
     "would flag every deep ReLU network: at 50 layers 43 % is what depth alone brings",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from fanin.checks.blank import blank
 from fanin.checks.figures import percent
 from fanin.checks.places import called
 from fanin.checks.rule import Outcome, Passed, Rule, Skipped
@@ -27,12 +28,15 @@ def _switches(values: tuple[float, ...]) -> bool:
     return negative == {0.0} and any(values)
 
 
-def _check(graph: Graph, _plan: Plan, trace: Trace) -> Outcome:
+def _check(graph: Graph, plan: Plan, trace: Trace) -> Outcome:
     nodes = {node.id: node for node in graph.nodes}
+    nothing = blank(graph, plan, trace)
     seen: list[tuple[float, Measurement]] = []
     for m in trace.measurements:
         node = nodes.get(m.node)
         if m.kind != OpKind.ACTIVATION or node is None or node.activation is None or not m.finite:
+            continue
+        if m.node in nothing:
             continue
         before = nodes.get(node.inputs[0]) if node.inputs else None
         # Behind a residual add inputs are positive by design; a sum with random signs is not.
@@ -72,7 +76,7 @@ RULE = Rule(
     code="FAN107",
     name="active share",
     definition="share of values that a one-sided activation leaves at 0, right behind a weighted layer or "
-    "norm",
+    "norm that reads more than zeros",
     threshold="0.3 from one half is remarked, 0.45 a warning, beyond 5 standard errors 1 / (2 sqrt(units)): "
     "weights with random signs and no bias are above zero half of the time, whatever their scale",
     advice="Zero the biases, draw weights with mean 0, centre the inputs",
