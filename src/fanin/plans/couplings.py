@@ -87,7 +87,7 @@ def _scaled(facts: Facts, node: Node) -> set[int]:
     for exponential in _chain(facts, node)[0]:
         readers = facts.readers.get(exponential.id, ())
         if any(r.kind != OpKind.PRODUCT for r in readers):
-            continue  # Summed it is a weight of an average, not a scale.
+            return set()  # Summed it is a weight of an average, not a scale, here or at another turn.
         found |= {r.id for r in readers if any(i != exponential.id and _of_data(facts, i) for i in r.inputs)}
     return found
 

@@ -49,40 +49,45 @@ def ends(facts: Facts, start: int) -> bool:
 def meeting(case: Case) -> Factor | None:
     """What a weight or a table has to be multiplied by, if its outputs meet another's to make the output."""
     facts = case.facts
-    product = _met(facts, case.node)
-    if product is None or len(set(product.inputs)) != 2 or product.kind != OpKind.PRODUCT:
-        return None
-    if not all(_maker(facts, i) for i in product.inputs):
-        return None
-    count, last = _summed(facts, product)
-    if count < 2.0 or not ends(facts, last):
-        return None
-    constant = facts.constant_after(last)
-    return Factor(
-        value=math.sqrt(LOGIT_STD / constant) / count**0.25,
-        reason=f"meets another signal in a sum of {count:g} products, which is the output: std {LOGIT_STD:g}",
-        evidence=(f"of two signals of power 1 the sum would have the std {math.sqrt(count) * constant:.3g}",),
-    )
-
-
-def _met(facts: Facts, node: Node | None) -> Node | None:
-    """The only reader of what a node makes, its bias added."""
-    while node is not None:
-        readers = facts.readers.get(node.id, ())
-        if len(readers) != 1:
-            return None
-        node = readers[0]
-        if not (node.kind in (OpKind.ADD, OpKind.DROPOUT) and len(set(node.inputs)) == 1):
-            return node
+    for product in _meetings(facts, case.node):
+        count, last = _summed(facts, product)
+        if not ends(facts, last):
+            continue
+        # (Where the other side serves something else besides, this one takes all of it.)
+        makers = [_maker(facts, i) for i in product.inputs]
+        sides = sum(bool(_meetings(facts, maker)) for maker in makers)
+        constant = facts.constant_after(last)
+        return Factor(
+            value=(LOGIT_STD / (constant * math.sqrt(count))) ** (1.0 / sides),
+            reason=f"meets another signal in a sum of {count:g} products, the output: std {LOGIT_STD:g}",
+            evidence=(f"of two signals of power 1 the sum has the std {math.sqrt(count) * constant:.3g}",),
+        )
     return None
 
 
-def _maker(facts: Facts, id: int) -> bool:
-    """Whether a weight or a table makes a signal, with no more than its bias after it."""
+def _meetings(facts: Facts, node: Node | None) -> tuple[Node, ...]:
+    """All readers of what a node makes, its bias added, if each sums its products with another's."""
+    readers: tuple[Node, ...] = ()
+    while node is not None:
+        readers = facts.readers.get(node.id, ())
+        onward = len(readers) == 1 and readers[0].kind in (OpKind.ADD, OpKind.DROPOUT)
+        node = readers[0] if onward and len(set(readers[0].inputs)) == 1 else None
+    meet = all(
+        reader.kind == OpKind.PRODUCT
+        and len(set(reader.inputs)) == 2
+        and all(_maker(facts, i) for i in reader.inputs)
+        and _summed(facts, reader)[0] >= 2.0
+        for reader in readers
+    )
+    return readers if meet else ()
+
+
+def _maker(facts: Facts, id: int) -> Node | None:
+    """The weight's or table's node that makes a signal, with no more than its bias after it."""
     node = facts.nodes.get(id)
     while node is not None and node.kind in (OpKind.ADD, OpKind.DROPOUT) and len(set(node.inputs)) == 1:
         node = facts.nodes.get(node.inputs[0])
-    return node is not None and node.kind in _MAKING and bool(node.parameters)
+    return node if node is not None and node.kind in _MAKING and node.parameters else None
 
 
 def _summed(facts: Facts, product: Node) -> tuple[float, int]:

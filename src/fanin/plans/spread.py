@@ -8,6 +8,7 @@ of them, so the row is a weight with a fan_in of 1, and ``E (w x)^2 = E w^2 E x^
 from __future__ import annotations
 
 import math
+from collections import Counter
 
 from fanin.plans.rule import Case, Claim, Rule
 from fanin.records.draw import Normal
@@ -29,7 +30,7 @@ def _spread(case: Case) -> Claim | None:
         return None
     before, after = math.prod(facts.nodes[node.inputs[0]].shape), math.prod(node.shape)
     readers = facts.readers.get(node.id, ())
-    if not before or after <= before or math.prod(case.parameter.shape) < after // before:
+    if not before or after <= before or not _lacks(facts.nodes[node.inputs[0]].shape, node.shape, case):
         return None
     if facts.scores(node.id) or not readers or any(reader.kind not in _SUMMING for reader in readers):
         return None
@@ -46,6 +47,14 @@ def _spread(case: Case) -> Claim | None:
             "Y. Gorishniy et al., Revisiting Deep Learning Models for Tabular Data, 2021, section 3.3",
         ),
     )
+
+
+def _lacks(before: tuple[int, ...], after: tuple[int, ...], case: Case) -> bool:
+    """Whether the product has the parameter's dimensions more; padding makes more numbers too."""
+    more = Counter(size for size in after if size > 1)
+    more.subtract(size for size in before if size > 1)
+    known = Counter(size for size in case.parameter.shape if size > 1)
+    return all(0 <= count <= known[size] for size, count in more.items())
 
 
 SPREAD = Rule(name="spread", claim=_spread)

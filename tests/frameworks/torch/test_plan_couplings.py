@@ -53,6 +53,29 @@ class Averaged(nn.Module):
         return out
 
 
+class Running(nn.Module):
+    """The same in a loop, whose first turn has nothing to add to (RWKV)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net, self.value, self.out = nn.Linear(4, 8), nn.Linear(4, 8), nn.Linear(8, 4)
+        self.decay, self.first = nn.Parameter(torch.zeros(8)), nn.Parameter(torch.zeros(8))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.unflatten(1, (4, 4))
+        key, value, forgets = self.net(x), self.value(x), torch.exp(-torch.exp(self.decay))
+        above: Tensor | float = 0.0
+        below: Tensor | float = 0.0
+        outputs = []
+        for t in range(x.shape[1]):
+            now = torch.exp(self.first + key[:, t])
+            outputs.append((above + now * value[:, t]) / (below + now))
+            above = forgets * above + torch.exp(key[:, t]) * value[:, t]
+            below = forgets * below + torch.exp(key[:, t])
+        out: Tensor = self.out(torch.stack(outputs, 1))
+        return out
+
+
 def last_std(model: nn.Module, name: str) -> float | None:
     plan = fanin.torch.plan(model, torch.randn(32, 16, generator=torch.Generator().manual_seed(0)))
     return next(entry.std for entry in plan.entries if entry.name == name)
@@ -71,6 +94,8 @@ def test_a_coupling_starts_as_the_identity(*, behind: bool, bounded: bool) -> No
     assert all(layer.net[2].weight.grad.abs().max() > 0 for layer in model)
 
 
-@pytest.mark.parametrize(("make", "name"), [(Sampled, "net.2.weight"), (Averaged, "net.weight")])
+@pytest.mark.parametrize(
+    ("make", "name"), [(Sampled, "net.2.weight"), (Averaged, "net.weight"), (Running, "net.weight")]
+)
 def test_noise_and_averages_are_no_couplings(make: Callable[[], nn.Module], name: str) -> None:
     assert last_std(make(), name) != 0.0

@@ -89,6 +89,23 @@ def test_frequencies_and_gates_are_not_spread() -> None:
     assert ft.plan(Gated(), x)["gate"].status == Status.KEPT
 
 
+def test_a_scale_of_padded_chunks_is_not_spread() -> None:
+    """Chunks are filled up with zeros, so that more numbers leave the product than what came in has."""
+
+    class Chunks(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.enter, self.skip, self.out = nn.Linear(8, 32), nn.Parameter(torch.ones(8)), nn.Linear(32, 2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            heads = self.enter(x).unflatten(-1, (8, 4))
+            padded = functional.pad(heads, (0, 0, 0, 0, 0, 48 - x.shape[1]))
+            return self.out((padded * self.skip[:, None] + padded.square()).flatten(2))
+
+    entry = ft.plan(Chunks(), torch.randn(3, 6, 8))["skip"]
+    assert entry.rule == "constructor value"
+
+
 class Scan(nn.Module):
     """A state that forgets at learned rates; its first turn multiplies zeros."""
 
@@ -205,6 +222,35 @@ def test_outputs_that_are_products_of_two_signals_start_as_small_as_others() -> 
     assert "64 products" in plan["users.weight"].reason
     x, y = torch.randn(200, 20, generator=generator), torch.randn(200, 20, generator=generator)
     assert abs(first_outputs(Towers(), x, y) - 0.5) < 0.25
+
+
+class Masks(nn.Module):
+    """Queries of two layers are held against one map of features, which is read twice, as in MaskFormer."""
+
+    def __init__(self, *, decodes: bool = False) -> None:
+        super().__init__()
+        self.map, self.query = nn.Conv2d(3, ROWS, 1), nn.Linear(20, 20)
+        self.kernel, self.decodes, self.classes = nn.Linear(20, ROWS), decodes, nn.Conv2d(ROWS, 4, 1)
+
+    def forward(self, image: torch.Tensor, query: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        places = self.map(image)
+        second = torch.tanh(self.query(query))
+        outputs = tuple(torch.einsum("bqc,bchw->bqhw", self.kernel(q), places) for q in (query, second))
+        return (*outputs, self.classes(places)) if self.decodes else outputs
+
+
+def test_masks_of_several_layers_share_what_the_outputs_ask_for() -> None:
+    generator = torch.Generator().manual_seed(0)
+    batch = (torch.randn(8, 3, 9, 9, generator=generator), torch.randn(8, 50, 20, generator=generator))
+    for decodes in (False, True):
+        model = Masks(decodes=decodes)
+        plan = ft.init_(model, *batch, seed=3)
+        with torch.no_grad():
+            power = float(model(*batch)[0].square().mean())
+        # Three weights make each place's power: its relative std is sqrt(2 / 3) at most.
+        assert abs(power**0.5 - 0.5) < 0.25
+        # A map that more than the masks read keeps its power.
+        assert ("products" in plan["map.weight"].reason) is not decodes
 
 
 def test_what_attention_compares_is_no_output() -> None:
