@@ -121,3 +121,45 @@ def test_squares_above_those_of_a_constant_are_no_luck_because_they_are_foretold
     assert law < 3.0
     (found,) = diagnosis.findings
     assert found.severity == Severity.WARNING
+
+
+class Labelled(nn.Module):
+    """Returns a dictionary, with a loss of its own where labels are in the batch, as language models do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table, self.head = nn.Embedding(50, 32), nn.Linear(32, 50)
+
+    def forward(self, ids: torch.Tensor, labels: torch.Tensor | None = None) -> dict[str, Any]:
+        logits = self.head(self.table(ids))
+        found = {"logits": logits, "cache": object()}
+        if labels is None:
+            return found
+        return {"loss": functional.cross_entropy(logits.flatten(0, 1), labels.flatten()), **found}
+
+
+def by_hand(output: dict[str, torch.Tensor], target: torch.Tensor) -> torch.Tensor:
+    return functional.cross_entropy(output["logits"].flatten(0, 1), target.flatten())
+
+
+def its_own(output: dict[str, torch.Tensor], _target: object) -> torch.Tensor:
+    return output["loss"]
+
+
+@pytest.mark.parametrize("labels", [False, True])
+@pytest.mark.parametrize("loss", [by_hand, its_own, None])
+def test_first_losses_of_outputs_with_names_are_predicted(labels: bool, loss: Any) -> None:
+    if loss is its_own and not labels:
+        pytest.skip("there is no such loss")
+    torch.manual_seed(0)
+    ids, target = torch.randint(0, 50, (8, 16)), torch.randint(0, 50, (8, 16))
+    batch = {"ids": ids, "labels": target} if labels else {"ids": ids}
+    found = checked(Labelled(), batch, None if labels and loss is not by_hand else target, loss)
+    assert found.trace.loss is not None
+    assert found.prediction is not None
+    assert found.prediction.loss is not None
+    # Of 800 weights of the head the luck is small beside ln 50; the spread says how small.
+    room = SIGMAS * max(found.prediction.loss.spread, 0.02)
+    assert found.prediction.loss.value == pytest.approx(found.trace.loss.value, abs=room)
+    silent = pytest.approx(math.log(50), rel=1e-5) if loss is by_hand else None
+    assert found.trace.loss.silent == silent

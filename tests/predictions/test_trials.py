@@ -13,7 +13,8 @@ from torch import nn
 
 import fanin.torch
 from fanin.predictions.signal import Marginal
-from fanin.predictions.trial import Drawn, counted, drawn
+from fanin.predictions.trial import SPENT, Drawn, counted, drawn
+from fanin.predictions.weights import Moments
 from fanin.records.prediction import Certainty
 from fanin.torch.read import read
 from fanin.torch.trials import Trials
@@ -152,3 +153,107 @@ def test_what_cannot_be_tried_says_why() -> None:
     assert not isinstance(found, str)
     assert found.draws >= 3
     assert 0.0 < found.error < 0.1
+
+
+class Loop(nn.Module):
+    """Steps written out, each with an operation without a law, of its own place and of the state."""
+
+    def __init__(self, steps: int) -> None:
+        super().__init__()
+        self.steps, self.layer, self.head = steps, nn.Linear(64, 64), nn.Linear(64, 8)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.layer(x)
+        h = torch.zeros_like(y[:, 0])
+        for t in range(self.steps):
+            h = torch.cumsum(y[:, t], dim=-1) + 0.15 * torch.cumsum(h, dim=-1)
+        return self.head(h)  # type: ignore[no-any-return]
+
+
+def powers_of_a_loop(steps: int) -> list[tuple[float, float]]:
+    torch.manual_seed(0)
+    model, x = Loop(steps), torch.randn(16, steps, 64)
+    found = fanin.torch.predict(model, x)
+    return [(p.power, p.spread) for p in found.nodes if "add" in p.op and p.module == ""]
+
+
+def test_steps_of_a_loop_are_tried_a_few_times_and_not_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = []
+    tried = Trials._tried
+
+    def counting(*args: Any) -> Any:
+        runs.append(args)
+        return tried(*args)
+
+    monkeypatch.setattr(Trials, "_tried", counting)
+    few = powers_of_a_loop(40)
+    assert len(runs) <= 12  # of 80
+    count = len(runs)
+    monkeypatch.setattr("fanin.torch.memo._OFTEN", ())
+    every = powers_of_a_loop(40)
+    assert len(runs) - count > count
+    # Both are off by what their trials leave to chance, which the prediction itself says.
+    for (a, off), (b, by) in zip(few, every, strict=True):
+        assert abs(math.log(a / b)) <= SIGMAS * math.hypot(off, by)
+    assert max(off for _, off in few) < 0.3
+
+
+def test_trials_that_cost_too_much_say_so_and_leave_the_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fanin.torch.trials._BUDGET", 0)
+    torch.manual_seed(0)
+    model, x = Deep(2), torch.randn(16, 64)
+    found = fanin.torch.check(model, x, target=torch.randn(16, 64)).diagnosis
+    assert found.prediction is not None
+    assert any(SPENT in note and "cumsum" in note for note in found.prediction.notes)
+    sums = [p for p in found.prediction.nodes if "cumsum" in p.op]
+    assert {p.certainty for p in sums} == {Certainty.UNKNOWN}
+    assert all(any(SPENT in reason for reason in p.reasons) for p in sums)
+    seen = {m.node: m.power for m in found.trace.measurements}
+    assert sums[0].power == pytest.approx(seen[sums[0].node])
+    alone = fanin.torch.predict(model, x)
+    assert any(SPENT in note for note in alone.notes)
+
+
+class Shifted(nn.Module):
+    """An operation without a law that reads a parameter."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.level = nn.Linear(64, 64), nn.Parameter(torch.randn(64))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.logaddexp(self.layer(x), self.level)
+
+
+def test_other_moments_of_a_parameter_are_another_trial() -> None:
+    torch.manual_seed(0)
+    model, x = Shifted(), torch.randn(16, 64)
+    graph = read(model, x)
+    node = next(n for n in graph.nodes if "logaddexp" in n.op)
+    spec = Drawn(
+        node=node.inputs[0], shape=(16, 64), unit=1, batch=16, mean=0.0, power=1.0, near=0.0, far=0.0
+    )
+    trials = Trials(model, (x,), graph)
+    for variance in (1.0, 100.0):
+        found = trials(node, (spec,), {"level": Moments(mean=0.0, variance=variance)}, 1)
+        assert not isinstance(found, str)
+        # max(a, b) <= log(e^a + e^b): of a level of deviation 10, half the power is that of the level.
+        assert (found.output.power > 20.0) == (variance > 1.0)
+
+
+def test_figures_past_the_range_of_a_double_end_where_they_begin() -> None:
+    class Squares(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer, self.head = nn.Linear(64, 64), nn.Linear(64, 8)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            x = self.layer(x)
+            for _ in range(12):
+                x = x * x
+            return self.head(x)  # type: ignore[no-any-return]
+
+    torch.manual_seed(0)
+    found = fanin.torch.check(Squares(), 0.5 * torch.rand(16, 64), target=torch.randn(16, 8)).diagnosis
+    assert found.prediction is not None
+    assert not any("nothing was predicted" in note for note in found.trace.notes)

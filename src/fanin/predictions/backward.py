@@ -61,7 +61,10 @@ def backward(
         here = summed(arrived.pop(node.id))
         found[node.id] = here
         partial = {read[0] for read in node.reads if len(read) > 1}
-        handed = _back(context, node, here, measured)
+        try:
+            handed = _back(context, node, here, measured)
+        except OverflowError:  # (powers past the range of a double say nothing)
+            handed = [(r[0], unknown_back(node, here, measured.get(r[0]))) for r in context.reads(node)]
         for place, (read, part) in enumerate(handed):
             part = _put(context, node, part, read, place, len(handed))  # noqa: PLW2901
             if read in partial:  # other parts of it have ways of their own

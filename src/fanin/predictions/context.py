@@ -44,6 +44,8 @@ class Context:
     units: dict[int, int] = field(default_factory=dict)
     signals: dict[int, Signal] = field(default_factory=dict)
     joints: dict[tuple[Reading, Reading, str], float] = field(default_factory=dict)
+    spent: list[int] = field(default_factory=list)
+    _parts: dict[Reading, Signal] = field(default_factory=dict)
     _covered: dict[int, float] = field(default_factory=dict)
     _expansions: dict[tuple[int, float, float], Expansion] = field(default_factory=dict)
 
@@ -62,8 +64,12 @@ class Context:
     def seen(self, read: Reading) -> Signal:
         """The signal of what is read: of all places, or of those that are picked."""
         signal = self.signals[read[0]]
-        alike = signal.profile is None and signal.common is None
-        return signal if alike else part(signal, self.cut(read))
+        if len(read) == 1 or (signal.profile is None and signal.common is None):
+            return signal
+        # (A signal is set once, and read by every pair of nodes behind it.)
+        if read not in self._parts:
+            self._parts[read] = part(signal, self.cut(read))
+        return self._parts[read]
 
     def cut(self, read: Reading) -> Cut | None:
         """The places that are read; () for all, None where that is unclear."""

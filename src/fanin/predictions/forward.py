@@ -38,7 +38,7 @@ def forward(
         What a pass saw: where no law reaches, the prediction starts anew from it. May be empty.
     """
     for node in context.graph.nodes:
-        found = _of(context, node, inputs, measured)
+        found = _lawful(context, node, inputs, measured)
         if found is not None and math.isfinite(found.power) and found.power >= 0.0:
             context.signals[node.id] = _tidy(context, node, found)
             continue
@@ -47,6 +47,16 @@ def forward(
             context.signals[node.id] = _tidy(context, node, alone)
         elif (seen := measured.get(node.id)) is not None and math.isfinite(seen.power):
             context.signals[node.id] = _restarted(context, node, seen, why)
+
+
+def _lawful(
+    context: Context, node: Node, inputs: Mapping[int, InputStatistics], measured: Mapping[int, Measurement]
+) -> Signal | None:
+    """What a law says; None where there is none, or where its figures pass the range of a double."""
+    try:
+        return _of(context, node, inputs, measured)
+    except OverflowError:
+        return None
 
 
 def _tidy(context: Context, node: Node, signal: Signal) -> Signal:

@@ -100,6 +100,8 @@ def _roots(context: Context, ends: tuple[int, ...]) -> tuple[int, ...]:
         node = context.nodes.get(id)
         if node is None:
             continue
+        if node.kind == OpKind.INPUT and not node.dtype.startswith(("float", "bfloat")):
+            continue  # labels, indices: they are what they are
         if _drawn(context, node):
             if id not in context.signals:
                 return ()

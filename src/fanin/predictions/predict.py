@@ -15,7 +15,7 @@ from fanin.predictions.gradient import Gradient
 from fanin.predictions.guess import guessed
 from fanin.predictions.shares import dead, saturated
 from fanin.predictions.signal import Signal
-from fanin.predictions.trial import Trial
+from fanin.predictions.trial import SPENT, Trial
 from fanin.predictions.weights import Moments
 from fanin.records.graph import Graph, Node, OpKind
 from fanin.records.prediction import Certainty, InputStatistics, LossPrediction, NodePrediction, Prediction
@@ -127,7 +127,12 @@ def predict(
         loss = _loss(context, _output(graph, output), trace.loss if trace else None)
     missing = [node for node in graph.nodes if node.id not in context.signals and node.kind != OpKind.INPUT]
     ops = ", ".join(dict.fromkeys(node.op for node in missing))
-    notes = (f"not predicted: {len(missing)} operations without a law ({ops})",) if missing else ()
+    notes: tuple[str, ...] = ()
+    if missing:
+        notes += (f"not predicted: {len(missing)} operations without a law ({ops})",)
+    if spent := [context.nodes[i] for i in dict.fromkeys(context.spent)]:
+        ops = ", ".join(dict.fromkeys(node.op for node in spent))
+        notes += (f"measured only, or not known: {len(spent)} operations ({ops}): {SPENT}",)
     return Prediction(
         basis=basis,
         mode=mode,

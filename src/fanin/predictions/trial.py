@@ -21,14 +21,31 @@ from fanin.predictions.weights import Moments
 from fanin.records.graph import Node
 from fanin.records.prediction import Certainty
 
-__all__ = ["Counted", "Drawn", "Outcome", "Trial", "counted", "drawn", "gradients_of", "specified", "tried"]
+__all__ = [
+    "SPENT",
+    "Counted",
+    "Drawn",
+    "Outcome",
+    "Trial",
+    "counted",
+    "drawn",
+    "gradients_of",
+    "specified",
+    "tried",
+]
 
 Floats = NDArray[np.float64]
 Normals = Callable[[str, tuple[int, ...]], Floats]
 """Independent standard normals of a shape, the same for the same name."""
 
+SPENT = "trials of the model's other operations have used up what trials may cost"
+"""Why an operation is not tried that could be."""
+
 _REASON = "{op} is taken from a trial of it alone (one-layer Monte-Carlo, {draws} draws)"
 _DIGITS = 3
+_FAR, _STEPS = 6.0, 1200
+"""Deviations up to which a normal number's rank is looked up, and steps of that table."""
+_RANKS = np.array([0.5 * math.erfc(-x / math.sqrt(2.0)) for x in np.linspace(-_FAR, _FAR, _STEPS + 1)])
 _ALIKE = 1e-3
 """Correlation from which on two inputs are drawn together."""
 
@@ -113,6 +130,8 @@ def tried(context: Context, node: Node) -> tuple[Signal | None, str]:
         return None, inputs
     outcome = context.trial(node, inputs, context.weights, context.units.get(node.id, len(node.shape) - 1))
     if isinstance(outcome, str):
+        if outcome == SPENT:
+            context.spent.append(node.id)
         return None, outcome
     context.outcomes[node.id] = outcome
     before = [context.signals[drawn.node] for drawn in inputs]
@@ -247,10 +266,11 @@ def drawn(spec: Drawn, normals: Normals, first: Floats | None = None) -> Floats:
 def _through(values: Floats, marginal: Marginal) -> Floats:
     """Normal numbers turned into ones of another law, rank by rank."""
     points, masses = marginal.table()
-    grid = np.linspace(-6.0, 6.0, 1201)
-    ranks = np.array([0.5 * math.erfc(-x / math.sqrt(2.0)) for x in grid])
-    table = points[np.minimum(np.searchsorted(np.cumsum(masses), ranks), len(points) - 1)]
-    found: Floats = np.interp(values, grid, table)
+    table = points[np.minimum(np.searchsorted(np.cumsum(masses), _RANKS), len(points) - 1)]
+    # (Linear between the table's points; they are evenly spaced, so none is searched for.)
+    at = np.clip((values + _FAR) * (_STEPS / (2.0 * _FAR)), 0.0, _STEPS)
+    left = np.minimum(at.astype(np.int64), _STEPS - 1)
+    found: Floats = table[left] + (at - left) * (table[left + 1] - table[left])
     return found
 
 

@@ -71,7 +71,8 @@ def _zeros(output: Any) -> Any:
     if isinstance(output, torch.Tensor):
         return torch.zeros_like(output) if output.is_floating_point() else output
     if isinstance(output, Mapping):
-        made = {key: _zeros(value) for key, value in output.items()}
+        # (The model's own loss is no output that could be silent.)
+        made = {key: None if key == "loss" else _part(value) for key, value in output.items()}
         return made if type(output) is dict else type(output)(made)  # type: ignore[call-arg]
     if isinstance(output, tuple) and hasattr(output, "_fields"):
         return type(output)(*(_zeros(value) for value in output))
@@ -80,6 +81,14 @@ def _zeros(output: Any) -> Any:
     if output is None or isinstance(output, bool | int | str):
         return output
     raise TypeError(type(output).__name__)
+
+
+def _part(value: Any) -> Any:
+    """Zeros; None for what is no structure of tensors (a cache), which a loss has no use for."""
+    try:
+        return _zeros(value)
+    except TypeError:
+        return None
 
 
 def _ranged(made: Loss, target: torch.Tensor, output: torch.Tensor) -> Loss:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import replace
@@ -15,12 +14,13 @@ from torch import nn
 
 from fanin.errors import FaninError
 from fanin.predictions.guess import LossTrial
-from fanin.predictions.trial import Counted, Drawn, Outcome, counted, drawn
+from fanin.predictions.trial import SPENT, Counted, Drawn, Outcome, counted, drawn
 from fanin.predictions.weights import Moments
 from fanin.records.draw import Normal
 from fanin.records.graph import Graph, Node
 from fanin.sampling.engine import generate
 from fanin.torch.inputs import as_call
+from fanin.torch.memo import Memo, case_of
 from fanin.torch.read import graph_of
 from fanin.torch.record import Op, Operand, Recording, record
 from fanin.torch.sandbox import keep_random_state
@@ -37,6 +37,11 @@ _CHANCE = 4.0
 """Standard errors within which a mean, or a likeness, is taken for none."""
 _SAME = 0.02
 """Relative distance of moments up to which weights are the model's own."""
+_PASSES = 3
+"""Of one draw: forward, and twice back."""
+_BUDGET = 1 << 27
+"""Elements that all trials of a model together may make: some seconds. (Counted and not timed, so that a
+slower machine says the same.)"""
 
 
 class _CannotTryError(Exception):
@@ -61,7 +66,7 @@ class Trials:
         self._model, self._inputs, self._graph, self._seed = model, inputs, graph, seed
         self._recording: Recording | None = None
         self._places: dict[int, int] = {}
-        self._found: dict[tuple[object, ...], Outcome | str] = {}
+        self._memo, self._left = Memo(), _BUDGET
         self.loss: LossTrial | None = None
 
     def __call__(
@@ -80,11 +85,17 @@ class Trials:
         here = tuple(replace(spec, node=self._places[spec.node]) for spec in inputs)
         end = self._places[node.id]
         region = _region(ops, end, {spec.node for spec in here})
-        key = (_signature(ops, region, here), unit)
-        if key not in self._found:
+        case = case_of(ops, region, here, weights, unit)
+        found = self._memo.known(case)
+        if found is None:
+            cost = elements + sum(math.prod(ops[id].shape) for id in region)
+            cost *= _draws(ops[end]) * _PASSES
+            if cost > self._left:
+                return SPENT
+            self._left -= cost
             with keep_random_state():
-                self._found[key] = self._tried(ops[end], here, weights, unit, region)
-        found = self._found[key]
+                found = self._tried(ops[end], here, weights, unit, region)
+            self._memo.keep(case, found)
         if isinstance(found, str):
             return found
         # Equal operations elsewhere have other nodes before them, in the same order.
@@ -128,7 +139,7 @@ class Trials:
     ) -> Outcome | str:
         if len(region) > _OPERATORS:
             return f"it consists of more than {_OPERATORS} operators"
-        draws = min(_MOST, max(_LEAST, _ENOUGH // max(math.prod(end.shape), 1)))
+        draws = _draws(end)
         seen: list[Counted] = []
         back: list[list[tuple[float, float]]] = []
         try:
@@ -207,7 +218,7 @@ class Run:
     ) -> None:
         self._trials, self._weights, self._draw = trials, weights, draw
         self._ops = trials.ops()
-        self._batch = inputs[0].batch
+        self._batch, self._values = inputs[0].batch, end is None
         self._done: dict[int, Any] = {}
         self._roots: dict[int, torch.Tensor] = {}
         first: NDArray[np.float64] | None = None
@@ -272,6 +283,10 @@ class Run:
         kwargs = {key: self._mapped(value) for key, value in op.kwargs.items()}
         if "device" in kwargs:
             kwargs["device"] = torch.device("cpu")
+        if self._values and op.name == "aten.detach.default":
+            return args[
+                0
+            ]  # (autograd itself detaches what it keeps of an operator, and later reads name that)
         if op.mutates:
             args = tuple(a.clone() if isinstance(a, torch.Tensor) else a for a in args)
         return op.func(*args, **kwargs)
@@ -306,29 +321,9 @@ def _region(ops: tuple[Op, ...], end: int, roots: set[int]) -> tuple[int, ...]:
     return tuple(sorted(found))
 
 
-def _signature(ops: tuple[Op, ...], region: tuple[int, ...], inputs: tuple[Drawn, ...]) -> tuple[object, ...]:
-    """What makes two trials the same: operators, their numbers, their places, and the moments."""
-    place = {id: k for k, id in enumerate([*(spec.node for spec in inputs), *region])}
-    key: list[object] = []
-    for id in region:
-        op = ops[id]
-        read = [
-            (place.get(o.op, -1), o.index, o.shape) if o.op is not None else _name(o) for o in op.operands
-        ]
-        plain = [repr(a) for a in op.args if not isinstance(a, Operand | list | tuple)]
-        sizes = [tuple(a) for a in op.args if isinstance(a, list | tuple) and all(type(x) is int for x in a)]
-        numbers = repr({k: v for k, v in op.kwargs.items() if not isinstance(v, Operand)})
-        key.append((op.name, tuple(read), tuple(plain), tuple(sizes), numbers))
-    for spec in inputs:
-        law = (
-            hashlib.blake2b(repr(spec.marginal).encode(), digest_size=8).hexdigest() if spec.marginal else ""
-        )
-        key.append((spec.shape, spec.unit, spec.mean, spec.power, spec.near, spec.far, spec.likeness, law))
-    return tuple(key)
-
-
-def _name(operand: Operand) -> object:
-    return operand.sources[0].name if operand.sources else ("constant", operand.shape)
+def _draws(end: Op) -> int:
+    """How often an operator is tried."""
+    return min(_MOST, max(_LEAST, _ENOUGH // max(math.prod(end.shape), 1)))
 
 
 def _has(tensor: torch.Tensor, moments: Moments) -> bool:

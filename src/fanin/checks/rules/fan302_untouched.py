@@ -46,15 +46,11 @@ def _stopped(graph: Graph, trace: Trace) -> Finding | None:
     for node in reversed(graph.nodes):
         if node.activation is None or not node.inputs or node.inputs[0] not in measures:
             continue
-        values = graph.activations[node.activation].values
-        jumps = sum(a != b for a, b in itertools.pairwise(values))
         after, before = measures.get(node.id), measures[node.inputs[0]]
-        if (
-            not 0 < jumps <= _STEPS
-            or after is None
-            or before.gradient_power != 0.0
-            or not after.gradient_power
-        ):
+        if after is None or before.gradient_power != 0.0 or not after.gradient_power:
+            continue
+        jumps = sum(a != b for a, b in itertools.pairwise(graph.activations[node.activation].values))
+        if not 0 < jumps <= _STEPS:
             continue
         upstream = {i for i in measures if i < node.id and measures[i].gradient_power == 0.0}
         names = [
