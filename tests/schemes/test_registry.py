@@ -26,6 +26,7 @@ def test_every_family_file_is_found() -> None:
         "base",
         "by_formula",
         "fit",
+        "parse",
         "registry",
         "sample",
     }
