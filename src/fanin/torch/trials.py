@@ -186,7 +186,9 @@ class Trials:
         """A parameter: the model's own numbers where these have the moments that are predicted from."""
         name = operand.sources[0].name
         recording = self._recording
-        tensor = next(t.tensor for t in (recording.tensors if recording else ()) if t.name == name).detach()
+        entry = next(t for t in (recording.tensors if recording else ()) if t.name == name)
+        # A batch norm writes to its running statistics, though its schema does not say so.
+        tensor = entry.tensor.detach().clone() if entry.buffer else entry.tensor.detach()
         moments = weights.get(name)
         if not tensor.is_meta and (moments is None or _has(tensor, moments)):
             return tensor
@@ -305,7 +307,7 @@ class Run:
             return self._trials.weight(operand, self._weights, self._draw)
         if operand.value is None:
             raise _CannotTryError("it reads a tensor from outside that is not kept")
-        return operand.value.detach()
+        return operand.value.detach().clone()
 
 
 def _region(ops: tuple[Op, ...], end: int, roots: set[int]) -> tuple[int, ...]:

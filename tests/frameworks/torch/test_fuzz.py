@@ -106,6 +106,10 @@ def test_a_layer_that_ends_a_branch_and_serves_elsewhere_is_not_zero() -> None:
     hold(3059)
 
 
+def test_a_batch_norm_that_is_tried_alone_leaves_its_statistics() -> None:
+    hold(142)
+
+
 @pytest.mark.slow
 def test_invariants_of_many() -> None:
     for seed in range(FEW, FEW + MANY):
