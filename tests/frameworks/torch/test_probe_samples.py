@@ -42,9 +42,9 @@ def test_neighbours_that_are_alike_count_as_one() -> None:
     assert statistics.estimated_squares(half) == pytest.approx(float(half.double().square().sum()), rel=1e-5)
 
 
-@pytest.mark.parametrize("columns", [1024, 1000, 97])
+@pytest.mark.parametrize("columns", [1024, 300, 97])
 def test_runs_see_every_column(columns: int) -> None:
-    x = torch.arange(columns).repeat(600_000 // columns)
+    x = torch.arange(columns).repeat(4096)  # a run a row: all at its beginning, were they in step
     seen = statistics.runs(x, 16_384)
     assert seen.numel() == pytest.approx(16_384, rel=0.01)
     assert len(seen.unique()) == columns
