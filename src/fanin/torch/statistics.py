@@ -21,6 +21,7 @@ __all__ = [
     "numbers",
     "runs",
     "sample",
+    "sampled",
     "saturated_share",
     "sum_of_squares",
     "sums",
@@ -197,6 +198,11 @@ def sum_of_squares(x: torch.Tensor) -> float:
     return found * (x.numel() / values.numel())
 
 
+def sampled(count: int) -> bool:
+    """Whether the power of so many elements is estimated (`estimated_squares`) and not summed up."""
+    return count > _LARGE
+
+
 def estimated_squares(x: torch.Tensor) -> float:
     """Sum of all squares, to a standard error of 3 %: from a sample where that is enough.
 
@@ -207,7 +213,7 @@ def estimated_squares(x: torch.Tensor) -> float:
     """
     x = _plain(x)
     values = flat(x)
-    if values.numel() > _LARGE:
+    if sampled(values.numel()):
         powers = runs(values, _RUNS * _NEIGHBOURS).double().square_().mean(dim=1)
         mean = float(powers.mean())
         if mean > 0.0 and math.isfinite(mean):
