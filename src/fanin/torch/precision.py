@@ -15,17 +15,23 @@ __all__ = ["rough_products"]
 
 _OPERATIONS, _SETTING, _ROUGH = ("conv", "matmul"), "fp32_precision", "bf16"
 
+_INSTRUCTIONS = ("amx_bf16", "avx512_bf16")
+"""Without them the permission would only move matrix products to a library that is slower at them."""
+
 
 @contextlib.contextmanager
 def rough_products() -> Iterator[None]:
     """Let float32 products read eight bits of each factor, where the processor has instructions for it.
 
-    A permission that oneDNN takes where it gains something (AMX, AVX-512 with bfloat16). Sums and results
-    stay in float32, whose range bfloat16 shares: a product is off by at most ``2^-8`` of itself, to either
-    side, so a mean of n squares is by about ``2^-8 / sqrt(n)``. The setting is the process's. torch before
-    2.9 does not have it, and other devices keep what their user chose.
+    Sums and results stay in float32, whose range bfloat16 shares: a product is off by at most ``2^-8`` of
+    itself, to either side, so a mean of n squares is by about ``2^-8 / sqrt(n)``. The setting is oneDNN's,
+    for the whole process; torch before 2.9 does not have it. Other devices keep what their user chose.
     """
     mkldnn: Any = torch.backends.mkldnn
+    capable = getattr(torch.cpu, "get_capabilities", dict)()
+    if not any(capable.get(name) for name in _INSTRUCTIONS):
+        yield
+        return
     with contextlib.ExitStack() as stack:
         for place in (getattr(mkldnn, name, None) for name in _OPERATIONS):
             chosen = getattr(place, _SETTING, None)

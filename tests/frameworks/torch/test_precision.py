@@ -14,7 +14,8 @@ from fanin.torch.precision import rough_products
 from fanin.torch.probe import measure
 
 pytestmark = pytest.mark.skipif(
-    not hasattr(torch.backends.mkldnn, "conv"), reason="torch before 2.9 has no such setting"
+    not hasattr(torch.backends.mkldnn, "conv") or not hasattr(torch.cpu, "get_capabilities"),
+    reason="this torch has no such setting, or does not tell what the processor can",
 )
 
 MKLDNN: Any = torch.backends.mkldnn
@@ -39,6 +40,12 @@ def chosen(*values: str) -> Any:
 
 def told() -> list[str]:
     return [place.fp32_precision for place in PLACES]
+
+
+@pytest.fixture(autouse=True)
+def capable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the instructions, whatever processor this is: the setting is but a permission."""
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
 
 
 def interrupted() -> None:
@@ -85,6 +92,15 @@ def test_settings_are_put_back_as_they_were(values: tuple[str, ...]) -> None:
         with pytest.raises(KeyboardInterrupt):
             interrupted()
         assert told() == before
+
+
+@pytest.mark.parametrize("told", [{}, {"avx512_bf16": False, "avx2": True}])
+def test_nothing_is_set_without_the_instructions(
+    monkeypatch: pytest.MonkeyPatch, told: dict[str, bool]
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: told)
+    with rough_products():
+        assert torch.backends.mkldnn.conv.fp32_precision == "none"
 
 
 def test_what_was_inherited_still_follows() -> None:
