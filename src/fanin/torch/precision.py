@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -28,7 +28,7 @@ def rough_products() -> Iterator[None]:
     for the whole process; torch before 2.9 does not have it. Other devices keep what their user chose.
     """
     mkldnn: Any = torch.backends.mkldnn
-    capable = getattr(torch.cpu, "get_capabilities", dict)()
+    capable: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     if not any(capable.get(name) for name in _INSTRUCTIONS):
         yield
         return

@@ -328,8 +328,8 @@ def _glance(x: torch.Tensor, dim: int) -> torch.Tensor:
     if dim % x.ndim != x.ndim - 1:
         maps = _maps(x, dim % x.ndim)
         maps = maps[:: _step(len(maps), _OBSERVATIONS // 4)]
-        first, middle = maps[:, :, :_NEIGHBOURS], maps.narrow(2, maps.shape[2] // 2, 1)
-        return torch.maximum(first.amax(dim=(0, 2)), middle.amax(dim=(0, 2)))
+        first, middle = maps[:, :, :_NEIGHBOURS].amax(dim=2), maps[:, :, maps.shape[2] // 2]
+        return torch.maximum(first, middle).amax(dim=0)
     table = x.reshape(-1, x.shape[-1])
     return table[_spread_out(len(table), _OBSERVATIONS).to(x.device)].amax(dim=0)
 
