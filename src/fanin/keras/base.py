@@ -11,14 +11,14 @@ import numpy as np
 from fanin.errors import InputError, explain
 from fanin.keras.streams import Calls, Config, checked_seed, seed_of, stream_name
 from fanin.records.axes import Axes, as_axes
-from fanin.records.draw import Constant
+from fanin.records.draw import Constant, Draw
 from fanin.records.positions import Positions, axes_at
 from fanin.sampling.engine import SERVED
 from fanin.schemes import registry
 from fanin.schemes.base import Entry, Scheme
 from fanin.schemes.sample import draw_of, sample, sizes_of
 
-__all__ = ["SchemeInitializer"]
+__all__ = ["SchemeInitializer", "as_tensor"]
 
 
 # EinsumDense and MultiHeadAttention tell the roles of their kernels to initializers of this class alone.
@@ -105,11 +105,8 @@ class SchemeInitializer(keras.initializers.VarianceScaling):  # type: ignore[mis
         call = 1 if self.shared or isinstance(draw, Constant) else self._calls.next()
         given = (self.name,) if isinstance(self.name, str) else self.name
         label = stream_name(given, self.scheme.name, sizes, call)
-        values = sample(draw, sizes, seed=seed_of(self.seed), name=label, axes=roles, dtype=kind)
-        if kind not in ("float64", "float32", "float16", "complex64", "complex128"):
-            # Not every backend takes NumPy arrays of the narrow types; float32 holds their values.
-            values = values.astype(np.float32)
-        return _laid_out(keras.ops.convert_to_tensor(values, dtype=kind), layout)
+        seed = seed_of(self.seed)
+        return as_tensor(draw, sizes, seed=seed, name=label, axes=roles, kind=kind, layout=layout)
 
     def roles(self, shape: tuple[int, ...]) -> Axes | None:
         """Roles of a shape's dimensions."""
@@ -143,6 +140,24 @@ class SchemeInitializer(keras.initializers.VarianceScaling):  # type: ignore[mis
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self.scheme.law}>"
+
+
+def as_tensor(
+    draw: Draw,
+    sizes: tuple[int, ...],
+    *,
+    seed: int,
+    name: tuple[str, ...],
+    axes: Axes | None,
+    kind: str,
+    layout: Any,
+) -> Any:
+    """A weight that is drawn on the host, as a tensor of the backend."""
+    values = sample(draw, sizes, seed=seed, name=name, axes=axes, dtype=kind)
+    if kind not in ("float64", "float32", "float16", "complex64", "complex128"):
+        # Not every backend takes NumPy arrays of the narrow types; float32 holds their values.
+        values = values.astype(np.float32)
+    return _laid_out(keras.ops.convert_to_tensor(values, dtype=kind), layout)
 
 
 def _parameters(entry: Entry, args: tuple[Any, ...], given: dict[str, Any]) -> dict[str, Any]:
