@@ -13,6 +13,7 @@ from collections.abc import Iterable
 __all__ = [
     "FaninError",
     "InputError",
+    "MissingError",
     "ModelError",
     "OutputError",
     "PrecisionWarning",
@@ -20,6 +21,7 @@ __all__ = [
     "UnknownNameError",
     "explain",
     "finite",
+    "missing",
     "nearest",
 ]
 
@@ -48,6 +50,10 @@ class OutputError(FaninError, OSError):
     """A file that cannot be written; nothing was left behind."""
 
 
+class MissingError(FaninError, ModuleNotFoundError):
+    """A library that a part of fanin is for, and that is not installed."""
+
+
 class PrecisionWarning(UserWarning):
     """A format whose numbers are too coarse for a draw; the message has the figures."""
 
@@ -74,6 +80,16 @@ def finite(value: object) -> bool:
         return math.isfinite(value)  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):
         return False
+
+
+def missing(part: str, error: ModuleNotFoundError, *, extra: str, remedy: str = "") -> MissingError:
+    """Build the error for a part of fanin whose library is not installed; `extra` is what brings it."""
+    library = (error.name or "").partition(".")[0]
+    text = explain(
+        f"{part} needs {library}, which is not installed",
+        remedy=remedy or f"python -m pip install 'fanin[{extra}]'",
+    )
+    return MissingError(text, name=library)
 
 
 def nearest(name: str, known: Iterable[str], *, kind: str) -> UnknownNameError:

@@ -12,7 +12,6 @@ from typing import Any
 
 import keras
 import numpy as np
-from layer_checks import Z, band
 from numpy.typing import NDArray
 
 import fanin
@@ -21,6 +20,7 @@ from fanin.keras import kernel_axes
 from fanin.laws.fans import fans
 from fanin.laws.gains import gain
 from fanin.records.axes import Axes
+from layer_checks import Z, band
 
 Result = tuple[float, float, float]
 Array = NDArray[Any]

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 import inspect
 import math
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 
+import draw_checks as stats
 import fanin
 from fanin.errors import InputError, UnknownNameError
 from fanin.laws import moments
@@ -19,12 +18,6 @@ from fanin.records.draw import Constant, Draw, Normal, TruncatedNormal, Uniform
 from fanin.schemes.base import Fixed
 from fanin.schemes.dialects.dialect import dialects
 from fanin.schemes.dialects.law import Made
-
-_spec = importlib.util.spec_from_file_location("draw_checks", Path(__file__).parent / "draw_checks.py")
-assert _spec is not None
-assert _spec.loader is not None
-stats = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(stats)
 
 torch = pytest.importorskip("torch")
 

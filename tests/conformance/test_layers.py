@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,16 +15,10 @@ from fanin.laws.fans import fans
 from fanin.records.axes import Axes, Role
 from fanin.records.draw import Draw
 from fanin.schemes import registry
+from layer_checks import Z, band, check
 
 torch = pytest.importorskip("torch")
 
-# Test folders are no packages, so the helper beside this file is loaded by its path.
-_spec = importlib.util.spec_from_file_location("layer_checks", Path(__file__).parent / "layer_checks.py")
-assert _spec is not None
-assert _spec.loader is not None
-_checks = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(_checks)
-Z, band, check = _checks.Z, _checks.band, _checks.check
 OUT, IN, REC = Role.OUT, Role.IN, Role.RECEPTIVE
 SCHEMES = ["he_normal", "glorot_uniform", "lecun_truncated_normal", "orthogonal"]
 

@@ -7,9 +7,7 @@ groups, so the default axes are right. Said by roles here: strides of a transpos
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +18,7 @@ from fanin.laws.einsum import axes_from_einsum
 from fanin.laws.fans import fans
 from fanin.laws.gains import gain
 from fanin.records.axes import Axes, Role
+from layer_checks import Z, band, check
 
 jax = pytest.importorskip("jax")
 pytest.importorskip("flax")
@@ -27,13 +26,6 @@ pytest.importorskip("flax")
 from flax import linen, nnx  # noqa: E402
 
 import fanin.jax  # noqa: E402 - only where the frameworks are there
-
-_spec = importlib.util.spec_from_file_location("layer_checks", Path(__file__).parent / "layer_checks.py")
-assert _spec is not None
-assert _spec.loader is not None
-_checks = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(_checks)
-Z, band, check = _checks.Z, _checks.band, _checks.check
 
 BATCH, GROUP, OUT, IN, REC = Role.BATCH, Role.GROUP, Role.OUT, Role.IN, Role.RECEPTIVE
 KEY = jax.random.key(0)

@@ -10,16 +10,15 @@ from __future__ import annotations
 import functools
 import importlib.util
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 import fanin
+from elsewhere import python
 from fanin.errors import InputError, UnknownNameError
 from fanin.laws.fans import fans
+from layer_checks import check
 
 pytest.importorskip("keras")
 
@@ -27,12 +26,6 @@ import fanin.keras
 from fanin.keras import kernel_axes
 
 PROGRAM = Path(__file__).parent / "keras_layers.py"
-_spec = importlib.util.spec_from_file_location("layer_checks", PROGRAM.parent / "layer_checks.py")
-assert _spec is not None
-assert _spec.loader is not None
-_checks = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(_checks)
-
 BACKENDS = [name for name in ("jax", "torch") if importlib.util.find_spec(name)]
 LAYERS = [
     "Dense",
@@ -62,24 +55,14 @@ LAYERS = [
 @functools.cache
 def powers(backend: str) -> dict[str, tuple[float, float, float]]:
     """What the program measures on a backend, in a process of its own."""
-    path = os.pathsep.join([str(PROGRAM.parent), *(p for p in sys.path if p)])
-    done = subprocess.run(
-        [sys.executable, str(PROGRAM)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-        env={**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": path},
-    )
-    if done.returncode:
-        raise AssertionError(done.stderr[-3000:])
-    return {name: tuple(told) for name, told in json.loads(done.stdout.splitlines()[-1]).items()}
+    lines = python(str(PROGRAM), KERAS_BACKEND=backend).splitlines()
+    return {name: tuple(told) for name, told in json.loads(lines[-1]).items()}
 
 
 @pytest.mark.parametrize("layer", LAYERS)
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_the_layer_keeps_the_promise(backend: str, layer: str) -> None:
-    _checks.check(*powers(backend)[layer])
+    check(*powers(backend)[layer])
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -91,7 +74,7 @@ def test_every_layer_of_the_program_is_checked(backend: str) -> None:
 def test_the_band_tells_a_wrong_fan_from_the_right_one(layer: str) -> None:
     got, _, half = powers(BACKENDS[0])[layer]
     with pytest.raises(AssertionError, match="expected 1 within"):
-        _checks.check(got, 1.0, half)
+        check(got, 1.0, half)
 
 
 @pytest.mark.parametrize(

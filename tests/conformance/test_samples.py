@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import functools
-import importlib.util
 import math
-from pathlib import Path
 from typing import Any
 
 import ml_dtypes
 import numpy as np
 import pytest
 
+import draw_checks as stats
 import fanin
 from fanin.errors import InputError
 from fanin.laws import moments
@@ -20,13 +19,6 @@ from fanin.records.axes import Axes, Role
 from fanin.records.draw import Constant, Normal, TruncatedNormal, Uniform
 from fanin.sampling.engine import DTYPES
 from fanin.schemes import registry
-
-# Test folders are no packages, so the helper beside this file is loaded by its path.
-_spec = importlib.util.spec_from_file_location("draw_checks", Path(__file__).parent / "draw_checks.py")
-assert _spec is not None
-assert _spec.loader is not None
-stats = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(stats)
 
 OUT, IN, REC = Role.OUT, Role.IN, Role.RECEPTIVE
 LAYERS: dict[str, tuple[tuple[int, ...], Axes | str | None]] = {

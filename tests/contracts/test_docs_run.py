@@ -21,6 +21,8 @@ from pathlib import Path
 
 import pytest
 
+from elsewhere import python
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")])
 MODULES = sorted(p for p in (ROOT / "src" / "fanin").rglob("*.py") if p.name != "__main__.py")
@@ -113,20 +115,7 @@ def run_elsewhere(name: str, backend: str) -> None:
         f"found = doctest.testmod(importlib.import_module({name!r}), optionflags={FLAGS}); "
         "print(found); sys.exit(found.failed or not found.attempted)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-        env={
-            **os.environ,
-            "KERAS_BACKEND": backend,
-            "PYTHONPATH": os.pathsep.join(p for p in sys.path if p),
-        },
-    )
-    if done.returncode:
-        raise AssertionError(done.stdout + done.stderr)
+    python("-c", program, KERAS_BACKEND=backend)
 
 
 def run_page(text: str, name: str, place: Path) -> int:
@@ -184,16 +173,7 @@ def test_docstring_examples_run(path: Path, place: Path) -> None:
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
 def test_example_runs(path: Path, place: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, str(path)],
-        cwd=place,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    python(str(path), cwd=place)
 
 
 @pytest.mark.parametrize(

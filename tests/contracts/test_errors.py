@@ -57,7 +57,12 @@ def test_every_error_is_one_of_ours_and_documented(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "builtin"),
-    [(errors.InputError, ValueError), (errors.ModelError, RuntimeError), (errors.OutputError, OSError)],
+    [
+        (errors.InputError, ValueError),
+        (errors.ModelError, RuntimeError),
+        (errors.OutputError, OSError),
+        (errors.MissingError, ImportError),
+    ],
 )
 def test_errors_are_caught_by_what_python_users_expect(kind: type[Exception], builtin: type) -> None:
     assert issubclass(kind, builtin)

@@ -11,6 +11,8 @@ import sys
 
 import pytest
 
+from elsewhere import python
+
 HEAVY = {
     "torch", "jax", "flax", "keras", "tensorflow", "transformers",
     "plotly", "rich", "click",
@@ -81,6 +83,38 @@ def test_an_import_inside_the_package_would_be_seen(tmp_path: object) -> None:
         "import fanin, careless"
     )
     assert "scipy" in dragged_in(statement)
+
+
+def test_a_door_without_its_library_says_what_to_install() -> None:
+    program = """
+import importlib, sys
+for library in ("torch", "jax", "keras"):
+    sys.modules[library] = None
+    try:
+        importlib.import_module(f"fanin.{library}")
+    except ImportError as error:
+        print(error.name, type(error).__name__, error)
+"""
+    assert python("-c", program).splitlines() == [
+        f"{library} MissingError fanin.{library} needs {library}, which is not installed. "
+        f"python -m pip install 'fanin[{library}]'."
+        for library in ("torch", "jax", "keras")
+    ]
+
+
+def test_keras_without_its_backend_names_others() -> None:
+    program = """
+import sys
+sys.modules["tensorflow"] = None
+try:
+    import fanin.keras
+except ImportError as error:
+    print(error)
+"""
+    assert python("-c", program, KERAS_BACKEND="tensorflow").strip() == (
+        "fanin.keras needs tensorflow, which is not installed. "
+        "Choose one that is: KERAS_BACKEND=jax or KERAS_BACKEND=torch."
+    )
 
 
 def test_time_is_printed(record_property: object) -> None:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import importlib
-import os
-import subprocess
-import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
+from elsewhere import python
 from fanin.schemes import registry
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,17 +30,9 @@ def collected(peers: ModuleType) -> set[str]:
     rows = [*told["initializers"], *told["features"], *told["nobody"]]
     named = {test.partition("::")[0] for row in rows for test in peers.linked(row)}
     named |= {one.test.partition("::")[0] for one in peers.faults()}
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", *sorted(named)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
-    )
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
-    return {line.strip() for line in done.stdout.splitlines() if "::" in line}
+    collect = ("-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider")
+    told_ids = python(*collect, *sorted(named), cwd=ROOT)
+    return {line.strip() for line in told_ids.splitlines() if "::" in line}
 
 
 def missing(tests: list[str], collected: set[str]) -> list[str]:

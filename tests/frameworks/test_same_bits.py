@@ -9,9 +9,6 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +23,7 @@ from numpy.typing import NDArray
 import fanin
 import fanin.jax
 import fanin.torch
+from elsewhere import python
 
 SEED, NAME = 20261122, "blocks.3.fc.weight"
 DTYPES = ("float32", "bfloat16", "float16", "complex64")
@@ -179,20 +177,8 @@ def test_bits_of_keras(backend: str) -> None:
     if importlib.util.find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed")
     cases = [(case.scheme, case.parameters) for case in CASES]
-    done = subprocess.run(
-        [sys.executable, "-c", KERAS, json.dumps([SEED, NAME, SHAPES, cases, DTYPES])],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-        env={
-            **os.environ,
-            "KERAS_BACKEND": backend,
-            "PYTHONPATH": os.pathsep.join(p for p in sys.path if p),
-        },
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    told = json.loads(done.stdout.splitlines()[-1])
+    given = json.dumps([SEED, NAME, SHAPES, cases, DTYPES])
+    told = json.loads(python("-c", KERAS, given, KERAS_BACKEND=backend).splitlines()[-1])
     assert told["backend"] == backend
     labels = [(layer, dtype) for layer in SHAPES for dtype in DTYPES]
     wanted = {

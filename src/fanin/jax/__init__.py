@@ -18,6 +18,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from fanin.errors import missing
+
+try:
+    import jax  # noqa: F401 - to say in words that it is missing
+except ModuleNotFoundError as error:
+    raise missing("fanin.jax", error, extra="jax") from error
+
 from fanin.jax.engine import sample
 from fanin.jax.initializers import Initializer, factory, initializer
 from fanin.jax.read import read

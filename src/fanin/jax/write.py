@@ -17,13 +17,12 @@ from fanin.errors import InputError, explain
 from fanin.jax.drawing import laid_out
 from fanin.jax.engine import dtype_word, sampled
 from fanin.jax.leaves import Leaf
+from fanin.plans.carried import check_plan, check_precision, check_stream
 from fanin.plans.numbers import numbers
 from fanin.records.axes import as_axes
 from fanin.records.pieces import pieces
 from fanin.records.plan import Entry, Plan
 from fanin.sampling.engine import SERVED
-from fanin.sampling.streams import STREAM_VERSION
-from fanin.schemes.fit import check_rounding, coarseness
 
 __all__ = ["with_values", "written"]
 
@@ -173,23 +172,8 @@ def _sharding(like: Any) -> Sharding | None:
 
 
 def _checked(leaves: Sequence[Leaf], plan: Plan) -> Mapping[str, Entry]:
-    if not isinstance(plan, Plan):
-        raise InputError(
-            explain(
-                "There is no plan to carry out",
-                received=type(plan).__name__,
-                remedy="Make one with fanin.jax.plan(apply, params, batch), or load one with Plan.load(path)",
-            )
-        )
-    if plan.stream != STREAM_VERSION:
-        raise InputError(
-            explain(
-                "The plan was made for another version of the random streams",
-                received=f"stream {plan.stream}",
-                rule=f"This fanin draws stream {STREAM_VERSION}",
-                remedy="Plan again, or use the fanin that made the plan",
-            )
-        )
+    check_plan(plan, maker="fanin.jax.plan(apply, params, batch)")
+    check_stream(plan)
     entries = {entry.name: entry for entry in plan.entries}
     absent = [name for name in entries if name not in {leaf.name for leaf in leaves}]
     unplanned = [leaf.name for leaf in leaves if leaf.name not in entries]
@@ -205,11 +189,7 @@ def _checked(leaves: Sequence[Leaf], plan: Plan) -> Mapping[str, Entry]:
         )
     for leaf in leaves:
         _fits(entries[leaf.name], leaf)
-    drawing = [(e, e.draw) for e in entries.values() if e.draw is not None and 0 not in e.shape]
-    coarse = [(e, draw) for e, draw in drawing if coarseness(draw, e.dtype, name=e.name)]
-    if coarse:
-        first, draw = coarse[0]
-        check_rounding(draw, first.dtype, name=first.name, more=len(coarse) - 1)
+    check_precision(plan)
     return entries
 
 

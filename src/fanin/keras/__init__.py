@@ -16,6 +16,14 @@ as in ``Dense(64, kernel_initializer="fanin>he_normal")``, once this module is i
 
 from __future__ import annotations
 
+from fanin.errors import missing
+
+try:
+    import keras  # noqa: F401 - to say in words that it, or its backend, is missing
+except ModuleNotFoundError as error:
+    backend = "" if error.name == "keras" else "Choose one that is: KERAS_BACKEND=jax or KERAS_BACKEND=torch"
+    raise missing("fanin.keras", error, extra="keras", remedy=backend) from error
+
 from fanin.keras.base import SchemeInitializer
 from fanin.keras.classes import classes
 from fanin.keras.kernels import kernel_axes

@@ -16,13 +16,12 @@ import numpy as np
 from fanin.errors import InputError, explain
 from fanin.keras.variables import Names, Variable, variables_of
 from fanin.plans import planner
+from fanin.plans.carried import check_plan, check_precision, check_stream
 from fanin.plans.numbers import numbers
 from fanin.plans.prior import ClassPrior
 from fanin.plans.rule import Policy
 from fanin.records.graph import Graph
 from fanin.records.plan import Entry, Plan
-from fanin.sampling.streams import STREAM_VERSION
-from fanin.schemes.fit import check_rounding, coarseness
 
 __all__ = ["apply_", "init_", "plan", "read"]
 
@@ -211,23 +210,8 @@ def _tensor(entry: Entry, kind: str, seed: int) -> Any:
 
 def _checked(variables: Sequence[Variable], plan: Plan) -> list[tuple[Entry, Variable]]:
     """The lines that draw, each with its variable, once all of the plan is known to fit."""
-    if not isinstance(plan, Plan):
-        raise InputError(
-            explain(
-                "There is no plan to carry out",
-                received=type(plan).__name__,
-                remedy="Make one with fanin.keras.plan(model, batch), or load one with Plan.load(path)",
-            )
-        )
-    if plan.stream != STREAM_VERSION:
-        raise InputError(
-            explain(
-                "The plan was made for another version of the random streams",
-                received=f"stream {plan.stream}",
-                rule=f"This fanin draws stream {STREAM_VERSION}",
-                remedy="Plan again, or use the fanin that made the plan",
-            )
-        )
+    check_plan(plan, maker="fanin.keras.plan(model, batch)")
+    check_stream(plan)
     found = {variable.name: variable for variable in variables}
     planned = Counter(entry.name for entry in plan.entries)
     odd = sorted({*planned} ^ {*found} | {name for name, times in planned.items() if times > 1})
@@ -251,12 +235,5 @@ def _checked(variables: Sequence[Variable], plan: Plan) -> list[tuple[Entry, Var
                     remedy="Plan the model as it is now",
                 )
             )
-    drawing = [entry for entry in plan.entries if entry.draw is not None]
-    coarse = [
-        (e, e.draw) for e in drawing if e.draw is not None and 0 not in e.shape
-        if coarseness(e.draw, e.dtype, name=e.name)
-    ]  # fmt: skip
-    if coarse:
-        first, draw = coarse[0]
-        check_rounding(draw, first.dtype, name=first.name, more=len(coarse) - 1)
-    return [(entry, found[entry.name]) for entry in drawing]
+    check_precision(plan)
+    return [(entry, found[entry.name]) for entry in plan.entries if entry.draw is not None]

@@ -13,6 +13,7 @@ from fanin.errors import InputError, explain
 from fanin.records import codec
 from fanin.records.plan import Plan
 from fanin.records.study import Study
+from fanin.reports.forms import save
 from fanin.reports.outcome_text import outcome_lines, plain_outcome
 from fanin.reports.ranking import ranked, verdict
 
@@ -98,7 +99,6 @@ class Outcome:
         OutputError
             A place that cannot be written.
         """
-        target = Path(path)
         forms: dict[str, Callable[[], str]] = {
             ".html": lambda: str(
                 importlib.import_module("fanin.reports.outcome_html").outcome_page(self.study)
@@ -106,13 +106,4 @@ class Outcome:
             ".json": self.to_json,
             ".txt": lambda: plain_outcome(self.study) + "\n",
         }
-        form = forms.get(target.suffix.lower())
-        if form is None:
-            raise InputError(
-                explain(
-                    "A study is not written in this form",
-                    received=repr(str(path)),
-                    rule="The suffix says the form: " + ", ".join(forms),
-                )
-            )
-        return codec.write_text(target, form())
+        return save(path, "A study", forms)

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fanin.errors import InputError, explain
 from fanin.records import codec
 from fanin.records.finding import Cure, Diagnosis, Finding, Severity
 from fanin.records.plan import Plan
+from fanin.reports.forms import save
 from fanin.reports.sarif import sarif
 from fanin.reports.text import lines, plain
 from fanin.reports.verdict import verdict
@@ -124,20 +124,10 @@ class Report:
         OutputError
             A place that cannot be written.
         """
-        target = Path(path)
         forms: dict[str, Callable[[], str]] = {
             ".html": lambda: str(importlib.import_module("fanin.reports.html").page(self.diagnosis)),
             ".json": self.to_json,
             ".sarif": lambda: sarif(self.diagnosis),
             ".txt": lambda: plain(self.diagnosis, width=100) + "\n",
         }
-        form = forms.get(target.suffix.lower())
-        if form is None:
-            raise InputError(
-                explain(
-                    "A report is not written in this form",
-                    received=repr(str(path)),
-                    rule="The suffix says the form: " + ", ".join(forms),
-                )
-            )
-        return codec.write_text(target, form())
+        return save(path, "A report", forms)

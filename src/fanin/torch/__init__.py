@@ -12,10 +12,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import torch
+from fanin.errors import InputError, explain, missing
+
+try:
+    import torch
+except ModuleNotFoundError as error:
+    raise missing("fanin.torch", error, extra="torch") from error
 from torch import nn
 
-from fanin.errors import InputError, explain
 from fanin.plans import planner
 from fanin.plans.prior import ClassPrior
 from fanin.plans.rule import Policy

@@ -13,6 +13,7 @@ from torch import nn
 
 from fanin.errors import ModelError, explain
 from fanin.laws.bounds import Bounds, bounds
+from fanin.predictions.context import unit_dims
 from fanin.records.graph import Graph, Node, OpKind
 from fanin.records.trace import LossMeasurement, Measurement, Trace
 from fanin.torch.backward import Backward, operators_so_far
@@ -173,7 +174,7 @@ def _trace(graph: Graph, recording: Recording, watcher: Watcher, main: torch.Ten
     """What the forward pass says."""
     batch = next((op.shape[0] for op in recording.ops if op.name == "input" and op.shape), None)
     batch = batch if batch is not None else (main.shape[0] if main.ndim else 1)
-    first = _first_dims(graph)
+    first = unit_dims(graph)
     limits = [bounds(a.values) for a in graph.activations]
     masked = _scores(graph)
     measured = []
@@ -249,24 +250,6 @@ def _loss(loss: Loss) -> LossMeasurement:
         low=loss.low,
         high=loss.high,
     )
-
-
-def _first_dims(graph: Graph) -> dict[int, int]:
-    """Nodes whose units lie along an inner dimension: convolutions, and what keeps their layout."""
-    ranks = {p.name: len(p.shape) for p in graph.parameters}
-    dims: dict[int, int] = {}
-    shapes = {node.id: node.shape for node in graph.nodes}
-    for node in graph.nodes:
-        if node.kind == OpKind.CONVOLUTION:
-            spatial = max((ranks.get(name, 0) for name in node.parameters), default=0) - 2
-            dims[node.id] = max(0, len(node.shape) - 1 - max(spatial, 0))
-        elif node.kind not in (OpKind.CONTRACTION, OpKind.EMBEDDING, OpKind.RECURRENCE, OpKind.ATTENTION):
-            for i in node.inputs:
-                same = i in dims and len(shapes.get(i, ())) == len(node.shape)
-                if same and shapes[i][dims[i]] == node.shape[dims[i]]:
-                    dims[node.id] = dims[i]
-                    break
-    return dims
 
 
 def _scores(graph: Graph) -> frozenset[int]:

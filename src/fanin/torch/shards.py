@@ -11,10 +11,11 @@ from dataclasses import dataclass
 
 import torch
 
+from fanin.plans.numbers import numbers
 from fanin.records.draw import Structured
 from fanin.records.pieces import pieces
 from fanin.records.plan import Entry
-from fanin.sampling.engine import fill_range, fill_slice
+from fanin.sampling.engine import fill_range
 from fanin.sampling.layout import in_order
 from fanin.torch.commit import staged_entry
 from fanin.torch.store import stored
@@ -86,37 +87,7 @@ def part_of(entry: Entry, where: Box | Run, seed: int) -> torch.Tensor:
         return _run(entry, where, dtype, seed, entire=entire)
     if entire:
         return staged_entry(entry, dtype, seed)[where.index].clone()
-    values = torch.empty([s.stop - s.start for s in where.index], dtype=dtype)
-    memory = stored(values)
-    for piece in pieces(entry):
-        both = [
-            (max(a.start, b.start), min(a.stop, b.stop))
-            for a, b in zip(piece.index, where.index, strict=True)
-        ]
-        if all(low < high for low, high in both):
-            fill_slice(
-                memory[
-                    tuple(
-                        slice(low - s.start, high - s.start)
-                        for (low, high), s in zip(both, where.index, strict=True)
-                    )
-                ],
-                piece.draw,
-                shape=piece.shape,
-                index=tuple(
-                    slice(low - s.start, high - s.start)
-                    for (low, high), s in zip(both, piece.index, strict=True)
-                ),
-                seed=seed,
-                name=piece.name,
-                axes=piece.axes,
-                dtype=entry.dtype,
-            )
-    if entry.zeroed is not None and entry.shape:
-        row = entry.zeroed % entry.shape[0]
-        if where.index[0].start <= row < where.index[0].stop:
-            memory[row - where.index[0].start] = 0
-    return values
+    return torch.from_numpy(numbers(entry, seed, where.index)).view(dtype)
 
 
 def _run(entry: Entry, where: Run, dtype: torch.dtype, seed: int, *, entire: bool) -> torch.Tensor:

@@ -9,11 +9,10 @@ import torch
 from torch import nn
 
 from fanin.errors import InputError, explain
+from fanin.plans.carried import check_plan, check_precision, check_stream
 from fanin.records.axes import as_axes
 from fanin.records.pieces import pieces
 from fanin.records.plan import Entry, Plan
-from fanin.sampling.streams import STREAM_VERSION
-from fanin.schemes.fit import check_rounding, coarseness
 from fanin.torch.commit import Job, commit
 from fanin.torch.names import PLAIN, NamedTensor, named_tensors, storage_key
 from fanin.torch.parametrised import following
@@ -109,7 +108,7 @@ def checked(
     for job in drawing:
         check_writable(job.tensor, job.entry.name)
     _apart(drawing)
-    _rounding(job.entry for job in drawing)
+    check_precision(plan)
     return drawing
 
 
@@ -122,14 +121,7 @@ def _check_types(model: object, plan: object) -> None:
                 rule="A model is a torch.nn.Module",
             )
         )
-    if not isinstance(plan, Plan):
-        raise InputError(
-            explain(
-                "There is no plan to carry out",
-                received=type(plan).__name__,
-                remedy="Make one with fanin.torch.plan(model, batch), or load one with Plan.load(path)",
-            )
-        )
+    check_plan(plan, maker="fanin.torch.plan(model, batch)")
 
 
 def fitting(plan: Plan, found: Mapping[str, NamedTensor]) -> None:
@@ -140,15 +132,7 @@ def fitting(plan: Plan, found: Mapping[str, NamedTensor]) -> None:
     InputError
         Another stream version, other names, shapes or dtypes, or blocks that do not fit.
     """
-    if plan.stream != STREAM_VERSION:
-        raise InputError(
-            explain(
-                "The plan was made for another version of the random streams",
-                received=f"stream {plan.stream}",
-                rule=f"This fanin draws stream {STREAM_VERSION}",
-                remedy="Plan again, or use the fanin that made the plan",
-            )
-        )
+    check_stream(plan)
     _same_names(plan, found)
     for entry in plan.entries:
         _fits(entry, found[entry.name].tensor)
@@ -179,15 +163,6 @@ def _apart(jobs: Iterable[Job]) -> None:
                     )
                 )
             here.fill_(place)
-
-
-def _rounding(entries: Iterable[Entry]) -> None:
-    """One warning for a model whose dtype is too coarse for its draws; refuse where nothing is left."""
-    filled = ((e, e.draw) for e in entries if e.draw is not None and 0 not in e.shape)
-    coarse = [(e, draw) for e, draw in filled if coarseness(draw, e.dtype, name=e.name)]
-    if coarse:
-        first, draw = coarse[0]
-        check_rounding(draw, first.dtype, name=first.name, more=len(coarse) - 1)
 
 
 def _same_names(plan: Plan, found: Mapping[str, NamedTensor]) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from typing import Any
 
 import jax
@@ -15,6 +13,7 @@ from flax import linen, nnx
 
 import fanin
 import fanin.jax
+from elsewhere import python
 
 KEY = jax.random.key(0)
 HE = fanin.jax.he_normal()
@@ -135,18 +134,4 @@ print(checked)
 
 def test_out_sharding_on_four_devices() -> None:
     flags = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"
-    done = subprocess.run(
-        [sys.executable, "-c", SHARDED],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-        env={
-            **os.environ,
-            "XLA_FLAGS": flags,
-            "JAX_PLATFORMS": "cpu",
-            "PYTHONPATH": os.pathsep.join(p for p in sys.path if p),
-        },
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert int(done.stdout) == 2 * 5 * 2 * 2
+    assert int(python("-c", SHARDED, XLA_FLAGS=flags, JAX_PLATFORMS="cpu")) == 2 * 5 * 2 * 2

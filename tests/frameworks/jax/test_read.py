@@ -16,26 +16,9 @@ from fanin.errors import InputError, ModelError
 from fanin.jax.leaves import leaf_names
 from fanin.jax.numbers import computed, exact
 from fanin.laws.quadrature import NODES
-from fanin.records.graph import Graph, OpKind, UseKind
+from fanin.records.graph import OpKind, UseKind
 from fanin.records.plan import Status
-
-
-def shapes(module: linen.Module, *inputs: Any, **kwargs: Any) -> Any:
-    """Variables of a linen module, without values."""
-    keys = {"params": jax.random.key(0), "dropout": jax.random.key(1)}
-    return jax.eval_shape(lambda: module.init(keys, *inputs, **kwargs))
-
-
-def struct(*sizes: int) -> Any:
-    return jax.ShapeDtypeStruct(sizes, jnp.float32)
-
-
-def axes(graph: Graph) -> dict[str, str]:
-    return {p.name: str(u.axes) for p in graph.parameters for u in p.uses[:1] if u.axes is not None}
-
-
-def activation_names(graph: Graph) -> set[str]:
-    return {activation.name for activation in graph.activations}
+from jax_reading import activation_names, axes, shapes, struct
 
 
 @pytest.mark.parametrize(

@@ -13,25 +13,8 @@ from jax import lax
 import fanin.jax
 from fanin.jax.models import subject_of
 from fanin.jax.read import recorded
-from fanin.records.graph import Graph, UseKind
-
-
-def shapes(module: linen.Module, *inputs: Any, **kwargs: Any) -> Any:
-    """Variables of a linen module, without values."""
-    keys = {"params": jax.random.key(0), "dropout": jax.random.key(1)}
-    return jax.eval_shape(lambda: module.init(keys, *inputs, **kwargs))
-
-
-def struct(*sizes: int) -> Any:
-    return jax.ShapeDtypeStruct(sizes, jnp.float32)
-
-
-def axes(graph: Graph) -> dict[str, str]:
-    return {p.name: str(u.axes) for p in graph.parameters for u in p.uses[:1] if u.axes is not None}
-
-
-def activation_names(graph: Graph) -> set[str]:
-    return {activation.name for activation in graph.activations}
+from fanin.records.graph import UseKind
+from jax_reading import activation_names, axes, shapes, struct
 
 
 class Cells(linen.Module):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 
 import pytest
+
+from elsewhere import python
 
 PROGRAM = """
 import re, sys
@@ -61,18 +61,5 @@ print(checked)
 @pytest.mark.parametrize("axis_types", ["Auto", "Explicit"])
 def test_the_same_bits_on_any_mesh(axis_types: str) -> None:
     flags = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, axis_types],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=600,
-        env={
-            **os.environ,
-            "XLA_FLAGS": flags,
-            "PYTHONPATH": os.pathsep.join(p for p in sys.path if p),
-            "JAX_PLATFORMS": "cpu",
-        },
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert int(done.stdout) == 3 * (2 * 5 + 2 * 2)
+    told = python("-c", PROGRAM, axis_types, timeout=600, XLA_FLAGS=flags, JAX_PLATFORMS="cpu")
+    assert int(told) == 3 * (2 * 5 + 2 * 2)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from typing import Any
 
 import jax
@@ -15,6 +12,7 @@ from flax import linen, nnx
 
 import fanin
 import fanin.jax
+from elsewhere import python
 from fanin.errors import InputError
 from fanin.records.plan import Plan
 
@@ -174,18 +172,5 @@ print(checked)
 
 
 def test_no_sharding_changes_a_bit() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-        env={
-            **os.environ,
-            "XLA_FLAGS": "--xla_force_host_platform_device_count=4",
-            "JAX_PLATFORMS": "cpu",
-            "PYTHONPATH": os.pathsep.join(p for p in sys.path if p),
-        },
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert done.stdout.strip() == "8"
+    flags = "--xla_force_host_platform_device_count=4"
+    assert int(python("-c", PROGRAM, XLA_FLAGS=flags, JAX_PLATFORMS="cpu")) == 8

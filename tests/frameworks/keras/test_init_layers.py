@@ -8,8 +8,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ from numpy.typing import NDArray
 
 import fanin
 import fanin.keras
+from elsewhere import python
 
 
 def values(variable: Any) -> NDArray[Any]:
@@ -169,21 +168,7 @@ print(json.dumps([keras.backend.backend(), [digest(v) for v in trained]]))
 
 def run(backend: str, program: str, **more: str) -> Any:
     """What a program prints last, as JSON, on a backend."""
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-        env={
-            **os.environ,
-            "KERAS_BACKEND": backend,
-            "PYTHONPATH": os.pathsep.join(p for p in sys.path if p),
-            **more,
-        },
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout.splitlines()[-1])
+    return json.loads(python("-c", program, KERAS_BACKEND=backend, **more).splitlines()[-1])
 
 
 def test_the_same_model_on_every_backend() -> None:

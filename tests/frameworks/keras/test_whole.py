@@ -6,9 +6,6 @@ Keras has one backend a process, so the models live in processes of their own.
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from typing import Any
 
 import keras
@@ -16,6 +13,7 @@ import numpy as np
 import pytest
 
 import fanin.keras
+from elsewhere import python
 from fanin.errors import InputError
 
 PROGRAM = """
@@ -128,21 +126,8 @@ print(json.dumps(found))
 
 
 def told(backend: str) -> Any:
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=500,
-        env={
-            **os.environ,
-            "KERAS_BACKEND": backend,
-            "JAX_PLATFORMS": "cpu",
-            "PYTHONPATH": os.pathsep.join(p for p in sys.path if p),
-        },
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout.splitlines()[-1])
+    lines = python("-c", PROGRAM, timeout=500, KERAS_BACKEND=backend, JAX_PLATFORMS="cpu").splitlines()
+    return json.loads(lines[-1])
 
 
 @pytest.fixture(scope="module")
@@ -206,19 +191,7 @@ print(json.dumps([[e.name, str(e.axes), e.fan_in, e.fan_out, e.rule, e.status.va
 """
     found = []
     for backend in ("jax", "torch"):
-        done = subprocess.run(
-            [sys.executable, "-c", program],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=900,
-            env={
-                **os.environ,
-                "KERAS_BACKEND": backend,
-                "PYTHONPATH": os.pathsep.join(p for p in sys.path if p),
-            },
-        )
-        assert done.returncode == 0, done.stderr[-2000:]
-        found.append(json.loads(done.stdout.splitlines()[-1]))
+        lines = python("-c", program, timeout=900, KERAS_BACKEND=backend).splitlines()
+        found.append(json.loads(lines[-1]))
     assert found[0] == found[1]
     assert all(line[5] != "unrecognised" for line in found[0])

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import random
-import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,14 +13,7 @@ from torch import nn
 import fanin.torch as ft
 from fanin.records.plan import Plan
 from fanin.torch.names import named_tensors
-
-_spec = importlib.util.spec_from_file_location("fuzz_models", Path(__file__).parent / "fuzz_models.py")
-assert _spec is not None
-assert _spec.loader is not None
-_module = importlib.util.module_from_spec(_spec)
-sys.modules["fuzz_models"] = _module
-_spec.loader.exec_module(_module)
-Drawn = _module.Drawn
+from fuzz_models import Drawn
 
 FEW, MANY = 16, 300
 """Models of the default run and of the slow one."""

@@ -4,13 +4,9 @@
 from __future__ import annotations
 
 import functools
-import importlib.util
 import math
-import sys
 import types
-import warnings
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -21,35 +17,11 @@ from torch import nn
 
 from fanin.errors import FaninError, InputError, ModelError
 from fanin.torch import check
+from odd_models import batch, does, net
+from snapshot import changes, snapshot
 
-
-def _beside(name: str) -> types.ModuleType:
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).parent / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-_odd, _snapshot = _beside("odd_models"), _beside("snapshot")
-Does, net, batch = _odd.Does, _odd.net, _odd.batch
-changes, snapshot = _snapshot.changes, _snapshot.snapshot
-
+pytestmark = pytest.mark.filterwarnings("ignore")
 CLASSES = torch.arange(32) % 3
-
-
-@pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-
-
-def does(function: Callable[..., Any]) -> nn.Module:
-    made: nn.Module = Does(function, net=net())
-    return made
 
 
 def untouched(model: Any, *inputs: Any, raises: Any = None, match: str = "", **options: Any) -> Any:

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import copy
-import importlib.util
 import random
 import signal
 import sys
-import warnings
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,21 +20,9 @@ import fanin.torch as ft
 from fanin.errors import FaninError, InputError
 from fanin.torch.interrupts import deferred
 from fanin.torch.names import every_module, named_tensors
+from odd_models import ODD, Does, batch, net
 
-_spec = importlib.util.spec_from_file_location("odd_models", Path(__file__).parent / "odd_models.py")
-assert _spec is not None
-assert _spec.loader is not None
-_module = importlib.util.module_from_spec(_spec)
-sys.modules["odd_models"] = _module
-_spec.loader.exec_module(_module)
-ODD, Does, net, batch = _module.ODD, _module.Does, _module.net, _module.batch
-
-
-@pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 def raw(tensor: torch.Tensor) -> bytes:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import gc
-import importlib.util
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +14,7 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.nn import functional as F  # noqa: N812
 
+import zoo
 from fanin.errors import ModelError
 from fanin.plans import planner
 from fanin.records import codec
@@ -26,16 +25,7 @@ from fanin.torch.record import Operand, Recording, record
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
-ZOO: dict[str, Callable[[], Any]] = {}
-for _file in ("zoo_images", "zoo_sequences", "zoo_others"):
-    # Test folders are no packages.
-    _spec = importlib.util.spec_from_file_location(f"{_file}_shapes", Path(__file__).parent / f"{_file}.py")
-    assert _spec is not None
-    assert _spec.loader is not None
-    _module = importlib.util.module_from_spec(_spec)
-    sys.modules[_spec.name] = _module
-    _spec.loader.exec_module(_module)
-    ZOO.update(_module.ZOO)
+ZOO = dict(zoo.ZOO)
 del ZOO["scripted"]  # never runs on fake tensors
 
 X, IDS = torch.zeros(2, 5, 8), torch.tensor([[3, 1, 4, 0], [1, 5, 0, 0]])

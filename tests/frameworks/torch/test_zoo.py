@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
-import sys
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,17 +14,7 @@ from fanin.records.draw import Constant
 from fanin.records.graph import Graph, Use, UseKind
 from fanin.records.plan import Status
 from fanin.torch.read import read
-
-ZOO: dict[str, Callable[[], Any]] = {}
-for _file in ("zoo_images", "zoo_sequences", "zoo_others"):
-    # Test folders are no packages.
-    _spec = importlib.util.spec_from_file_location(_file, Path(__file__).parent / f"{_file}.py")
-    assert _spec is not None
-    assert _spec.loader is not None
-    _module = importlib.util.module_from_spec(_spec)
-    sys.modules[_file] = _module  # a data class looks its module up
-    _spec.loader.exec_module(_module)
-    ZOO.update(_module.ZOO)
+from zoo import ZOO
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
 

@@ -42,6 +42,11 @@ class Does(nn.Module):
         return self.function(self, *args, **kwargs)
 
 
+def does(function: Callable[..., Any]) -> Does:
+    """A module that runs a function of itself, with `net`, and its inputs."""
+    return Does(function, net=net())
+
+
 def around(wrap: Callable[[nn.Sequential], nn.Module]) -> Callable[[], Made]:
     return lambda: (wrap(net()), (batch(),))
 

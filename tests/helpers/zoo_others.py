@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,28 +10,12 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
+from zoo_parts import Forward, Made, Zoo, entry_of
+
 __all__ = ["ZOO"]
 
-Made = tuple[nn.Module, tuple[object, ...]]
-ZOO: dict[str, Callable[[], Made]] = {}
-
-
-def _entry(make: Callable[[], Made]) -> Callable[[], Made]:
-    ZOO[make.__name__.strip("_")] = make
-    return make
-
-
-class _Forward(nn.Module):
-    """Layers by name, and a forward pass that is a function of them."""
-
-    def __init__(self, forward: Callable[..., Any], **layers: Any) -> None:
-        super().__init__()
-        for name, layer in layers.items():
-            setattr(self, name, layer)
-        self._forward = forward
-
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        return self._forward(self, *args, **kwargs)
+ZOO: Zoo = {}
+_entry = entry_of(ZOO)
 
 
 @_entry
@@ -53,7 +36,7 @@ def _graph_network() -> Made:
         "updates": nn.ModuleList(nn.Linear(64, 32) for _ in range(3)),
         "head": nn.Linear(32, 3),
     }
-    return _Forward(forward, **layers), (torch.randn(40, 5), torch.randint(0, 40, (2, 160)))
+    return Forward(forward, **layers), (torch.randn(40, 5), torch.randint(0, 40, (2, 160)))
 
 
 @_entry
@@ -72,7 +55,7 @@ def _graph_attention() -> Made:
         "head": nn.Linear(32, 4),
     }
     mask = (torch.rand(30, 30) < 0.3) | torch.eye(30, dtype=torch.bool)
-    return _Forward(forward, **layers), (torch.randn(30, 8), mask)
+    return Forward(forward, **layers), (torch.randn(30, 8), mask)
 
 
 @_entry
@@ -89,7 +72,7 @@ def _vae() -> Made:
         "log": nn.Linear(64, 8),
         "decoder": nn.Sequential(nn.Linear(8, 64), nn.ReLU(), nn.Linear(64, 30)),
     }
-    return _Forward(forward, **layers), (torch.randn(16, 30),)
+    return Forward(forward, **layers), (torch.randn(16, 30),)
 
 
 @_entry
@@ -139,7 +122,7 @@ def _nerf() -> Made:
         "colour": nn.Linear(64, 3),
         "density": nn.Linear(64, 1),
     }
-    model = _Forward(forward, **layers)
+    model = Forward(forward, **layers)
     model.register_buffer("frequencies", 2.0 ** torch.arange(4))
     return model, (torch.randn(64, 3),)
 
@@ -153,7 +136,7 @@ def _deep_sets() -> Made:
         "phi": nn.Sequential(nn.Linear(4, 32), nn.ReLU(), nn.Linear(32, 32)),
         "rho": nn.Sequential(nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 3)),
     }
-    return _Forward(forward, **layers), (torch.randn(16, 12, 4),)
+    return Forward(forward, **layers), (torch.randn(16, 12, 4),)
 
 
 @_entry
@@ -168,7 +151,7 @@ def _hypernetwork() -> Made:
         "hyper": nn.Sequential(nn.Linear(16, 32), nn.Tanh(), nn.Linear(32, 32 * 9)),
         "head": nn.Linear(32, 2),
     }
-    return _Forward(forward, **layers), (torch.randn(16, 8), torch.randint(0, 5, (16,)))
+    return Forward(forward, **layers), (torch.randn(16, 8), torch.randint(0, 5, (16,)))
 
 
 @_entry
@@ -179,7 +162,7 @@ def _tied_autoencoder() -> Made:
         h = torch.relu(F.linear(h, m.second.weight.t()))
         return F.linear(h, m.first.weight.t(), m.bias)
 
-    model = _Forward(forward, first=nn.Linear(30, 64), second=nn.Linear(64, 32))
+    model = Forward(forward, first=nn.Linear(30, 64), second=nn.Linear(64, 32))
     model.bias = nn.Parameter(torch.zeros(30))
     return model, (torch.randn(16, 30),)
 
@@ -193,9 +176,7 @@ def _neural_ode() -> Made:
         return m.head(x)
 
     field = nn.Sequential(nn.Linear(32, 64), nn.Tanh(), nn.Linear(64, 32))
-    return _Forward(forward, embed=nn.Linear(4, 32), field=field, head=nn.Linear(32, 2)), (
-        torch.randn(32, 4),
-    )
+    return Forward(forward, embed=nn.Linear(4, 32), field=field, head=nn.Linear(32, 2)), (torch.randn(32, 4),)
 
 
 @_entry
@@ -228,7 +209,7 @@ def _embedding_bag() -> Made:
         "dense": nn.Linear(5, 16),
         "top": nn.Sequential(nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 1)),
     }
-    return _Forward(forward, **layers), (torch.randint(0, 1000, (16, 6)), torch.randn(16, 5))
+    return Forward(forward, **layers), (torch.randint(0, 1000, (16, 6)), torch.randn(16, 5))
 
 
 @_entry
@@ -242,7 +223,7 @@ def _bilinear() -> Made:
         "bilinear": nn.Bilinear(16, 16, 32),
         "head": nn.Linear(32, 3),
     }
-    return _Forward(forward, **layers), (torch.randn(32, 6), torch.randn(32, 7))
+    return Forward(forward, **layers), (torch.randn(32, 6), torch.randn(32, 7))
 
 
 @_entry
@@ -315,7 +296,7 @@ def _siamese() -> Made:
         return m.temperature.exp() * a @ b.t()
 
     tower = nn.Sequential(nn.Linear(10, 32), nn.ReLU(), nn.Linear(32, 16))
-    model = _Forward(forward, tower=tower)
+    model = Forward(forward, tower=tower)
     model.temperature = nn.Parameter(torch.tensor(2.66))
     return model, (torch.randn(16, 10), torch.randn(16, 10))
 
@@ -339,7 +320,7 @@ def _many_heads() -> Made:
         "boxes": nn.Linear(32, 4),
         "mask": nn.Linear(32, 16),
     }
-    return _Forward(forward, **layers), (torch.randn(16, 8),)
+    return Forward(forward, **layers), (torch.randn(16, 8),)
 
 
 @_entry
@@ -349,7 +330,7 @@ def _functional_call() -> Made:
         return torch.func.functional_call(m.net, halved, (x,))
 
     net = nn.Sequential(nn.Linear(8, 32), nn.ReLU(), nn.Linear(32, 2))
-    return _Forward(forward, net=net), (torch.randn(16, 8),)
+    return Forward(forward, net=net), (torch.randn(16, 8),)
 
 
 @_entry
@@ -357,7 +338,7 @@ def _random_features() -> Made:
     def forward(m: Any, x: torch.Tensor) -> torch.Tensor:
         return m.head(torch.cos(x @ m.projection + m.phase) * math.sqrt(2 / 64))
 
-    model = _Forward(forward, head=nn.Linear(64, 2))
+    model = Forward(forward, head=nn.Linear(64, 2))
     model.register_buffer("projection", torch.randn(8, 64))
     model.register_buffer("phase", 2 * math.pi * torch.rand(64))
     return model, (torch.randn(32, 8),)

@@ -3,35 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
+from zoo_parts import Forward, Made, Zoo, entry_of
+
 __all__ = ["ZOO"]
 
-Made = tuple[nn.Module, tuple[object, ...]]
-ZOO: dict[str, Callable[[], Made]] = {}
-
-
-def _entry(make: Callable[[], Made]) -> Callable[[], Made]:
-    ZOO[make.__name__.strip("_")] = make
-    return make
-
-
-class _Forward(nn.Module):
-    """Layers by name, and a forward pass that is a function of them."""
-
-    def __init__(self, forward: Callable[..., Any], **layers: Any) -> None:
-        super().__init__()
-        for name, layer in layers.items():
-            setattr(self, name, layer)
-        self._forward = forward
-
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        return self._forward(self, *args, **kwargs)
+ZOO: Zoo = {}
+_entry = entry_of(ZOO)
 
 
 @_entry
@@ -63,7 +46,7 @@ def _lstm() -> Made:
         "lstm": nn.LSTM(16, 32, 2, batch_first=True, bidirectional=True),
         "head": nn.Linear(64, 4),
     }
-    return _Forward(forward, **layers), (torch.randint(0, 50, (8, 10)),)
+    return Forward(forward, **layers), (torch.randint(0, 50, (8, 10)),)
 
 
 @_entry
@@ -71,7 +54,7 @@ def _gru() -> Made:
     def forward(m: Any, x: torch.Tensor) -> torch.Tensor:
         return m.head(m.gru(x)[0].mean(1))
 
-    return _Forward(forward, gru=nn.GRU(6, 32, batch_first=True), head=nn.Linear(32, 4)), (
+    return Forward(forward, gru=nn.GRU(6, 32, batch_first=True), head=nn.Linear(32, 4)), (
         torch.randn(8, 10, 6),
     )
 
@@ -84,7 +67,7 @@ def _cell_loop() -> Made:
             h, c = m.cell(x[:, t], (h, c))
         return m.head(h)
 
-    return _Forward(forward, cell=nn.LSTMCell(6, 32), head=nn.Linear(32, 4)), (torch.randn(8, 6, 6),)
+    return Forward(forward, cell=nn.LSTMCell(6, 32), head=nn.Linear(32, 4)), (torch.randn(8, 6, 6),)
 
 
 @_entry
@@ -95,7 +78,7 @@ def _elman() -> Made:
             h = torch.tanh(m.i(x[:, t]) + m.h(h))
         return m.head(h)
 
-    return _Forward(forward, i=nn.Linear(6, 32), h=nn.Linear(32, 32), head=nn.Linear(32, 4)), (
+    return Forward(forward, i=nn.Linear(6, 32), h=nn.Linear(32, 32), head=nn.Linear(32, 4)), (
         torch.randn(8, 6, 6),
     )
 
@@ -112,7 +95,7 @@ def _conv_gru() -> Made:
         return m.head(h.mean((2, 3)))
 
     layers = {"gates": nn.Conv2d(19, 32, 3, padding=1), "new": nn.Conv2d(19, 16, 3, padding=1)}
-    return _Forward(forward, **layers, head=nn.Linear(16, 4)), (torch.randn(4, 5, 3, 8, 8),)
+    return Forward(forward, **layers, head=nn.Linear(16, 4)), (torch.randn(4, 5, 3, 8, 8),)
 
 
 @_entry
@@ -132,7 +115,7 @@ def _seq2seq() -> Made:
         "mix": nn.Linear(64, 32),
         "head": nn.Linear(32, 30),
     }
-    return _Forward(forward, **layers), (torch.randint(0, 40, (4, 7)), torch.randint(0, 30, (4, 5)))
+    return Forward(forward, **layers), (torch.randint(0, 40, (4, 7)), torch.randint(0, 30, (4, 5)))
 
 
 @_entry
@@ -152,7 +135,7 @@ def _perceiver() -> Made:
         mlp = nn.Sequential(nn.Linear(32, 64), nn.GELU(), nn.Linear(64, 32))
         return nn.ModuleList([nn.LayerNorm(32), attention, nn.LayerNorm(32), mlp])
 
-    model = _Forward(
+    model = Forward(
         forward,
         embed=nn.Linear(6, 32),
         cross=nn.MultiheadAttention(32, 4, batch_first=True),
@@ -182,7 +165,7 @@ def _linear_attention() -> Made:
         nn.ModuleList([nn.LayerNorm(32), nn.Linear(32, 96, bias=False), nn.Linear(32, 32)]) for _ in range(3)
     )
     layers = {"embed": nn.Embedding(50, 32), "blocks": blocks, "norm": nn.LayerNorm(32)}
-    return _Forward(forward, **layers, head=nn.Linear(32, 50)), (torch.randint(0, 50, (4, 12)),)
+    return Forward(forward, **layers, head=nn.Linear(32, 50)), (torch.randint(0, 50, (4, 12)),)
 
 
 @_entry
@@ -199,7 +182,7 @@ def _experts_loop() -> Made:
 
     experts = nn.ModuleList(nn.Sequential(nn.Linear(32, 64), nn.SiLU(), nn.Linear(64, 32)) for _ in range(4))
     layers = {"embed": nn.Linear(8, 32), "norm": nn.LayerNorm(32), "router": nn.Linear(32, 4, bias=False)}
-    return _Forward(forward, **layers, experts=experts, head=nn.Linear(32, 5)), (torch.randn(64, 8),)
+    return Forward(forward, **layers, experts=experts, head=nn.Linear(32, 5)), (torch.randn(64, 8),)
 
 
 @_entry
@@ -228,7 +211,7 @@ def _transformer() -> Made:
 
     core = nn.Transformer(32, 4, 2, 2, 64, dropout=0.0, batch_first=True)
     layers = {"embed": nn.Embedding(50, 32), "places": nn.Embedding(16, 32), "core": core}
-    return _Forward(forward, **layers, head=nn.Linear(32, 50)), (
+    return Forward(forward, **layers, head=nn.Linear(32, 50)), (
         torch.randint(0, 50, (4, 9)),
         torch.randint(0, 50, (4, 7)),
     )
@@ -391,4 +374,4 @@ def _conditioned() -> Made:
         "norm": nn.LayerNorm(32),
         "head": nn.Linear(32, 8),
     }
-    return _Forward(forward, **layers), (torch.randn(16, 8), torch.rand(16) * 100)
+    return Forward(forward, **layers), (torch.randn(16, 8), torch.rand(16) * 100)

@@ -2,35 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
+from zoo_parts import Forward, Made, Zoo, entry_of
+
 __all__ = ["ZOO"]
 
-Made = tuple[nn.Module, tuple[object, ...]]
-ZOO: dict[str, Callable[[], Made]] = {}
-
-
-def _entry(make: Callable[[], Made]) -> Callable[[], Made]:
-    ZOO[make.__name__.strip("_")] = make
-    return make
-
-
-class _Forward(nn.Module):
-    """Layers by name, and a forward pass that is a function of them."""
-
-    def __init__(self, forward: Callable[..., Any], **layers: Any) -> None:
-        super().__init__()
-        for name, layer in layers.items():
-            setattr(self, name, layer)
-        self._forward = forward
-
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        return self._forward(self, *args, **kwargs)
+ZOO: Zoo = {}
+_entry = entry_of(ZOO)
 
 
 def _images(channels: int = 3, side: int = 16) -> torch.Tensor:
@@ -60,7 +43,7 @@ def _unet() -> Made:
         "last": _block(32, 16),
         "head": nn.Conv2d(16, 2, 1),
     }
-    return _Forward(forward, **layers), (_images(),)
+    return Forward(forward, **layers), (_images(),)
 
 
 @_entry
@@ -79,7 +62,7 @@ def _densenet() -> Made:
         "norm": nn.BatchNorm2d(64),
         "head": nn.Linear(64, 10),
     }
-    return _Forward(forward, **layers), (_images(),)
+    return Forward(forward, **layers), (_images(),)
 
 
 @_entry
@@ -97,7 +80,7 @@ def _inception() -> Made:
         "pool": nn.Sequential(nn.Conv2d(16, 8, 1), nn.ReLU()),
         "head": nn.Linear(40, 10),
     }
-    return _Forward(forward, **layers), (_images(),)
+    return Forward(forward, **layers), (_images(),)
 
 
 class _Squeeze(nn.Module):
@@ -164,7 +147,7 @@ def _resnext() -> Made:
         )
 
     blocks = nn.ModuleList(block() for _ in range(4))
-    return _Forward(forward, stem=_block(3, 32), blocks=blocks, head=nn.Linear(32, 10)), (_images(),)
+    return Forward(forward, stem=_block(3, 32), blocks=blocks, head=nn.Linear(32, 10)), (_images(),)
 
 
 @_entry
@@ -180,7 +163,7 @@ def _squeezenet() -> Made:
         return nn.ModuleList([nn.Conv2d(32, 8, 1), nn.Conv2d(8, 16, 1), nn.Conv2d(8, 16, 3, padding=1)])
 
     fires = nn.ModuleList(fire() for _ in range(4))
-    return _Forward(forward, stem=nn.Conv2d(3, 32, 3), fires=fires, head=nn.Conv2d(32, 10, 1)), (_images(),)
+    return Forward(forward, stem=nn.Conv2d(3, 32, 3), fires=fires, head=nn.Conv2d(32, 10, 1)), (_images(),)
 
 
 @_entry
@@ -199,7 +182,7 @@ def _mixer() -> Made:
         nn.ModuleList([nn.LayerNorm(32), mlp(16, 32), nn.LayerNorm(32), mlp(32, 64)]) for _ in range(4)
     )
     layers = {"patches": nn.Conv2d(3, 32, 4, stride=4), "blocks": blocks, "norm": nn.LayerNorm(32)}
-    return _Forward(forward, **layers, head=nn.Linear(32, 10)), (_images(),)
+    return Forward(forward, **layers, head=nn.Linear(32, 10)), (_images(),)
 
 
 class _Standardised(nn.Conv2d):
@@ -230,7 +213,7 @@ def _nfnet() -> Made:
         "alphas": nn.ParameterList(nn.Parameter(torch.zeros(())) for _ in range(4)),
         "head": nn.Linear(32, 10),
     }
-    return _Forward(forward, **layers), (_images(),)
+    return Forward(forward, **layers), (_images(),)
 
 
 @_entry
@@ -298,4 +281,4 @@ def _codebook() -> Made:
         "codes": nn.Embedding(20, 8),
         "decoder": nn.Sequential(nn.Linear(8, 32), nn.ReLU(), nn.Linear(32, 12)),
     }
-    return _Forward(forward, **layers), (torch.randn(16, 12),)
+    return Forward(forward, **layers), (torch.randn(16, 12),)
