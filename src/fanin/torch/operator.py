@@ -118,7 +118,12 @@ def _unpacked(words: str, reals: list[float], wholes: list[int]) -> tuple[list[A
     return args, given
 
 
-@torch.library.custom_op("fanin::draw_", mutates_args=("tensor",))
+@torch.library.custom_op(
+    "fanin::draw_",
+    mutates_args=("tensor",),
+    # Written out, since torch before 2.5 does not read annotations that are text.
+    schema="(Tensor(a0!) tensor, str function, str words, float[] reals, SymInt[] wholes) -> ()",
+)
 def _draw(tensor: torch.Tensor, function: str, words: str, reals: list[float], wholes: list[int]) -> None:
     # The door by its public name: a graph that was kept from another process finds it too.
     door = getattr(importlib.import_module("fanin.torch"), function.removeprefix(_COMPLEX))

@@ -158,7 +158,7 @@ class Recorder(TorchDispatchMode):
         if self._shadows is None:
             out = func(*args, **kwargs)
         else:
-            out = _shape_rule(func, args)
+            out = _shape_rule(facts, args)
             if out is None:
                 out, note = self._shadows.run(func, facts, args, kwargs, seen)
                 if note is not None and note.one is not None and not written and self._observer is None:
@@ -356,11 +356,9 @@ class Recorder(TorchDispatchMode):
         self._memory[key] = Memory(alive, (id, index), constant, laid_out(tensor, sources))
 
 
-def _shape_rule(func: Any, args: tuple[Any, ...]) -> torch.Tensor | None:
+def _shape_rule(facts: Facts, args: tuple[Any, ...]) -> torch.Tensor | None:
     """Shapes where torch has no rule for fake tensors: grouped products in float32."""
-    if func is not getattr(torch.ops.aten._grouped_mm, "default", None) or not isinstance(
-        args[0], FakeTensor
-    ):
+    if facts.name != "aten._grouped_mm.default" or not isinstance(args[0], FakeTensor):
         return None
     left, right = args[0], args[1]
     return left.new_empty((*left.shape[:-1], right.shape[-1])) if right.ndim == 3 else None
