@@ -6,7 +6,7 @@ import math
 
 from fanin.plans.facts import Facts
 from fanin.plans.logits import LOGIT_STD
-from fanin.plans.outputs import ends, meeting
+from fanin.plans.outputs import ends, meeting, paired, summands
 from fanin.plans.rule import Case, Claim, Rule
 from fanin.records.axes import Role
 from fanin.records.draw import Constant, Normal
@@ -108,7 +108,9 @@ def _bias_of_rows(case: Case) -> Claim | None:
     """One number for each row, added to outputs: how far a user or an item is from the mean."""
     if case.role.kind != UseKind.EMBEDDING or math.prod(case.parameter.shape[1:]) != 1:
         return None
-    if len(case.parameter.shape) < 2 or not _added(case) or not ends(case.facts, case.role.node):
+    if len(case.parameter.shape) < 2 or not _added(case):
+        return None
+    if not ends(case.facts, case.role.node) and not summands(case.facts, case.role.node):
         return None
     return Claim(
         scheme="zeros",
@@ -120,7 +122,10 @@ def _bias_of_rows(case: Case) -> Claim | None:
 
 
 def _added(case: Case) -> bool:
+    """Whether rows are added to something, the rows of one sample to each other before."""
     readers = case.facts.readers.get(case.role.node, ())
+    if len(readers) == 1 and readers[0].kind == OpKind.POOL and ".sum" in readers[0].op:
+        readers = case.facts.readers.get(readers[0].id, ())
     return bool(readers) and all(reader.kind == OpKind.ADD for reader in readers)
 
 
@@ -128,7 +133,7 @@ def _token(case: Case) -> Claim | None:
     if case.role.kind != UseKind.EMBEDDING:
         return None
     facts, role = case.facts, case.role
-    met = meeting(case)
+    met = paired(case) or meeting(case)
     if met is not None:
         std, reason = met.value, f"an embedding; {met.reason}"
     elif facts.looked_up_by_input(role) or not facts.added_to_embedding(role):
@@ -150,7 +155,7 @@ def _token(case: Case) -> Claim | None:
         axes=role.axes,
         reason=reason,
         evidence=tuple(evidence),
-        references=("S. Takase et al., Spike No More, 2023, section 4",),
+        references=(met.references if met else ()) or ("S. Takase et al., Spike No More, 2023, section 4",),
     )
 
 

@@ -34,7 +34,11 @@ def blocks(parameter: Parameter, claim: Claim, axes: Axes | None) -> tuple[Block
     axes
         Roles of its dimensions.
     """
-    if claim.draw is None or isinstance(claim.draw, Constant) or axes is None or axes.transposed:
+    if claim.parts:
+        return _equal(parameter, claim.parts)
+    if claim.whole or claim.draw is None or isinstance(claim.draw, Constant):
+        return ()
+    if axes is None or axes.transposed:
         return ()
     sizes = _sizes(parameter, axes)
     if len(sizes) < 2:
@@ -64,6 +68,14 @@ def blocks(parameter: Parameter, claim: Claim, axes: Axes | None) -> tuple[Block
         )
         start += size
     return tuple(found)
+
+
+def _equal(parameter: Parameter, draws: tuple[Draw, ...]) -> tuple[Block, ...]:
+    size = parameter.shape[0] // len(draws)
+    return tuple(
+        Block(name=str(number), start=number * size, size=size, draw=draw)
+        for number, draw in enumerate(draws)
+    )
 
 
 def _sizes(parameter: Parameter, axes: Axes) -> tuple[int, ...]:

@@ -74,6 +74,10 @@ class Claim:
     law: Scheme | None = None
     deep: bool = False
     """Whether the depth of the residual stream is paid for in the draw already."""
+    parts: tuple[Draw, ...] = ()
+    """Draws of equal parts along the first dimension, where each is a constant of its own."""
+    whole: bool = False
+    """Whether it is one map whose output is cut, and not several that are packed."""
 
     def noting(self, *evidence: str) -> Claim:
         """The same claim with more evidence."""

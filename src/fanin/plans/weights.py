@@ -22,7 +22,8 @@ from fanin.plans.constants import LOUD, UNSCALED
 from fanin.plans.depth import Factor, depth
 from fanin.plans.facts import Power
 from fanin.plans.logits import LOGIT_STD
-from fanin.plans.outputs import meeting
+from fanin.plans.made import made
+from fanin.plans.outputs import meeting, summands
 from fanin.plans.rule import Case, Claim, Rule
 from fanin.plans.unnormalised import read_power
 from fanin.records.graph import OpKind, UseKind
@@ -155,17 +156,42 @@ def _scheme(gain: float) -> str:
     return "he_normal" if gain == math.sqrt(2.0) else "variance_scaling"
 
 
+def _made(case: Case) -> Claim | None:
+    asked = made(case) if case.role.kind == UseKind.WEIGHT else None
+    if asked is None:
+        return None
+    active = _activation(case)
+    gain = asked.value * (active.value if active else 1.0)
+    return _claim(case, gain, ", ".join(f.reason for f in (active, asked) if f is not None), active, asked)
+
+
 def _head(case: Case) -> Claim | None:
     if case.role.kind != UseKind.WEIGHT or not case.role.head:
         return None
+    reason = (
+        f"the head, only the output follows: outputs of std {LOGIT_STD:g}, so the first loss is near ln C"
+    )
+    return _outputs(case, 1.0, reason)
+
+
+def _summed_head(case: Case) -> Claim | None:
+    if case.role.kind != UseKind.WEIGHT or case.role.head:
+        return None
+    count = summands(case.facts, case.role.node)
+    if count < 2:
+        return None
+    reason = f"one of {count} summands of the output, each with std {LOGIT_STD:g}/√{count}"
+    return _outputs(case, 1.0 / math.sqrt(count), reason)
+
+
+def _outputs(case: Case, share: float, reason: str) -> Claim | None:
+    """The claim on a weight that makes outputs, which are to have a share of their std."""
     active = _activation(case)
     read = case.facts.read(case.role)
     power, stream = read_power(case)
     constant, told = case.facts.constant_around(case.role)
-    gain = LOGIT_STD / math.sqrt(power) / constant * (1.0 if read is None or read.scale_free else read.gain)
-    reason = (
-        f"the head, only the output follows: outputs of std {LOGIT_STD:g}, so the first loss is near ln C"
-    )
+    gain = LOGIT_STD * share / math.sqrt(power) / constant
+    gain *= 1.0 if read is None or read.scale_free else read.gain
     claim = _claim(case, gain, reason, active)
     notes = [f"the first loss over C classes is about ln C + {LOGIT_STD:g}²/2", stream, told]
     return claim and claim.noting(*filter(None, notes))
@@ -222,9 +248,11 @@ def _weight(case: Case) -> Claim | None:
     return _claim(case, gain, ", ".join(factor.reason for factor in factors), *factors)
 
 
+MADE = Rule(name="made weights", claim=_made)
 HEAD = Rule(name="head", claim=_head)
+SUMMED_HEAD = Rule(name="summed head", claim=_summed_head)
 ROUTER = Rule(name="softmax weight", claim=_router)
 PROJECTION = Rule(name="residual projection", claim=_projection)
 WEIGHT = Rule(name="weight", claim=_weight)
 
-WEIGHTS = (ADAPTER, HEAD, ROUTER, PROJECTION, WEIGHT)
+WEIGHTS = (ADAPTER, MADE, HEAD, SUMMED_HEAD, ROUTER, PROJECTION, WEIGHT)

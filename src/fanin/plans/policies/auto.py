@@ -6,10 +6,14 @@ from dataclasses import replace
 
 from fanin.plans.constants import CONSTANTS
 from fanin.plans.couplings import COUPLING
+from fanin.plans.determinants import DETERMINANT
 from fanin.plans.embeddings import EMBEDDINGS, TIED
+from fanin.plans.forget import FORGET
 from fanin.plans.kept import KEEPING
+from fanin.plans.made import MADE_SHIFT
 from fanin.plans.magnitudes import magnitude
 from fanin.plans.modulation import MODULATION
+from fanin.plans.multiplied import MULTIPLIED, MULTIPLIER
 from fanin.plans.policies.fixup import POLICY as FIXUP
 from fanin.plans.recurrent import RECURRENT
 from fanin.plans.rest import REST
@@ -22,10 +26,10 @@ __all__ = ["POLICY"]
 POLICY = Policy(
     name="auto",
     summary="each tensor by its use: true fans, gains of the real activations, depth counted in the graph",
-    tensors=(*KEEPING, TIED),
+    tensors=(*KEEPING, TIED, DETERMINANT, FORGET),
     uses=(
-        *(magnitude(WEIGHTS), SPREAD, *CONSTANTS, *RECURRENT, *EMBEDDINGS),
-        *(MODULATION, COUPLING, *WEIGHTS, REST),
+        *(magnitude(WEIGHTS), SPREAD, MULTIPLIER, *CONSTANTS, *RECURRENT, MADE_SHIFT, *EMBEDDINGS),
+        *(MODULATION, COUPLING, MULTIPLIED, *WEIGHTS, REST),
     ),
     # Where there are such branches; a model without them is no mistake.
     modifiers=(replace(FIXUP, check=lambda _: None),),

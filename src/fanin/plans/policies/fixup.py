@@ -5,19 +5,14 @@ The scalar biases and multipliers that the paper adds to the architecture are it
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from fanin.plans.ending import refuse
 from fanin.plans.facts import Facts
 from fanin.plans.policies.zero_out import POLICY as ZERO_OUT
 from fanin.plans.rule import Case, Claim, Modifier
-from fanin.plans.scaled import scaled
-from fanin.plans.unnormalised import factor, plain
+from fanin.plans.unnormalised import plain, shrunk
 from fanin.records.graph import UseKind
 
 __all__ = ["POLICY"]
-
-_SOURCE = "H. Zhang et al., Fixup Initialization, 2019, section 3"
 
 
 def _change(case: Case, claim: Claim) -> Claim | None:
@@ -29,21 +24,7 @@ def _change(case: Case, claim: Claim) -> Claim | None:
         return last
     if case.role.kind != UseKind.WEIGHT or claim.draw is None or claim.deep:
         return None
-    value, formula = factor(case.facts, place)
-    draw = scaled(claim.draw, value)
-    if draw is None:
-        return None
-    count, depth = len(case.facts.streams[place]), case.facts.graph.branches[place].depth
-    return replace(
-        claim,
-        draw=draw,
-        scheme=f"{claim.scheme} × {value:.4g}",
-        gain=claim.gain * value if claim.gain is not None else None,
-        deep=True,
-        reason=f"{claim.reason}; on one of {count} branches without norms, hence {formula}",
-        evidence=(*claim.evidence, f"{depth} weights on the branch, whose last is zero: L^(-1/(2m-2))"),
-        references=tuple(dict.fromkeys((*claim.references, _SOURCE))),
-    )
+    return shrunk(claim, case.facts, place)
 
 
 def _check(facts: Facts) -> None:
