@@ -77,6 +77,58 @@ def test_a_folder_that_is_not_there(fanin: Callable[..., Any]) -> None:
     )
 
 
+@pytest.mark.parametrize(("name", "told"), [("", "no name"), ("x" * 300, "cannot be written")])
+def test_names_that_no_file_has(fanin: Callable[..., Any], tmp_path: Path, name: str, told: str) -> None:
+    ended = fanin("init", "nets.py:small", "-i", "16x4", "-o", name)
+    assert (ended.code, names(tmp_path)) == (2, set())
+    assert told in ended.err
+
+
+def damage(what: str, text: str) -> str:
+    """A saved plan with one thing wrong."""
+    plan = json.loads(text)
+    first = plan["entries"][0]
+    match what:
+        case "half":
+            return text[: len(text) // 2]
+        case "another schema":
+            plan["schema_version"] = 2
+        case "seed":
+            plan["seed"] = 10**30
+        case "digits":
+            return text.replace('"seed": 0', '"seed": ' + "9" * 10_000)
+        case "NaN":
+            first["draw"]["std"] = float("nan")
+        case "shape":
+            first["shape"] = [2**70, 4]
+        case "twice":
+            plan["entries"].append(first)
+        case "another model":
+            first["name"] = "encoder.weight"
+        case "draw":
+            first["draw"] = {}
+    return json.dumps(plan)
+
+
+@pytest.mark.parametrize(
+    ("what", "told"),
+    [
+        ("half", "not JSON"), ("another schema", "another schema version"), ("seed", "seed is outside"),
+        ("digits", "not JSON"), ("NaN", "not finite"), ("shape", "another shape"), ("twice", "planned twice"),
+        ("another model", "not in the model: encoder.weight"), ("draw", "one of Constant, Uniform"),
+    ],
+)  # fmt: skip
+def test_plans_that_are_broken(fanin: Callable[..., Any], tmp_path: Path, what: str, told: str) -> None:
+    assert fanin("plan", "nets.py:small", "-i", "16x4", "-o", "p.json").code == 0
+    whole = (tmp_path / "p.json").read_text(encoding="utf-8")
+    (tmp_path / "p.json").write_text(damage(what, whole), encoding="utf-8")
+    ended = fanin("init", "nets.py:small", "--plan", "p.json", "-o", "m.safetensors")
+    assert (ended.code, told in ended.err) == (2, True), ended.err
+    assert names(tmp_path) == {"p.json"}
+    (tmp_path / "p.json").write_text(damage("nothing", whole), encoding="utf-8")
+    assert fanin("init", "nets.py:small", "--plan", "p.json", "-o", "m.safetensors").code == 0
+
+
 def test_a_rename_that_fails_puts_everything_back(
     fanin: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,7 +19,7 @@ from fanin.experiments.data import Data
 from fanin.experiments.fit import Training, fit
 from fanin.experiments.parts import validated
 from fanin.experiments.runner import Progress
-from fanin.records.codec import from_json
+from fanin.records.codec import from_json, to_json
 from fanin.records.study import Study
 
 Net = Callable[..., nn.Module]
@@ -208,6 +208,17 @@ def test_a_budget_leaves_whole_seeds(net: Net, rings: Data, monkeypatch: pytest.
         ({"variants": ("he", "glorott")}, UnknownNameError, "Did you mean 'glorot'"),
         ({"variants": ("he",)}, InputError, "nothing to compare"),
         ({"seeds": 0}, InputError, "seeds=0"),
+        ({"variants": 5}, InputError, r"Write variants=\(5,\)"),
+        ({"gains": 1.0}, InputError, r"Write gains=\(1.0,\)"),
+        ({"gains": None}, InputError, "gains=None"),
+        ({"steps": 2.5}, InputError, "steps=2.5"),
+        ({"batch": True}, InputError, "batch=True"),
+        ({"lr": [0.1, "x"]}, InputError, "learning rate"),
+        ({"target": math.nan}, InputError, "target=nan"),
+        ({"target": "low"}, InputError, "target='low'"),
+        ({"file": 3}, InputError, "file=3"),
+        ({"file": ""}, InputError, "file=''"),
+        ({"told": 3}, InputError, "nobody to tell"),
         ({"steps": 0}, InputError, "steps is at least 1"),
         ({"batch": 0}, InputError, "batch is at least 1"),
         ({"lr": 0.0}, InputError, "learning rate"),
@@ -228,6 +239,22 @@ def test_settings_under_which_nothing_can_be_compared(
 ) -> None:
     with pytest.raises(error, match=told):
         compare(net, rings, **settings)
+
+
+def test_numbers_of_numpy_are_numbers(net: Net, rings: Data) -> None:
+    settings: dict[str, Any] = {"variants": ("he", "lecun"), "checks": False}
+    plain = compare(net, rings, seeds=1, steps=2, batch=8, lr=(0.1, 0.2), **settings)
+    numpy = compare(
+        net,
+        rings,
+        seeds=np.int64(1),
+        steps=np.int32(2),
+        batch=np.uint8(8),
+        lr=np.array([0.1, 0.2]),
+        **settings,
+    )
+    assert replace(numpy.study, seconds=0.0) == replace(plain.study, seconds=0.0)
+    assert to_json(numpy.study)
 
 
 def test_labels_beyond_the_model(net: Net, rings: Data) -> None:

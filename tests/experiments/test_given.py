@@ -49,6 +49,8 @@ def test_forms_of_the_same_data(tmp_path: Path) -> None:
         (7, "no data"),
         ((np.empty((0, 4)), np.empty(0, dtype=int)), "0 samples"),
         ("no.npz", "cannot be read"),
+        ((torch.tensor(X).to("meta"), Y), "no array"),
+        ((torch.tensor(X).to_sparse(), Y), "no array"),
     ],
 )
 def test_what_is_no_data(data: object, told: str) -> None:
@@ -60,6 +62,33 @@ def test_a_pickle_is_not_opened(tmp_path: Path) -> None:
     np.savez(tmp_path / "d.npz", x=np.array([{}], dtype=object), y=Y)
     with pytest.raises(InputError, match="cannot be read"):
         given(str(tmp_path / "d.npz"))
+
+
+@pytest.mark.parametrize("held", [b"", b"PK\x03\x04 and no more", None])
+def test_a_file_that_is_no_archive(held: bytes | None, tmp_path: Path) -> None:
+    file = tmp_path / "d.npz"
+    if held is None:
+        np.save(tmp_path / "d.npy", X)
+        (tmp_path / "d.npy").rename(file)
+    else:
+        file.write_bytes(held)
+    with pytest.raises(InputError, match=r"cannot be read.*an \.npz file with x and y"):
+        given(str(file))
+
+
+def test_half_a_file_is_refused(tmp_path: Path) -> None:
+    np.savez_compressed(tmp_path / "d.npz", x=np.arange(4000.0).reshape(1000, 4), y=np.arange(1000) % 2)
+    whole = bytearray((tmp_path / "d.npz").read_bytes())
+    whole[200:400] = bytes(200)  # the archive's directory is whole, what it holds is not
+    (tmp_path / "d.npz").write_bytes(whole)
+    with pytest.raises(InputError, match="cannot be read"):
+        given(str(tmp_path / "d.npz"))
+
+
+def test_narrow_floats_are_widened() -> None:
+    narrow = given((torch.tensor(X).bfloat16(), Y))
+    assert narrow.train.dtype == np.float32
+    np.testing.assert_array_equal(narrow.train, given((torch.tensor(X).bfloat16().float(), Y)).train)
 
 
 def test_an_unknown_name() -> None:

@@ -193,6 +193,12 @@ def test_seeds_are_checked(builder: Any, seed: Any) -> None:
         plan(builder.build(), seed=seed)
 
 
+def test_a_seed_of_numpy_is_a_seed(builder: Any) -> None:
+    made = plan(builder.build(), seed=np.uint64(2**64 - 1))  # type: ignore[arg-type]
+    assert (made.seed, type(made.seed)) == (2**64 - 1, int)
+    assert Plan.from_json(made.to_json()) == made
+
+
 def test_notes_tell_of_the_engine_and_of_what_no_weights_mend(builder: Any) -> None:
     node = builder.node("input")
     for i in range(6):

@@ -32,7 +32,7 @@ entries = st.builds(
 )
 
 
-@given(st.lists(entries), st.integers())
+@given(st.lists(entries), st.integers(0, 2**64 - 1))
 def test_a_plan_survives_the_round_trip(lines: list[Entry], seed: int) -> None:
     plan = Plan(model="m", framework="torch", policy="auto", seed=seed, stream=1, entries=tuple(lines))
     again = Plan.from_json(plan.to_json())
@@ -59,6 +59,7 @@ def test_digest_sees_a_change_in_any_field() -> None:
     [
         ("{", "not JSON"),
         ("[" * 100_000, "not JSON"),
+        ('{"schema_version": ' + "9" * 10_000 + "}", "not JSON.*digits"),
         ("[]", "Expected Normal"),
         ('{"record": "Normal", "mean": 0, "std": 1}', "another schema version. Received: None"),
         ('{"schema_version": 2, "record": "Normal"}', "another schema version. Received: 2"),
@@ -94,10 +95,20 @@ def test_files_are_whole_or_absent(tmp_path: Path) -> None:
         codec.write(target, Normal(std=2.0), overwrite=False)
     with pytest.raises(OutputError, match="cannot be written"):
         codec.write(tmp_path / "missing" / "draw.json", Normal(std=2.0))
-    with pytest.raises(UnicodeEncodeError):
+    with pytest.raises(OutputError, match=r"cannot be written.*surrogates"):
         codec.write_text(target, "\ud800")
+    for name in ("x" * 300, "null\0byte"):
+        with pytest.raises(OutputError, match="cannot be written"):
+            codec.write(tmp_path / name, Normal(std=2.0))
     assert codec.read(target, Normal) == Normal(std=1.0)
     assert [p.name for p in tmp_path.iterdir()] == ["draw.json"]
+
+
+def test_files_of_other_editors(tmp_path: Path) -> None:
+    file = tmp_path / "draw.json"
+    for form in (text := codec.to_json(Normal(std=1.0)), text.replace("\n", "\r\n"), "\ufeff" + text):
+        file.write_bytes(form.encode())
+        assert codec.read(file, Normal) == Normal(std=1.0)
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:

@@ -35,6 +35,23 @@ def prepare(weights: Path, *, force: bool) -> None:
     OutputError
         A file is there and `force` is false, or the folder cannot be written.
     """
+    if not weights.name or "\0" in weights.name:
+        raise OutputError(
+            explain("The output has no name", received=repr(str(weights)), remedy="Name a file")
+        )
+    try:
+        _check_places(weights, force=force)
+    except (OSError, ValueError) as error:
+        if isinstance(error, OutputError):
+            raise
+        # A name that no file system takes.
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise OutputError(
+            explain("The output cannot be written", received=f"{str(weights)!r:.300} ({reason})")
+        ) from None
+
+
+def _check_places(weights: Path, *, force: bool) -> None:
     for path in (weights, plan_path(weights)):
         if path.exists() and not path.is_file():
             raise OutputError(explain("The output is no file", received=path, remedy="Name a file"))

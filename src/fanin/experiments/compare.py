@@ -6,10 +6,9 @@ import itertools
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
-from fanin.errors import InputError, explain, finite
-from fanin.experiments import journal
+from fanin.errors import InputError, explain
+from fanin.experiments import asked, journal
 from fanin.experiments.bench import Bench, Factory, Job, Kind, begun, built, factories, fresh, shapes
 from fanin.experiments.fit import Training
 from fanin.experiments.given import Given, given
@@ -118,15 +117,15 @@ def compare(
     X. Bouthillier et al., Accounting for variance in machine learning benchmarks, 2021.
     """
     checked_score(score)
-    there = Path(file) if file is not None else None
+    there = asked.place(file)
+    asked.listener(told)
     checked_settings(jobs=jobs, budget=budget, resume=resume, file=there)
-    if isinstance(seeds, bool) or not isinstance(seeds, int) or seeds < 1:
-        raise InputError(
-            explain("There is no run to make", received=f"seeds={seeds!r}", rule="seeds is at least 1")
-        )
+    seeds = asked.count("seeds", seeds, "There is no run to make")
     tried = rates(lr)
+    if target is not None:
+        (target,) = asked.numbers("target", target, "A loss to reach is positive and finite")
     models, samples = factories(factory), given(data)
-    arms = kinds(tuple(models), named(variants), tuple(gains))
+    arms = kinds(tuple(models), named(variants), asked.several("gains", gains))
     training = Training(steps=steps, batch=batch, optimiser=optimiser)
     bench = Bench(models=models, parts=(validated(samples),), training=training)
     made = {name: fresh(one, bench.parts[0], samples.classes, name=name) for name, one in models.items()}
@@ -186,10 +185,7 @@ def rates(lr: float | Sequence[float]) -> tuple[float, ...]:
     InputError
         None, or one that is not positive and finite.
     """
-    found = tuple(sorted(set(lr))) if isinstance(lr, Sequence) else (lr,)
-    if not found or not all(finite(rate) and rate > 0.0 for rate in found):
-        raise InputError(explain("A learning rate is positive and finite", received=lr))
-    return tuple(float(rate) for rate in found)
+    return tuple(sorted(set(asked.numbers("lr", lr, "A learning rate is positive and finite"))))
 
 
 def _possible(bench: Bench, arms: Sequence[Kind]) -> None:

@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn import functional
 
 from fanin.errors import InputError, ModelError, explain, finite, nearest
+from fanin.experiments.asked import count
 from fanin.experiments.parts import Part
 from fanin.records.study import Curve
 from fanin.torch.targets import main_output
@@ -45,11 +46,9 @@ class Training:
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise InputError(
-                    explain(f"There are no {name} to train", received=value, rule=f"{name} is at least 1")
-                )
+            what = "There are no steps to train" if name == "steps" else "A batch has no samples"
+            # NumPy's whole numbers become plain ones: a study is written as JSON.
+            object.__setattr__(self, name, count(name, getattr(self, name), what))
         if self.optimiser not in OPTIMISERS:
             raise nearest(str(self.optimiser), OPTIMISERS, kind="optimiser")
 

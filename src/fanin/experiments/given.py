@@ -74,9 +74,10 @@ def _said(data: object) -> str:
 
 def _opened(path: Path) -> dict[str, Any]:
     try:
-        with np.load(path, allow_pickle=False) as held:
+        # Opened here, so that it is closed where NumPy finds no archive in it.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as held:
             return {key: held[key] for key in held.files}
-    except (OSError, ValueError, EOFError) as error:
+    except Exception as error:  # noqa: BLE001 - zipfile, zlib, ast, tokenize: damage has many errors
         raise InputError(
             explain(
                 "The data cannot be read",
@@ -131,10 +132,17 @@ def _checked(parts: dict[str, Any], *, name: str) -> Data:
 
 def _array(value: Any, name: str) -> NDArray[Any]:
     if callable(getattr(value, "detach", None)):
-        value = value.detach().cpu()
+        value = value.detach()
     try:
+        if callable(getattr(value, "cpu", None)):
+            value = value.cpu()
+        if callable(getattr(value, "float", None)) and value.dtype.itemsize < 4 and value.is_floating_point():
+            value = value.float()  # bfloat16 is no type of NumPy's
         found = np.asarray(value)
-    except (TypeError, ValueError, RuntimeError) as error:
+        if found.dtype.name.startswith(("bfloat", "float8")):
+            found = found.astype(np.float32)
+    # A tensor without memory, or of a layout of its own.
+    except (TypeError, ValueError, RuntimeError, NotImplementedError) as error:
         raise InputError(
             explain(f"{name} is no array", received=f"{type(value).__name__} ({error})")
         ) from None

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fanin.errors import InputError, explain
 from fanin.experiments.data import Data
+from fanin.torch.arguments import whole_number
 
 __all__ = ["Part", "folds", "library", "validated", "whole"]
 
@@ -98,6 +99,7 @@ def folds(data: Data, count: int) -> tuple[Part, ...]:
     ----------
     M. Stone, Cross-validatory choice and assessment of statistical predictions, 1974.
     """
+    count = whole_number("folds", count)
     counts = np.bincount(data.train_labels)
     smallest = int(counts[counts > 0].min()) if len(data.train_labels) else 0
     if count < 2 or smallest < count:

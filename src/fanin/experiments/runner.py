@@ -16,6 +16,7 @@ import torch
 from fanin._version import __version__
 from fanin.errors import InputError, explain, finite
 from fanin.experiments import journal
+from fanin.experiments.asked import count
 from fanin.experiments.bench import Bench, Job, run
 from fanin.experiments.data import Data
 from fanin.experiments.parts import library
@@ -135,8 +136,7 @@ def checked_settings(*, jobs: int, budget: float | None, resume: bool, file: Pat
     InputError
         No process, no time, or a study to go on with that has no file.
     """
-    if isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1:
-        raise InputError(explain("There is no process to run in", received=jobs, rule="jobs is at least 1"))
+    count("jobs", jobs, "There is no process to run in")
     if budget is not None and not (finite(budget) and budget > 0.0):
         raise InputError(
             explain("The budget leaves no time", received=budget, rule="It is a number of seconds above 0")

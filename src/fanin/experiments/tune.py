@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from fanin.errors import InputError, explain
-from fanin.experiments import journal
+from fanin.experiments import asked, journal
 from fanin.experiments.bench import Bench, Factory, Job, Kind, fresh, planned, shapes
 from fanin.experiments.choice import chosen, factor_of, grid, rungs, survivors
 from fanin.experiments.data import Data
@@ -116,16 +115,22 @@ def tune(
     K. Jamieson and A. Talwalkar, Non-stochastic best arm identification, 2016.
     """
     checked_score(score)
-    there = Path(file) if file is not None else None
+    there = asked.place(file)
+    asked.listener(told)
     checked_settings(jobs=jobs, budget=budget, resume=resume, file=there)
-    asked = tuple(dict.fromkeys(groups))
+    seeds = asked.count("seeds", seeds, "The tuning has nothing to do")
+    tried = asked.numbers("lr", lr, "A learning rate is positive and finite")
+    if len(tried) > 1:
+        raise InputError(explain("All factors are tried at one learning rate", received=f"lr={lr!r}"[:200]))
+    (lr,) = tried
+    parts = tuple(dict.fromkeys(asked.several("groups", groups)))
     factors = grid(between, points)
-    if not asked or seeds < 1 or ("all" in asked and {"body", "branches", "head"} & set(asked)):
+    if not parts or ("all" in parts and {"body", "branches", "head"} & set(parts)):
         raise InputError(
             explain(
-                "The tuning has nothing to do" if not asked or seeds < 1 else "A weight is in two groups",
-                received=f"groups {', '.join(asked) or 'none'}; seeds {seeds}",
-                rule=f"Groups are {', '.join(GROUPS)}; 'all' is body, branches and head; seeds is at least 1",
+                "A weight is in two groups" if parts else "The tuning has nothing to do",
+                received=f"groups {', '.join(map(str, parts)) or 'none'}",
+                rule=f"Groups are {', '.join(GROUPS)}; 'all' is body, branches and head",
             )
         )
     samples = given(data)
@@ -142,7 +147,7 @@ def tune(
             planned(model, begin, bench.parts[0], seed=0),
             planned(model, begin, bench.parts[0], seed=0, times={group: 2.0}),
         )
-        for group in asked
+        for group in parts
     }
     settings = _settings(training, begin.law, factors, folds, rate=lr, halving=halving, samples=samples)
     runner = Runner(bench=bench, jobs=jobs, budget=budget, file=there, told=told)
@@ -157,7 +162,7 @@ def tune(
     fixed: dict[str, float] = {}
     found: list[Tuned] = []
     notes: list[str] = []
-    for group in asked:
+    for group in parts:
         curve = _curve(
             runner, kind, group, factors, fixed, folds=folds, halving=halving, rate=lr, notes=notes
         )

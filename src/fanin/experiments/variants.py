@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 from torch import nn
 
 from fanin.errors import InputError, explain, finite, nearest
+from fanin.experiments.asked import several
 from fanin.plans import law, policies
 from fanin.plans.rule import Policy
 from fanin.records.plan import Plan
@@ -122,7 +123,7 @@ def named(variants: Mapping[str, Begin] | Sequence[Begin]) -> tuple[Variant, ...
     if isinstance(variants, Mapping):
         found = tuple(variant(begin, str(name)) for name, begin in variants.items())
     else:
-        found = tuple(variant(begin) for begin in variants)
+        found = tuple(variant(begin) for begin in several("variants", variants))
     names = [one.name for one in found]
     twice = sorted({name for name in names if names.count(name) > 1})
     if not found or twice:

@@ -87,6 +87,14 @@ def named(leaves: Sequence[Leaf], names: Names) -> tuple[Leaf, ...]:
         found = tuple(leaves)
     elif callable(names):
         found = tuple(replace(leaf, name=names(leaf.path)) for leaf in leaves)
+    elif not isinstance(names, Mapping):
+        raise InputError(
+            explain(
+                "names= is not understood",
+                received=f"{names!r} ({type(names).__name__})"[:200],
+                rule="It maps paths of leaves to names of streams: a mapping, or a function",
+            )
+        )
     else:
         strangers = sorted(set(names) - {leaf.path for leaf in leaves})
         if strangers:
@@ -95,7 +103,8 @@ def named(leaves: Sequence[Leaf], names: Names) -> tuple[Leaf, ...]:
                     "names= has a path that is not in the parameters",
                     received=", ".join(strangers[:4]),
                     rule="It maps paths of leaves, their keys joined by dots, to names of streams",
-                    remedy="The paths are " + ", ".join(leaf.path for leaf in leaves[:4]) + ", ...",
+                    remedy="The paths are "
+                    + ", ".join([leaf.path for leaf in leaves[:4]] + ["..."] * (len(leaves) > 4)),
                 )
             )
         found = tuple(replace(leaf, name=names.get(leaf.path, leaf.name)) for leaf in leaves)
@@ -109,6 +118,7 @@ def named(leaves: Sequence[Leaf], names: Names) -> tuple[Leaf, ...]:
                     "Two leaves have one name",
                     received=f"'{leaf.name}' for {seen[leaf.name]} and {leaf.path}",
                     rule="Equal names have equal numbers, so each leaf has a name of its own",
+                    remedy="Rename a key of the tree" if leaf.path == seen[leaf.name] else "",
                 )
             )
         seen[leaf.name] = leaf.path

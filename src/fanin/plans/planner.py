@@ -15,12 +15,12 @@ from fanin.plans.rule import Case, Claim, Policy, count_fans
 from fanin.records.draw import Draw
 from fanin.records.graph import Graph, Parameter, UseKind
 from fanin.records.plan import Entry, Plan, Status
+from fanin.records.seeds import checked_seed
 from fanin.sampling.streams import STREAM_VERSION
 from fanin.schemes.fit import coarseness
 
 __all__ = ["plan"]
 
-_SEEDS = 2**64
 _LOOKED_UP = (UseKind.EMBEDDING, UseKind.SHIFT)
 
 
@@ -59,10 +59,7 @@ def plan(
         made for another framework, or with a modifier that finds nothing to change; a class prior for
         which there is no head, or no bias.
     """
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < _SEEDS:
-        raise InputError(
-            explain("The seed is outside its range", received=repr(seed), rule="An integer, 0 to 2^64 - 1")
-        )
+    seed = checked_seed(seed)
     _unique(graph)
     chosen = policies.get(policy)
     facts = Facts(graph=graph)

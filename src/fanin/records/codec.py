@@ -96,7 +96,15 @@ def decode(value: Any, expected: Any) -> Any:
 
 def _decode_union(value: Any, options: tuple[Any, ...]) -> Any:
     if isinstance(value, dict):
+        named = [o.__name__ for o in options if isinstance(o, type) and is_dataclass(o)]
         options = tuple(o for o in options if getattr(o, "__name__", "") == value.get(_TAG))
+        if not options:
+            raise InputError(
+                explain(
+                    "The document holds no such record", received=f"{value!r:.80}",
+                    rule=f"Its {_TAG!r} is one of {', '.join(named)}",
+                )
+            )  # fmt: skip
     for option in options:
         try:
             return decode(value, option)
@@ -153,7 +161,8 @@ def from_json(text: str, record: type[R]) -> R:
     """
     try:
         document = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
+    # ValueError: no JSON, or a number of more digits than Python reads.
+    except (ValueError, RecursionError) as error:
         raise InputError(explain("The document is not JSON", received=str(error))) from None
     if not isinstance(document, dict):
         raise _mismatch(document, record)
@@ -188,11 +197,15 @@ def write_text(path: str | os.PathLike[str], text: str, *, overwrite: bool = Tru
         The place cannot be written, or the file exists and `overwrite` is false.
     """
     target = Path(path)
-    if target.exists() and not overwrite:
+    try:
+        there, place = target.exists(), Path(os.path.realpath(target))
+    # A name that no file system takes: too long, or with a null byte.
+    except (OSError, ValueError) as error:
+        raise _unwritable(target, error) from error
+    if there and not overwrite:
         raise OutputError(
             explain("The output exists", received=target, remedy="Choose another name, or use --force")
         )
-    place = Path(os.path.realpath(target))
     try:
         if place.exists() and not place.is_file() and not place.is_dir():
             with place.open("w", encoding="utf-8") as stream:
@@ -209,11 +222,15 @@ def write_text(path: str | os.PathLike[str], text: str, *, overwrite: bool = Tru
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise
-    except OSError as error:
-        raise OutputError(
-            explain("The output cannot be written", received=f"{target} ({error.strerror})")
-        ) from error
+    # ValueError: a text with half a surrogate pair.
+    except (OSError, ValueError) as error:
+        raise _unwritable(target, error) from error
     return target
+
+
+def _unwritable(target: Path, error: OSError | ValueError) -> OutputError:
+    reason = error.strerror if isinstance(error, OSError) else error
+    return OutputError(explain("The output cannot be written", received=f"{target!s:.300} ({reason})"))
 
 
 def write(path: str | os.PathLike[str], record: object, *, overwrite: bool = True) -> Path:
@@ -230,7 +247,8 @@ def read(path: str | os.PathLike[str], record: type[R]) -> R:
         The file cannot be read or does not hold such a record.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        # Editors on Windows begin a file with a mark that is no part of it.
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except (OSError, ValueError) as error:
         raise InputError(explain("The file cannot be read", received=f"{path} ({error})")) from None
     return from_json(text, record)

@@ -19,6 +19,7 @@ from fanin.errors import InputError, explain, nearest
 from fanin.records import codec
 from fanin.records.axes import Axes, Role
 from fanin.records.draw import Draw, Structured
+from fanin.records.seeds import checked_seed
 from fanin.records.table import Row, folded, render
 
 __all__ = ["Block", "Change", "Difference", "Entry", "Plan", "Scheme", "Status"]
@@ -172,6 +173,10 @@ class Plan:
     stream: int
     entries: tuple[Entry, ...]
     notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        # NumPy's whole numbers become plain ones: a plan is written as JSON.
+        object.__setattr__(self, "seed", checked_seed(self.seed))
 
     def __getitem__(self, name: str) -> Entry:
         """The entry of a tensor, by its name or by one tied to it."""

@@ -134,6 +134,10 @@ def test_what_does_not_fit_is_refused() -> None:
         fanin.jax.apply_plan(params(), "plan")
     with pytest.raises(InputError, match="names that no leaf has"):
         fanin.jax.apply_plan(params(), plan, values={"fc3": 1.0})
+    with pytest.raises(InputError, match=r"names= is not understood. Received: 3 \(int\)"):
+        fanin.jax.plan(mlp, params(), X, names=3)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="Rename a key"):
+        fanin.jax.plan(lambda p, x: x @ p["a.b"] @ p["a"]["b"], {"a.b": X.T, "a": {"b": X}}, X)
 
 
 PROGRAM = """
