@@ -204,10 +204,16 @@ class Tables(nn.Module):
         u, i = self.users(user), self.items(item)
         if self.how == "sum":
             return (u * i).sum(-1)
+        if self.how == "heap":
+            heap = torch.stack([u, i], 1)
+            return (heap @ heap.mT).flatten(1).mean(1)
         return self.head(torch.cat([u, i], -1) if self.how == "beside" else u * i)
 
 
-@pytest.mark.parametrize(("how", "std"), [("number", 0.05**0.5), ("sum", (0.05 / 4) ** 0.5), ("beside", 1.0)])
+@pytest.mark.parametrize(
+    ("how", "std"),
+    [("number", 0.05**0.5), ("sum", (0.05 / 4) ** 0.5), ("heap", (0.05 / 4) ** 0.5), ("beside", 1.0)],
+)
 def test_rows_of_tables_that_meet_start_small(how: str, std: float) -> None:
     made = fanin.torch.plan(Tables(how), torch.arange(8), torch.arange(8))
     assert std_of(made, "users.weight") == std_of(made, "items.weight") == pytest.approx(std)

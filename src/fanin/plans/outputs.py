@@ -118,6 +118,11 @@ def paired(case: Case) -> Factor | None:
     """The std of a table's rows, if each only meets a row of another table, number by number."""
     facts, node = case.facts, case.node
     readers = facts.readers.get(node.id, ()) if node is not None else ()
+    if len(readers) == 1 and readers[0].kind == OpKind.CONCAT:
+        # Rows side by side, of which each then meets all: the interactions of a recommender.
+        readers = facts.readers.get(readers[0].id, ())
+        if any(_summed(facts, reader)[0] < 2.0 for reader in readers):
+            return None
     if not readers or not all(_pairs(facts, reader) for reader in readers):
         return None
     count, last = max(_summed(facts, reader) for reader in readers)
@@ -132,8 +137,12 @@ def paired(case: Case) -> Factor | None:
 
 
 def _pairs(facts: Facts, product: Node) -> bool:
-    makers = [facts.nodes[i].kind for i in dict.fromkeys(product.inputs) if i in facts.nodes]
-    return product.kind == OpKind.PRODUCT and makers == [OpKind.EMBEDDING] * 2
+    """Whether a product is one of two rows, or of a heap of rows with itself."""
+    sources = [facts.nodes[i] for i in dict.fromkeys(product.inputs) if i in facts.nodes]
+    if product.kind == OpKind.PRODUCT and len(sources) == 1 and sources[0].kind == OpKind.CONCAT:
+        rows = [i for i in sources[0].inputs if i in facts.nodes]
+        return sum(facts.nodes[i].kind == OpKind.EMBEDDING for i in rows) >= 2
+    return product.kind == OpKind.PRODUCT and [source.kind for source in sources] == [OpKind.EMBEDDING] * 2
 
 
 def _meetings(facts: Facts, node: Node | None) -> tuple[Node, ...]:
