@@ -88,17 +88,22 @@ def test_an_import_inside_the_package_would_be_seen(tmp_path: object) -> None:
 def test_a_door_without_its_library_says_what_to_install() -> None:
     program = """
 import importlib, sys
-for library in ("torch", "jax", "keras"):
+for door, library in (("torch", "torch"), ("jax", "jax"), ("keras", "keras"), ("experiments", "torch")):
     sys.modules[library] = None
     try:
-        importlib.import_module(f"fanin.{library}")
+        importlib.import_module(f"fanin.{door}")
     except ImportError as error:
         print(error.name, type(error).__name__, error)
 """
     assert python("-c", program).splitlines() == [
-        f"{library} MissingError fanin.{library} needs {library}, which is not installed. "
-        f"python -m pip install 'fanin[{library}]'."
-        for library in ("torch", "jax", "keras")
+        f"{library} MissingError fanin.{door} needs {library}, which is not installed. "
+        f"python -m pip install 'fanin[{door}]'."
+        for door, library in (
+            ("torch", "torch"),
+            ("jax", "jax"),
+            ("keras", "keras"),
+            ("experiments", "torch"),
+        )
     ]
 
 

@@ -128,7 +128,15 @@ def test_branches_without_norms_follow_fixup(builder: Any, depth: int, policy: s
         {"after": gate_after},
         {"after": constant_after(0.1)},
     ],
-    ids=str,
+    ids=[
+        "one layer",
+        "one branch",
+        "post-norm",
+        "attention",
+        "a product",
+        "a gate after",
+        "a constant after",
+    ],
 )
 def test_fixup_is_for_weights_in_a_row(builder: Any, more: Any) -> None:
     """What it was not derived for is left to the factor at the end of the branch."""

@@ -73,7 +73,8 @@ def _packed(args: tuple[Any, ...], given: dict[str, Any]) -> tuple[str | None, l
     for key, value in [("", value) for value in args] + [
         pair for pair in given.items() if pair[0] != "tensor"
     ]:
-        if value is None or isinstance(value, bool | str):
+        # (Tuples, not unions: the compiler of PyTorch before 2.5 does not know those.)
+        if value is None or isinstance(value, (bool, str)):
             form = repr(value)
         elif isinstance(value, int):
             small = -_WHOLE <= value < _WHOLE
@@ -82,7 +83,7 @@ def _packed(args: tuple[Any, ...], given: dict[str, Any]) -> tuple[str | None, l
         elif isinstance(value, float):
             form = "real"
             reals.append(value)
-        elif isinstance(value, tuple | list) and all(isinstance(word, str) for word in value):
+        elif isinstance(value, (tuple, list)) and all(isinstance(word, str) for word in value):
             form = repr(tuple(value))
         elif isinstance(value, Axes):
             roles = tuple(str(role.value) for role in value.roles)

@@ -80,7 +80,10 @@ _FORMS: Mapping[str, Form] = {
         "_prelu_kernel prelu rrelu_with_noise rrelu_with_noise_functional log_sigmoid_forward", Form.POINTWISE
     ),
     **_all(
-        "masked_fill masked_fill_ celu elu selu hardtanh hardswish mish copy_ where clamp", Form.POINTWISE
+        "masked_fill masked_fill_ celu celu_ elu elu_ selu selu_ hardtanh hardtanh_ hardswish mish relu6 "
+        "copy_ where clamp leaky_relu leaky_relu_ softplus softshrink hardshrink hardsigmoid hardsigmoid_ "
+        "threshold threshold_ ldexp rad2deg",
+        Form.POINTWISE,
     ),
     **_all("scatter_add index_add scatter_reduce index_add_ scatter_add_", Form.POINTWISE),
     **_all("index_put index_put_ _unsafe_index_put index_copy index_copy_ scatter scatter_", Form.POINTWISE),

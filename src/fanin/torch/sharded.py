@@ -60,8 +60,8 @@ def is_sharded(model: object) -> bool:
 
 def _of(value: object, place: str, name: str) -> bool:
     """Whether a value is of a class of torch's that nobody may have imported: then it is not."""
-    module = sys.modules.get(place)
-    return module is not None and isinstance(value, getattr(module, name))
+    kind = getattr(sys.modules.get(place), name, None)
+    return kind is not None and isinstance(value, kind)
 
 
 def _is_fsdp(module: object) -> bool:
