@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from fanin.laws.formulas import formula
+from fanin.laws.formulas import FORMULAS, formula
 from fanin.records.axes import Axes, as_axes
 from fanin.records.draw import Formula
+from fanin.schemes.fit import check_memory
 
 __all__ = ["FormulaScheme"]
 
@@ -32,6 +33,9 @@ class FormulaScheme:
         """Evaluate the formula's moments for this shape."""
         sizes = tuple(int(n) for n in shape)
         roles = as_axes(axes, sizes)
+        if self.source in FORMULAS and FORMULAS[self.source].spread is None:
+            # Moments are those of the values, in float64, with two more such arrays on the way.
+            check_memory(sizes, 3 * 8)
         return formula(self.source, sizes, roles, numbers=self.numbers, given=self.given)
 
     def __repr__(self) -> str:
