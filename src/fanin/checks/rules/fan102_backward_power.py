@@ -27,6 +27,11 @@ _NORMED = 4.0 * math.log(10.0), 6.0 * math.log(10.0)
 step smaller. In 200 steps 20 such layers (3 decades) learn digits like good ones, 40 (6.5) hardly."""
 
 
+_ASIDE = 6.0 * math.log(10.0), 9.0 * math.log(10.0)
+"""Loss of power where the path joins another stream from its side (a decoder reads an encoder): how much
+passes is one branch's strength, as of any branch beside a stream, and Adam makes up for it."""
+
+
 def _gradients(chain: tuple[Station, ...]) -> list[float]:
     return [s.measure.gradient_power or 0.0 for s in chain]
 
@@ -53,7 +58,7 @@ def _check(graph: Graph, plan: Plan, trace: Trace, forecast: Forecast | None = N
     measured = [s for s in stations(graph, trace, forecast) if s.measure.gradient_power is not None]
     # Behind a factor that starts at zero there is no gradient yet, and from the second step on there is.
     waits = max(passed_by(graph, trace), default=-1)
-    waking, joined = _waking(graph, trace, measured), _joined(graph)
+    waking, joined, inner = _waking(graph, trace, measured), _joined(graph), _inner(graph)
     chain = tuple(
         s
         for s in measured
@@ -61,6 +66,7 @@ def _check(graph: Graph, plan: Plan, trace: Trace, forecast: Forecast | None = N
         and (s.measure.gradient_power or s.node.id > waits)
         and not (s.measure.gradient_power == 0.0 and s.node.id in waking)
         and s.node.id > joined
+        and not any(start < s.node.id < join for start, join in inner)
     )
     if len(chain) < 2:
         return Skipped(
@@ -71,10 +77,14 @@ def _check(graph: Graph, plan: Plan, trace: Trace, forecast: Forecast | None = N
         return Skipped(reason=f"no gradient reaches {chain[-1].called}, the last layer before the head")
     if not all(map(math.isfinite, gradients)):
         return Skipped(reason="the gradient is not finite")
-    strict = _smallest(chain)
-    judged_drift = drift(chain, strict, backward=True)
-    normed = strict > 0.0 and _through_norms(graph, chain)
-    severity = judged(judged_drift, *(_NORMED if normed else ()))
+    runs = _runs(graph, chain)
+    whole = _judge(graph, chain, () if len(runs) == 1 else _ASIDE)
+    parts = [_judge(graph, run, ()) for run in runs if len(run) > 1 and _gradients(run)[-1] > 0.0]
+    order = [None, Severity.INFO, Severity.WARNING, Severity.FAILURE]
+    severity, chain, judged_drift = max(
+        [whole, *(parts if len(runs) > 1 else [])], key=lambda seen: order.index(seen[0])
+    )
+    gradients, strict = _gradients(chain), judged_drift.log
     total = drift(chain, log_ratio(gradients[0], gradients[-1]), backward=True)
     if severity is None:
         return Passed(
@@ -93,6 +103,45 @@ def _check(graph: Graph, plan: Plan, trace: Trace, forecast: Forecast | None = N
     steps = [log_ratio(a, b) for a, b in itertools.pairwise(gradients)]
     cause = _cause(graph, plan, trace, shown, chain, steps, severity)
     return _finding(graph, trace, chain, shown, judged_drift, cause, severity)
+
+
+def _judge(
+    graph: Graph, chain: tuple[Station, ...], limits: tuple[float, ...]
+) -> tuple[Severity | None, tuple[Station, ...], Drift]:
+    strict = _smallest(chain)
+    found = drift(chain, strict, backward=True)
+    normed = strict > 0.0 and _through_norms(graph, chain)
+    return judged(found, *(_NORMED if normed else limits)), chain, found
+
+
+def _runs(graph: Graph, chain: tuple[Station, ...]) -> list[tuple[Station, ...]]:
+    """Parts of the path that are one stream: cut where it comes into another one from the side."""
+    path = set(graph.path)
+    given = {node.id for node in graph.nodes if node.kind == OpKind.INPUT}
+    beside = {b.join for b in graph.branches if b.start not in path | given}
+    starts = [
+        i
+        for i, s in enumerate(chain)
+        if i and s.node.id in beside and chain[i - 1].node.id < _start(graph, s)
+    ]
+    return [chain[a:b] for a, b in itertools.pairwise([0, *starts, len(chain)])]
+
+
+def _start(graph: Graph, station: Station) -> int:
+    return min(b.start for b in graph.branches if b.join == station.node.id)
+
+
+def _inner(graph: Graph) -> list[tuple[int, int]]:
+    """Start and join of a first block beside the input itself, where a second block follows on its stream.
+
+    The stream has no weight before that block. What is inside it gets a branch's gradient (queries and keys
+    next to none while all scores are equal), which is no part of the way along the stream.
+    """
+    given = {node.id for node in graph.nodes if node.kind == OpKind.INPUT}
+    starts = {b.start for b in graph.branches if b.normalised}
+    return [
+        (b.start, b.join) for b in graph.branches if b.normalised and b.start in given and b.join in starts
+    ]
 
 
 def _joined(graph: Graph) -> int:

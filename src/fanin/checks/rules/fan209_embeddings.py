@@ -39,7 +39,11 @@ def _check(graph: Graph, _plan: Plan, trace: Trace) -> Outcome:
         behind = [u.node for u in p.uses if u.head and _normalised(graph, u.node)]
         # As measured: a model may scale what the head reads (T5 does, by 1/√d).
         logits = max(
-            (math.sqrt(powers[i]) if i in powers else stds[p.name] * math.sqrt(p.shape[-1]) for i in behind),
+            (
+                _after(graph, i)
+                * (math.sqrt(powers[i]) if i in powers else stds[p.name] * math.sqrt(p.shape[-1]))
+                for i in behind
+            ),
             default=0.0,
         )
         if logits > _LOGITS:
@@ -77,6 +81,16 @@ def _check(graph: Graph, _plan: Plan, trace: Trace) -> Outcome:
         where=tuple(names),
         evidence=(("ratio of root mean squares", math.sqrt(ratio)),),
     )
+
+
+def _after(graph: Graph, head: int) -> float:
+    """Product of the constants that a head's outputs are multiplied by before anything else reads them."""
+    product, here = 1.0, head
+    while True:
+        after = [node for node in graph.nodes if here in node.inputs]
+        if len(after) != 1 or after[0].factor is None or len(after[0].inputs) != 1:
+            return product
+        product, here = product * abs(after[0].factor), after[0].id
 
 
 def _normalised(graph: Graph, head: int) -> bool:
