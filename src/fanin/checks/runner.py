@@ -21,6 +21,8 @@ from fanin.records.trace import Trace
 
 __all__ = ["chosen", "run"]
 
+_POWERS = {"FAN101", "FAN102", "FAN105", "FAN111", "FAN209", "FAN301"}
+"""Faults that the scale of weights brings about."""
 _RANK = {Severity.FAILURE: 0, Severity.WARNING: 1, Severity.INFO: 2}
 
 
@@ -164,6 +166,7 @@ def _root(code: str, found: dict[str, Finding], by_code: dict[str, Rule]) -> str
             for other in (*rule.symptom_of, *(rule.remark_of if remark else ()))
             if other in found and _RANK[found[other].severity] < _RANK[Severity.INFO]
         ]
+        explained = explained or _blamed(code, found)
         if not explained:
             return code
         code = explained[0]
@@ -171,6 +174,17 @@ def _root(code: str, found: dict[str, Finding], by_code: dict[str, Rule]) -> str
             # Faults that bring each other about are one: the one with the lowest code.
             return min(way[way.index(code) :])
         way.append(code)
+
+
+def _blamed(code: str, found: dict[str, Finding]) -> list[str]:
+    """Findings of a power that blame the same weights, and more of them: one scale is one fault."""
+    names = set(found[code].where)
+    if code not in _POWERS:
+        return []
+    wider = [c for c in found if c in _POWERS and len(found[c].where) > len(names)]
+    loud = [c for c in wider if _RANK[found[c].severity] < _RANK[Severity.INFO]]
+    same = [c for c in loud if 2 * len(names & set(found[c].where)) >= len(names) > 0]
+    return sorted(same, key=lambda c: (-len(found[c].where), c))
 
 
 def _with_symptoms(finding: Finding, symptoms: list[Finding]) -> Finding:

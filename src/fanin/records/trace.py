@@ -175,7 +175,8 @@ class LossMeasurement:
     deviations of the target, between mean output and mean target.
 
     `silent` is what a loss of the user's own says of outputs that are all zero; `low` and `high` are the 5 %
-    and 95 % quantiles of a regression's targets.
+    and 95 % quantiles of a regression's targets. `unpaired` says that the loss is the same whichever sample a
+    target belongs to, because output and target have shapes that broadcast.
     """
 
     name: str
@@ -189,6 +190,7 @@ class LossMeasurement:
     silent: float | None = None
     low: float | None = None
     high: float | None = None
+    unpaired: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

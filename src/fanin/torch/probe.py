@@ -249,6 +249,7 @@ def _loss(loss: Loss) -> LossMeasurement:
         silent=loss.silent,
         low=loss.low,
         high=loss.high,
+        unpaired=loss.unpaired,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -15,6 +16,8 @@ from fanin.torch.targets import Loss, main_output
 __all__ = ["beside_silence"]
 
 _REGRESSIONS = ("mean squared error", "l1_loss", "l1loss", "smooth_l1", "smoothl1", "huber")
+_ROUNDING = 1e-5
+"""Relative difference of two sums of the same numbers in another order."""
 _TAIL = 0.05
 """Share of the targets that may lie anywhere."""
 
@@ -35,7 +38,8 @@ def beside_silence(made: Loss, output: Any, target: Any, loss: Callable[..., Any
     Returns
     -------
     Loss
-        The same, with `silent`, `low` and `high` where they could be had.
+        The same, with `silent`, `low` and `high` where they could be had, and whether its targets are
+        `unpaired`.
 
     Examples
     --------
@@ -50,6 +54,8 @@ def beside_silence(made: Loss, output: Any, target: Any, loss: Callable[..., Any
             made = replace(made, silent=_silent(output, target, loss))
         if any(text in made.name.lower() for text in _REGRESSIONS) and isinstance(target, torch.Tensor):
             made = _ranged(made, target, main_output(output))
+        if loss is not None and _unpaired(output, target, loss):
+            made = replace(made, unpaired=True)
     return made
 
 
@@ -64,6 +70,30 @@ def _silent(output: Any, target: Any, loss: Callable[..., Any]) -> float | None:
     except Exception:  # noqa: BLE001 (a user's function raises what it will: then nothing is known)
         return None
     return found if math.isfinite(found) else None
+
+
+def _unpaired(output: Any, target: Any, loss: Callable[..., Any]) -> bool:
+    """Whether a loss cannot tell which target is whose: (N, 1) against (N,) broadcasts to N x N."""
+    if not isinstance(output, torch.Tensor) or not isinstance(target, torch.Tensor):
+        return False
+    one, other = ([n for n in t.shape if n != 1] for t in (output, target))
+    if one != other or not one or output.shape == target.shape or not target.is_floating_point():
+        return False
+    try:
+        if math.prod(torch.broadcast_shapes(output.shape, target.shape)) == target.numel():
+            return False
+        # Outputs of our choice: those of a model may all be equal, and then any target does.
+        drawn = torch.linspace(-1.0, 1.0, output.numel(), dtype=output.dtype, device=output.device)
+        drawn = drawn.reshape(output.shape)
+        flat = target.reshape(-1)
+        others = [t.reshape(target.shape) for t in (flat.flip(0), flat.roll(1), 2.0 * flat + 1.0)]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            value, flipped, rolled, moved = (float(loss(drawn, t)) for t in (target, *others))
+    except Exception:  # noqa: BLE001 (a user's function raises what it will: then nothing is known)
+        return False
+    same = max(abs(flipped - value), abs(rolled - value)) <= _ROUNDING * abs(value)
+    return math.isfinite(value) and same and abs(moved - value) > _ROUNDING * abs(value)
 
 
 def _zeros(output: Any) -> Any:

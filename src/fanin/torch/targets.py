@@ -42,6 +42,7 @@ class Loss:
     silent: float | None = None
     low: float | None = None
     high: float | None = None
+    unpaired: bool = False
 
 
 def _named(output: Any) -> Mapping[str, Any] | None:

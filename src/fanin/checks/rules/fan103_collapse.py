@@ -6,6 +6,7 @@ import math
 
 from fanin.checks.figures import log_ratio
 from fanin.checks.rule import Outcome, Passed, Rule, Skipped
+from fanin.checks.rules.fan307_output_and_loss import misfit, still
 from fanin.checks.stations import stations
 from fanin.predictions.forecast import Forecast
 from fanin.records.finding import Finding, Severity
@@ -31,6 +32,8 @@ def _check(graph: Graph, _plan: Plan, trace: Trace, forecast: Forecast | None = 
     chain = [s for s in stations(graph, trace, forecast) if s.measure.cosine is not None]
     if len(chain) < 2:
         return Skipped(reason="likeness of samples was measured at fewer than two layers of the path")
+    if still(trace) and misfit(graph, trace) is not None:
+        return Skipped(reason="the output stands still at a bound that its loss does not want")
     first, last = chain[0], chain[-1]
     start, end = first.measure.cosine or 0.0, last.measure.cosine or 0.0
     given = [m.cosine for m in trace.measurements if m.kind == OpKind.INPUT and m.cosine is not None]

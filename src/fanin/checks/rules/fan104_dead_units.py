@@ -10,6 +10,7 @@ from fanin.checks.causes import init_verb, loud_biases, named
 from fanin.checks.figures import percent
 from fanin.checks.places import called
 from fanin.checks.rule import Outcome, Passed, Rule, Skipped
+from fanin.checks.rules.fan307_output_and_loss import misfit
 from fanin.laws.quadrature import NODES
 from fanin.laws.recursion import dead_share
 from fanin.predictions.forecast import Forecast
@@ -74,6 +75,8 @@ def _dead_end(graph: Graph, plan: Plan, trace: Trace) -> Finding | None:
         if given is not None and given.power == 0.0:
             continue
         loud = {name: size for name, size in loud_biases(graph, plan, trace) if name in before.parameters}
+        if not loud and node.id == misfit(graph, trace):
+            return None  # (an end that its loss does not want is told as that)
         what = f" (mean {given.mean:.3g})" if given is not None else ""
         place = called(node.module, node.op)
         return Finding(
@@ -126,9 +129,10 @@ def _check(graph: Graph, plan: Plan, trace: Trace, forecast: Forecast | None = N
     seen = 0
     liveliest = _liveliest(graph, nodes, trace)
     nothing = blank(graph, plan, trace)
+    unfit = misfit(graph, trace)
     for m in trace.measurements:
         node = nodes.get(m.node)
-        if m.node in nothing or (m.node in liveliest and liveliest[m.node] != m.node):
+        if m.node in nothing or m.node == unfit or (m.node in liveliest and liveliest[m.node] != m.node):
             continue
         if m.kind != OpKind.ACTIVATION or m.dead is None or node is None or node.activation is None:
             continue

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from fanin.checks.causes import init_verb, loud_biases, named
+import math
+
+from fanin.checks.causes import init_verb, loud_biases, named, weights_cause
 from fanin.checks.places import called
 from fanin.checks.rule import Outcome, Passed, Rule, Skipped
+from fanin.checks.weights import weighed
 from fanin.records.finding import Finding, Severity
 from fanin.records.graph import Graph, OpKind, UseKind
 from fanin.records.plan import Plan
@@ -14,6 +17,8 @@ __all__ = ["RULE"]
 
 _ENTROPY = 0.5
 _SCORES = 3.0
+_LARGE = 3.0
+"""A std this many times the plan's is no usual law's: those differ by sqrt 2, or sqrt 6."""
 _THROUGH = {OpKind.POINTWISE, OpKind.ADD, OpKind.DROPOUT}
 """What scores may pass on their way to the softmax."""
 
@@ -63,6 +68,13 @@ def _check(graph: Graph, plan: Plan, trace: Trace) -> Outcome:
             else f"Multiply the std of {named(names)} by {1.0 / spread:.3g}, which gives scores with std 1; "
             f"or {init_verb(graph)}"
         )
+    every = [w for w in weighed(graph, plan, trace) if w.ratio]
+    large = [w for w in every if (w.ratio or 0.0) > _LARGE]
+    where = tuple(dict.fromkeys(m.module or m.op for m in sharp))
+    common = weights_cause(graph, every, 2.0 * math.log(_LARGE)) if 2 * len(large) > len(every) else None
+    if common is not None and not makers:
+        # Not only queries and keys: what is wrong with most weights is one fault.
+        cause, fix, where = common.cause, common.fix, common.where
     return Finding(
         code=RULE.code,
         name="sharp attention",
@@ -72,7 +84,7 @@ def _check(graph: Graph, plan: Plan, trace: Trace) -> Outcome:
         f"std {spread:.3g}",
         cause=cause,
         fix=fix,
-        where=tuple(dict.fromkeys(m.module or m.op for m in sharp)),
+        where=where,
         evidence=(("entropy", entropy), ("score std", spread), ("attentions", float(len(sharp)))),
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from fanin.checks.causes import init_verb, loud_biases, named, weights_cause
+from fanin.checks.causes import Cause, init_verb, loud_biases, named, weights_cause
 from fanin.checks.rule import Outcome, Passed, Rule, Skipped
 from fanin.checks.silence import louder
 from fanin.checks.stations import heads
@@ -34,6 +34,9 @@ _HALF, _CLEAR = 0.5, 4.0 * math.log(3.0)
 or is three times too large itself."""
 _SHARPENED = 3.0
 """A constant factor of the output worth naming where the logits are too large."""
+_STEPS, _GROWN = 8, 100.0
+"""Steps that make a loop, and the growth of a power over them that is worth blaming."""
+_MULTIPLIERS = {UseKind.WEIGHT, UseKind.RECURRENT_STATE}
 _UNIT = 10.0
 """Standard deviation of a target from which on its unit is told: Adam with a rate of 1e-3 moves an output of
 unit features by about 1e-3 times their number a step."""
@@ -99,6 +102,33 @@ def _apart(graph: Graph, loss: LossMeasurement, expected: float, severity: Sever
         where=biases or ("the target",),
         evidence=(("loss", loss.value), ("expected", expected)),
     )
+
+
+def _again(graph: Graph, trace: Trace) -> Cause | None:
+    """A weight that multiplies again and again, as in a loop over time, and makes more of it each time.
+
+    Its std may be the plan's: what counts is its largest eigenvalue, to the power of the steps.
+    """
+    measures = {m.node: m for m in trace.measurements if m.finite and m.power > 0.0}
+    found: Cause | None = None
+    most = math.log(_GROWN)
+    for parameter in graph.parameters:
+        steps = [u.node for u in parameter.uses if u.kind in _MULTIPLIERS and u.node in measures]
+        if len(steps) < _STEPS:
+            continue
+        first, last = (measures[i].power for i in (min(steps), max(steps)))
+        grown = math.log(last / first)
+        if grown <= most:
+            continue
+        most, factor = grown, math.exp(grown / (len(steps) - 1))
+        found = Cause(
+            cause=f"{parameter.name} multiplies {len(steps)} times, one step after the other, and makes the "
+            f"power {factor:.3g} times as large each time: {grown / math.log(10.0):.1f} powers of ten",
+            fix=f"Multiply {parameter.name} by {factor**-0.5:.3g} (start it orthogonal, with no eigenvalue "
+            f"above 1), or initialise the model with {init_verb(graph)}",
+            where=(parameter.name,),
+        )
+    return found
 
 
 def _factor(graph: Graph, trace: Trace) -> float:
@@ -228,6 +258,7 @@ def _finding(
     else:
         other = weights_cause(graph, [w for w in every if not w.head], log)
         loud = loud_biases(graph, plan, trace)
+        again = _again(graph, trace)
         text = other.cause if other else "outputs far from zero before anything was learned"
         fix = f"Give the head a smaller std, so that logits have std 0.5 or less; {init_verb(graph)} does so"
         where = tuple(w.name for w in head)
@@ -238,6 +269,8 @@ def _finding(
             where = ("the output",)
         elif not head and other is not None:
             fix, where = other.fix, other.where
+        elif other is None and again is not None:
+            text, fix, where = again.cause, again.fix, again.where
         elif other is None and loud:
             text = (
                 f"biases with a std of up to {max(std for _, std in loud):.3g}, which every layer passes on"
@@ -280,6 +313,7 @@ RULE = Rule(
     "nats but for a point, and 36 cost 7 points",
     advice="Scale the inputs; give the head a std that leaves logits with s <= 0.5, or zeros",
     symptom_of=(
+        "FAN307",
         "FAN110",
         "FAN101",
         "FAN104",

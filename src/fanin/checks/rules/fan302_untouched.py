@@ -8,9 +8,9 @@ from fanin.checks.causes import named
 from fanin.checks.places import called
 from fanin.checks.rule import Outcome, Passed, Rule, Skipped
 from fanin.records.finding import Finding, Severity
-from fanin.records.graph import Graph
+from fanin.records.graph import Graph, Node, OpKind
 from fanin.records.plan import Plan
-from fanin.records.trace import Trace
+from fanin.records.trace import Measurement, Trace
 
 __all__ = ["RULE"]
 
@@ -74,6 +74,69 @@ def _stopped(graph: Graph, trace: Trace) -> Finding | None:
     return None
 
 
+_ONE = 1e-6
+_NOTHING = 1e-9
+"""Squares of rounding errors of single precision, 1e-14, with room for sums of them."""
+
+
+def _alone(graph: Graph, trace: Trace) -> Finding | None:
+    """What is divided by a sum over itself alone: 1, whatever it was, and no gradient goes back."""
+    measures = {m.node: m for m in trace.measurements}
+    # Attention over a single place is a matter of the batch: longer sequences have a gradient.
+    looked = {i for node in graph.nodes if node.kind == OpKind.ATTENTION for i in node.inputs}
+    node = next((n for n in graph.nodes if n.id not in looked and _ones(n, measures)), None)
+    if node is None:
+        return None
+    behind: set[int] = set()
+    ahead = [node.inputs[0]]
+    inputs = {n.id: n.inputs for n in graph.nodes}
+    while ahead:
+        id = ahead.pop()
+        if id not in behind:
+            behind.add(id)
+            ahead += inputs.get(id, ())
+    most = max((m.gradient_power or 0.0 for m in trace.measurements), default=0.0)
+    quiet = {i for i in behind if i in measures and (measures[i].gradient_power or 0.0) <= _NOTHING * most}
+    names = [
+        p.name
+        for p in graph.parameters
+        if p.trainable and p.uses and all(use.node in quiet for use in p.uses)
+    ]
+    place = called(node.module, node.op)
+    soft = node.kind == OpKind.SOFTMAX
+    return Finding(
+        code=RULE.code,
+        name="gradient stops",
+        severity=Severity.FAILURE if node.id in {trace.output, *graph.outputs} else Severity.WARNING,
+        summary=f"{place} puts out 1 for every sample, whatever goes in, and passes no gradient back"
+        + (f" to {len(names)} parameters ({named(names)})" if names else ""),
+        cause="a softmax over one number: e^x / e^x is 1"
+        if soft
+        else "a number that is divided by itself: a sum over one entry (the weight of a single chosen "
+        "expert, say) is that entry",
+        fix="Take a sigmoid for one output, or as many outputs as classes; no initialisation cures it"
+        if soft
+        else "Leave the division out where one entry is left, or divide by a sum over all entries; no "
+        "initialisation cures it",
+        where=(*names, node.module or node.op),
+        evidence=(("parameters", float(len(names))),),
+    )
+
+
+def _ones(node: Node, measures: dict[int, Measurement]) -> bool:
+    """Whether a quotient is 1 everywhere, of numbers that vary and get no gradient from it."""
+    quotient = (node.kind == OpKind.SOFTMAX and "log" not in node.op) or "div" in node.op
+    after = measures.get(node.id)
+    before = measures.get(node.inputs[0]) if node.inputs else None
+    if not quotient or before is None or after is None or not after.gradient_power:
+        return False
+    same = abs(after.mean - 1.0) < _ONE and abs(after.power - 1.0) < _ONE
+    varied = before.finite and before.power > 0.0 and (before.unit_spread or 0.0) > 0.0
+    # A slope of 1 in logarithms would leave gradient x signal as it is: x / x.detach() does, and is meant to.
+    passed = (before.gradient_power or 0.0) * before.power
+    return same and varied and passed <= _NOTHING * after.gradient_power * after.power
+
+
 def _check(graph: Graph, _plan: Plan, trace: Trace) -> Outcome:
     measures = {p.name: p for p in trace.parameters}
     trainable = [p for p in graph.parameters if p.trainable and not p.buffer and p.name in measures]
@@ -85,7 +148,7 @@ def _check(graph: Graph, _plan: Plan, trace: Trace) -> Outcome:
         return _cut_off(len(trainable))
     read = {name for node in graph.nodes for name in node.parameters}
     untouched = [p.name for p in trainable if measures[p.name].gradient_norm is None]
-    stopped = _stopped(graph, trace)
+    stopped = _stopped(graph, trace) or _alone(graph, trace)
     if stopped is not None:
         return stopped
     if not untouched:
@@ -120,7 +183,8 @@ RULE = Rule(
     definition="trainable parameters through which no gradient arrives",
     threshold="any: they never learn, and they make data-parallel training stop or slow down. A remark where "
     "they are single vectors that are not read (a mask token). A failure where a function of steps has the "
-    "gradient of all that is before it",
+    "gradient of all that is before it, or where the output is a number divided by itself (a softmax over "
+    "one); a warning where that happens within",
     advice="Remove them, use them, or freeze them",
     check=_check,
 )

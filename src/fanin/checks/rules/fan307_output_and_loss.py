@@ -13,7 +13,7 @@ from fanin.records.graph import Graph, Node, OpKind
 from fanin.records.plan import Plan
 from fanin.records.trace import Trace
 
-__all__ = ["RULE"]
+__all__ = ["RULE", "misfit", "still"]
 
 _LOGITS = ("cross entropy", "crossentropyloss", "bcewithlogitsloss", "binary_cross_entropy_with_logits")
 _LOG_PROBABILITIES = ("nllloss", "nll_loss")
@@ -44,9 +44,11 @@ def _flat(values: Sequence[float], one: int, other: int) -> bool:
     return abs(values[one] - values[other]) < _SLOPE * float(abs(NODES[one] - NODES[other]))
 
 
-def _check(graph: Graph, _plan: Plan, trace: Trace) -> Outcome:
+def _check(graph: Graph, _plan: Plan | None, trace: Trace) -> Outcome:
     if trace.loss is None:
         return Skipped(reason="no target was given")
+    if trace.loss.unpaired:
+        return _broadcast(trace.loss.name)
     if trace.loss.name.lower() in _LOG_PROBABILITIES:
         return _negative(graph, trace, trace.loss.name)
     if trace.loss.low is not None and trace.loss.high is not None:
@@ -84,23 +86,72 @@ def _check(graph: Graph, _plan: Plan, trace: Trace) -> Outcome:
     return _finding(node, trace.loss.name, cause, f"Return what goes into {name}")
 
 
+def _broadcast(loss: str) -> Finding:
+    return Finding(
+        code=RULE.code,
+        name="output and target of different shapes",
+        severity=Severity.FAILURE,
+        summary=f"'{loss}' is the same whichever sample a target belongs to: output and target have shapes "
+        "that broadcast, so that each output is compared with every target",
+        cause="an output of shape (N, 1) beside a target of shape (N,), or the other way round: their "
+        "difference is N x N, and the best that can be learned is the targets' mean",
+        fix="Give both one shape: output.squeeze(-1), or target.unsqueeze(-1)",
+        where=("the loss",),
+    )
+
+
 def _negative(graph: Graph, trace: Trace, loss: str) -> Outcome:
     """The negative log-likelihood is the mean of what it is given: a log has to be taken before."""
     node = _last(graph, trace)
-    if node is None or node.kind != OpKind.SOFTMAX or "log" in node.op:
-        return Passed(reason=f"no softmax without a logarithm ends in {loss}")
-    place = called(node.module, node.op)
+    if node is None or (node.kind == OpKind.SOFTMAX and "log" in node.op):
+        return Passed(reason=f"no output without a logarithm ends in {loss}")
+    values = () if node.activation is None else graph.activations[node.activation].values
+    if node.kind == OpKind.SOFTMAX:
+        what = "it is minus the mean probability then, and no likelihood"
+        cause = (
+            "a softmax where a log-softmax is meant: the gradient is nearly 0 where the model is most wrong"
+        )
+    elif values and max(values) > 0.0:
+        name = graph.activations[node.activation or 0].name
+        what = "it only asks for large outputs then, whatever those of the other classes are"
+        cause = f"{name} where a log-softmax is meant: nothing makes the outputs of a sample compete"
+    elif node.kind in (OpKind.CONTRACTION, OpKind.CONVOLUTION):
+        what = "it has no lower bound then, and falls for as long as outputs grow"
+        cause = "logits where a log-softmax is meant"
+    else:
+        return Passed(reason=f"what {called(node.module, node.op)} puts out may be log-probabilities")
     return Finding(
         code=RULE.code,
         name="output and loss do not fit",
         severity=Severity.WARNING,
-        summary=f"The output comes from {place}, and {loss} takes log-probabilities: it is minus the mean "
-        "probability then, and no likelihood",
-        cause="a softmax where a log-softmax is meant: the gradient is nearly 0 where the model is most "
-        "wrong",
+        summary=f"The output comes from {called(node.module, node.op)}, and {loss} takes log-probabilities: "
+        f"{what}",
+        cause=cause,
         fix="End in log_softmax, or return the logits and take cross entropy",
         where=(node.module or node.op,),
     )
+
+
+def still(trace: Trace) -> bool:
+    """Whether no parameter gets any gradient, though one was measured."""
+    norms = [p.gradient_norm for p in trace.parameters if p.gradient_norm is not None]
+    return bool(norms) and all(norm == 0.0 for norm in norms)
+
+
+def misfit(graph: Graph, trace: Trace) -> int | None:
+    """The node that makes an output which its loss does not want; None where they fit.
+
+    What such an activation does to its units is no fault beside that one.
+    """
+    found = _check(graph, None, trace)
+    if (
+        not isinstance(found, Finding)
+        or found.severity == Severity.INFO
+        or (trace.loss and trace.loss.unpaired)
+    ):
+        return None
+    node = _last(graph, trace)
+    return None if node is None else node.id
 
 
 def _reach(graph: Graph, trace: Trace, low: float, high: float) -> Outcome:
@@ -117,12 +168,13 @@ def _reach(graph: Graph, trace: Trace, low: float, high: float) -> Outcome:
         return Passed(reason=f"the targets lie between {low:.3g} and {high:.3g}, where {name} reaches")
     place = called(node.module, node.op)
     bounds = f"below {least:.3g}" if low < least - margin else f"above {most:.3g}"
+    stuck = still(trace)
     return Finding(
         code=RULE.code,
         name="output and loss do not fit",
-        severity=Severity.WARNING,
+        severity=Severity.FAILURE if stuck else Severity.WARNING,
         summary=f"The output comes from {name} at {place} and is never {bounds}; nine in ten of the targets "
-        f"lie between {low:.3g} and {high:.3g}",
+        f"lie between {low:.3g} and {high:.3g}" + ("; no parameter gets a gradient" if stuck else ""),
         cause=f"{name} at the end of a regression whose targets lie elsewhere too: these are never reached, "
         "and where the output sits at its bound no gradient comes back",
         fix=f"Return what goes into {name}, or bring the targets to where it reaches",
@@ -148,11 +200,12 @@ RULE = Rule(
     code="FAN307",
     name="output and loss",
     definition="the operation that makes the output, for losses that take logits (cross entropy, binary "
-    "cross entropy with logits) or log-probabilities (nll_loss), and "
-    "where the targets of a regression lie",
-    threshold="a softmax, an activation that is bounded on both sides, or one that cuts at zero. With a "
-    "softmax of 10 classes before cross entropy the loss cannot fall below 1.46: -ln(e / (e + 9)). A remark "
-    "where no loss was given and one output is to tell two classes apart",
+    "cross entropy with logits) or log-probabilities (nll_loss), "
+    "where the targets of a regression lie, and the loss of targets in another order, where shapes broadcast",
+    threshold="a softmax, an activation that is bounded on both sides, or one that cuts at zero; any output "
+    "before nll_loss that no logarithm was taken of; a loss that is the same for any order of its targets. "
+    "With a softmax of 10 classes before cross entropy the loss cannot fall below 1.46: -ln(e / (e + 9)). "
+    "A remark where no loss was given and one output is to tell two classes apart",
     advice="Return logits",
     symptom_of=("FAN106",),
     references=("pytorch.org, CrossEntropyLoss: the input is expected to contain the unnormalized logits",),

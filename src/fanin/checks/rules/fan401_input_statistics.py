@@ -93,7 +93,9 @@ def _said(i: InputMeasurement) -> tuple[bool, str]:
     if i.largest_std > _BAND[1] and i.least_std > 0.0 and i.largest_std > _APART * i.least_std:
         return True, f"features with standard deviations from {i.least_std:.3g} to {i.largest_std:.3g}"
     if abs(i.mean) > _OFFSET * i.std:
-        return False, f"a mean of {i.mean:.3g}, {abs(i.mean) / i.std:.2g} of its standard deviation"
+        return abs(
+            i.mean
+        ) > _APART * i.std, f"a mean of {i.mean:.3g}, {abs(i.mean) / i.std:.2g} of its standard deviation"
     if not _BAND[0] <= i.std <= _BAND[1]:
         return False, f"a standard deviation of {i.std:.3g}"
     return False, ""
@@ -113,9 +115,10 @@ RULE = Rule(
     name="input statistics",
     definition="mean and standard deviation of every floating input that a weight reads, as a whole and by "
     "feature",
-    threshold="a warning when the root mean square is outside 0.1 to 10, or standard deviations of "
+    threshold="a warning when the root mean square is outside 0.1 to 10, when standard deviations of "
     "features differ a "
-    "hundredfold; a remark when the mean exceeds the standard deviation, or that is outside 0.3 to 3",
+    "hundredfold, or when the mean is a hundred times the standard deviation (samples then differ by 1e-4 "
+    "of the power); a remark when the mean exceeds the standard deviation, or that is outside 0.3 to 3",
     advice="Standardise the inputs",
     symptom_of=("FAN402",),
     references=("Y. LeCun et al., Efficient BackProp, 1998, section 4.3",),
