@@ -13,7 +13,7 @@ from fanin.errors import FaninError, InputError, ModelError, explain
 from fanin.torch.ops import base_name
 from fanin.torch.recording import Recording
 
-__all__ = ["memory_told", "random_numbers", "refuse_empty", "refuse_kinds", "refuse_weights"]
+__all__ = ["memory_told", "random_numbers", "refuse_empty", "refuse_kinds", "refuse_nested", "refuse_weights"]
 
 _RANDOM = {
     *("rand", "randn", "randint", "randperm", "rand_like", "randn_like", "randint_like", "normal", "normal_"),
@@ -122,6 +122,25 @@ def refuse_kinds(inputs: object) -> None:
                     remedy=remedy,
                 )
             )
+
+
+def refuse_nested(inputs: object) -> None:
+    """Refuse inputs without one shape, which no run can be recorded of.
+
+    Raises
+    ------
+    InputError
+        A nested tensor.
+    """
+    if any(isinstance(leaf, torch.Tensor) and leaf.is_nested for leaf in tree_leaves(inputs)):
+        raise InputError(
+            explain(
+                "Nested tensors cannot be recorded",
+                received="a nested tensor as an input",
+                rule="An input has one shape",
+                remedy="Give a padded tensor, and a mask if the model takes one: x.to_padded_tensor(0.0)",
+            )
+        )
 
 
 def random_numbers(recording: Recording) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from fanin.graphs.steps import Part, Run
 from fanin.laws.gains import identify
 from fanin.records.graph import Graph, Parameter, Use
 from fanin.torch.convert import converted
+from fanin.torch.guards import refuse_nested
 from fanin.torch.inputs import as_call
 from fanin.torch.names import NamedTensor, named_tensors
 from fanin.torch.ops import base_name
@@ -49,6 +50,8 @@ def read(model: nn.Module, *inputs: object) -> Graph:
     ------
     ModelError
         The model fails on this batch.
+    InputError
+        A nested tensor among the inputs.
 
     Examples
     --------
@@ -59,6 +62,7 @@ def read(model: nn.Module, *inputs: object) -> Graph:
     'relu'
     """
     args, kwargs = as_call(inputs)
+    refuse_nested(inputs)
     found: list[Graph] = []
     reason = ""
     for switched in (False, True):
@@ -85,7 +89,22 @@ def read(model: nn.Module, *inputs: object) -> Graph:
                 "The model cannot be run without values", received=f"{reason}; then {error}", remedy=remedy
             )
         ) from error
-    return graph_of(recording, model, why=reason)
+    graph = graph_of(recording, model, why=reason)
+    return _fuller(model, args, kwargs, graph, reason) if _idle(graph.parameters) else graph
+
+
+def _fuller(
+    model: nn.Module, args: tuple[object, ...], kwargs: Mapping[str, object], graph: Graph, reason: str
+) -> Graph:
+    """The real run in the other mode where it reads more: layers that this one dropped at random."""
+    try:
+        with keep_state(model), without_collection():
+            model.train(not model.training)
+            recording = record(model, args, kwargs, engine="real")
+            other = graph_of(recording, model, why=f"{_mode(model)} mode: {reason}")
+    except ModelError:
+        return graph
+    return min((graph, other), key=lambda graph: len(_idle(graph.parameters)))
 
 
 def graph_of(recording: Recording, model: nn.Module, *, why: str = "") -> Graph:

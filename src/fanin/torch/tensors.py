@@ -205,7 +205,11 @@ def _repeats(value: torch.Tensor, axes: Axes, role: Role, beside: Sequence[torch
     if not alike:
         return 0
     table = value.permute(*first, *rest).reshape(count, each)
-    return sum(len(m) - len({row.tobytes() for row in _bytes(table[m])}) for m in alike)
+    if role == Role.OUT and bool(table.any()):
+        # Units of zeros among others are meant (queries, gates), no copies: what reads them tells them apart.
+        drawn = table.any(dim=1).tolist()
+        alike = [[place for place in m if drawn[place]] for m in alike]
+    return sum(len(m) - len({row.tobytes() for row in _bytes(table[m])}) for m in alike if m)
 
 
 def _groups(keys: torch.Tensor) -> list[list[int]]:

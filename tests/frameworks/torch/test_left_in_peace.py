@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 import fanin.torch
+from fanin.errors import InputError
 
 
 def batch(*shape: int) -> Tensor:
@@ -110,3 +112,57 @@ def test_a_decoder_that_reads_little_of_an_encoder_at_first_is_sound() -> None:
     assert "FAN102" not in told(Translator(0.02, 1.0), *pair)
     # Gradients that vanish before the decoder are told all the same.
     assert told(Translator(0.02, 0.01), *pair) & {"FAN101", "FAN102"}
+
+
+class Packed(nn.Module):
+    """Queries, keys and values in one weight; the queries start at zero, or the values are copies."""
+
+    def __init__(self, *, copied: bool) -> None:
+        super().__init__()
+        self.norm, self.qkv, self.out = nn.LayerNorm(16), nn.Linear(16, 48), nn.Linear(16, 4)
+        with torch.no_grad():
+            if copied:
+                self.qkv.weight[33:48] = self.qkv.weight[32]
+                self.qkv.bias.zero_()
+            else:
+                self.qkv.weight[:16] = 0.0
+                self.qkv.bias.zero_()
+
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = self.qkv(self.norm(x)).chunk(3, -1)
+        return self.out(functional.scaled_dot_product_attention(q, k, v))
+
+
+def test_units_of_zeros_among_others_are_no_copies() -> None:
+    torch.manual_seed(0)
+    assert "FAN201" not in told(Packed(copied=False), batch(16, 6, 16))
+    assert "FAN201" in told(Packed(copied=True), batch(16, 6, 16))
+
+
+class Dropped(nn.Module):
+    """A layer that a training run leaves out, and a branch on a value, which fake tensors cannot take."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.head = nn.Linear(8, 8), nn.Linear(8, 8), nn.Linear(8, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.relu(self.first(x))
+        if not self.training or bool((x > 1e6).any()):
+            x = torch.relu(self.second(x))
+        return self.head(x if bool((x < 1e6).all()) else -x)
+
+
+def test_a_layer_that_a_real_training_run_drops_is_planned_from_the_other_mode() -> None:
+    model = Dropped().train()
+    plan = fanin.torch.plan(model, batch(4, 8))
+    assert model.training
+    assert {str(e.status) for e in plan.entries} == {"claimed"}
+
+
+@pytest.mark.filterwarnings("ignore:.*nested:UserWarning")
+def test_nested_tensors_are_refused_in_words() -> None:
+    nested = torch.nested.nested_tensor([batch(2, 8), batch(3, 8)])
+    for verb in (fanin.torch.plan, fanin.torch.init_, fanin.torch.check):
+        with pytest.raises(InputError, match="padded tensor"):
+            verb(nn.Linear(8, 2), nested)
