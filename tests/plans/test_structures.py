@@ -288,3 +288,46 @@ def test_named_policies_leave_forget_gates_alone() -> None:
     made = fanin.torch.plan(Cells(), torch.randn(4, 5, 6), policy="he")
     assert made["cell.bias_ih"].draw == Constant(value=0.0)
     assert not made["cell.bias_ih"].blocks
+
+
+class Solver(nn.Module):
+    """The residual of an equation in the second derivative of a network of one input."""
+
+    def __init__(self, activation: type[nn.Module] = nn.Tanh) -> None:
+        super().__init__()
+        self.net = nn.Sequential(
+            nn.Linear(1, 16), activation(), nn.Linear(16, 16), activation(), nn.Linear(16, 1)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.requires_grad_()
+        u = self.net(x)
+        (slope,) = torch.autograd.grad(u.sum(), x, create_graph=True)
+        (bend,) = torch.autograd.grad(slope.sum(), x, create_graph=True)
+        return (bend + u).square().mean()
+
+
+@pytest.mark.parametrize("activation", [nn.Tanh, nn.SiLU])
+def test_weights_that_run_back_in_a_derivative_are_planned_as_they_run_forward(
+    activation: type[nn.Module],
+) -> None:
+    model = Solver(activation)
+    made, alone = fanin.torch.plan(model, torch.rand(8, 1)), fanin.torch.plan(model.net, torch.rand(8, 1))
+    for name in ("0.weight", "2.weight"):
+        assert made[f"net.{name}"].draw == alone[name].draw
+        assert "strictest" not in made[f"net.{name}"].reason
+    assert any("derivative" in text for text in made["net.2.weight"].evidence)
+    # A named policy asks every use, as before.
+    assert "strictest" in fanin.torch.plan(model, torch.rand(8, 1), policy="he")["net.0.weight"].reason
+
+
+def test_a_decoder_that_shares_its_encoder_s_weight_is_no_derivative() -> None:
+    class Tied(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.randn(6, 24))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.tanh(x @ self.weight.T) @ self.weight
+
+    assert "strictest" in fanin.torch.plan(Tied(), torch.randn(8, 24))["weight"].reason

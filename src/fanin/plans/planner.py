@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from fanin.errors import InputError, explain
 from fanin.plans import policies
+from fanin.plans.derivatives import derivative_nodes
 from fanin.plans.facts import Facts
 from fanin.plans.notes import notes
 from fanin.plans.packed import blocks
@@ -65,7 +66,8 @@ def plan(
     facts = Facts(graph=graph)
     for modifier in chosen.modifiers:
         modifier.check(facts)
-    entries = tuple(_entry(chosen, facts, parameter) for parameter in graph.parameters)
+    aside = derivative_nodes(facts) if chosen.forward else frozenset()
+    entries = tuple(_entry(chosen, facts, parameter, aside) for parameter in graph.parameters)
     if class_prior is not None:
         entries = with_priors(entries, facts, class_prior)
     return Plan(
@@ -94,8 +96,8 @@ def _unique(graph: Graph) -> None:
             seen.add(name)
 
 
-def _entry(policy: Policy, facts: Facts, parameter: Parameter) -> Entry:
-    rule, claim = _decide(policy, facts, parameter)
+def _entry(policy: Policy, facts: Facts, parameter: Parameter, aside: frozenset[int]) -> Entry:
+    rule, claim = _decide(policy, facts, parameter, aside)
     if claim.draw is not None and 0 not in parameter.shape:
         claim = claim.noting(*_rounding(claim.draw, parameter.dtype))
     axes = claim.axes or next((use.axes for use in parameter.uses if use.axes is not None), None)
@@ -135,18 +137,23 @@ def _rounding(draw: Draw, dtype: str) -> tuple[str, ...]:
     return (f"{dtype} is coarse for this draw: {told}",) if told else ()
 
 
-def _decide(policy: Policy, facts: Facts, parameter: Parameter) -> tuple[str, Claim]:
-    """Name of the rule that counts, and what it says."""
+def _decide(policy: Policy, facts: Facts, parameter: Parameter, aside: frozenset[int]) -> tuple[str, Claim]:
+    """Name of the rule that counts, and what it says; uses at nodes that are aside count only alone."""
     for rule in policy.tensors:
         claim = rule.claim(Case(facts=facts, parameter=parameter))
         if claim is not None:
             return rule.name, claim
     answers: list[tuple[str, Claim]] = []
     # Of equal answers the first counts: rather one for sums, which have fans, than one for a table.
-    for use in sorted(parameter.uses, key=lambda use: use.kind in _LOOKED_UP):
+    uses = [use for use in parameter.uses if use.node not in aside] or parameter.uses
+    for use in sorted(uses, key=lambda use: use.kind in _LOOKED_UP):
         case = Case(facts=facts, parameter=parameter, use=use)
         answers.append(_first(policy, case))
-    return _strictest(answers)
+    name, answer = _strictest(answers)
+    left = len(parameter.uses) - len(uses)
+    if left:
+        answer = answer.noting(f"{left} uses in a derivative that the run takes are no layers")
+    return name, answer
 
 
 def _first(policy: Policy, case: Case) -> tuple[str, Claim]:

@@ -130,6 +130,8 @@ class Policy:
         those asked about each of its uses. The last one answers every case.
     modifiers
         What changes the answers of `uses`, in order.
+    forward
+        Whether uses in a derivative that the run takes are left out, where there are others.
     """
 
     name: str
@@ -137,6 +139,7 @@ class Policy:
     tensors: tuple[Rule, ...]
     uses: tuple[Rule, ...]
     modifiers: tuple[Modifier, ...] = ()
+    forward: bool = False
 
     def __add__(self, modifier: Modifier) -> Policy:
         """The policy with one more modifier."""

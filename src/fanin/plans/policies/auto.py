@@ -33,4 +33,5 @@ POLICY = Policy(
     ),
     # Where there are such branches; a model without them is no mistake.
     modifiers=(replace(FIXUP, check=lambda _: None),),
+    forward=True,
 )
