@@ -238,3 +238,32 @@ def test_one_scale_for_all_weights_is_one_fault_of_all_weights(
     assert "FAN111" in loud(found)
     assert ("FAN102" not in loud(found)) or not many
     assert (len(found["FAN111"].where) > 30) == many
+
+
+def test_numbers_of_memory_that_nobody_wrote_are_no_scale() -> None:
+    model, x, y = plain(), torch.randn(BATCH, 32), torch.randint(10, (BATCH,))
+    assert loud(findings(model, x, target=y)) == []
+    with torch.no_grad():
+        next(p for n, p in model.named_parameters() if n == "2.weight")[3, ::13] = 1.7e25
+    found = findings(model, x, target=y)
+    assert loud(found) == ["FAN106"]
+    assert found["FAN106"].where == ("2.weight",)
+
+
+@pytest.mark.parametrize(("start", "told"), [(-6.0, True), (-0.5, False)])
+def test_a_parameter_that_is_returned_is_blamed_for_its_size(start: float, told: bool) -> None:
+    class Policy(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.mean = plain(outputs=1)
+            self.log_std = nn.Parameter(torch.full((1,), start))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.cat([self.mean(x), self.log_std.expand(len(x), 1)], -1)
+
+    def likelihood(out: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        return (0.5 * ((target[:, 0] - out[:, 0]) * torch.exp(-out[:, 1])) ** 2 + out[:, 1]).mean()
+
+    found = findings(Policy(), torch.randn(BATCH, 32), target=torch.randn(BATCH, 1), loss=likelihood)
+    assert ("FAN301" in loud(found)) == told
+    assert not told or found["FAN301"].where == ("log_std",)

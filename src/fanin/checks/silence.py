@@ -7,7 +7,7 @@ import math
 from fanin.checks.causes import init_verb, loud_biases, named, weights_cause
 from fanin.checks.weights import weighed
 from fanin.records.finding import Finding, Severity
-from fanin.records.graph import Graph
+from fanin.records.graph import Graph, UseKind
 from fanin.records.plan import Plan
 from fanin.records.trace import LossMeasurement, Trace
 
@@ -46,6 +46,7 @@ def louder(graph: Graph, plan: Plan, trace: Trace, loss: LossMeasurement, code: 
     every = weighed(graph, plan, trace)
     last = {name for node in graph.nodes if node.id in ends for name in node.parameters}
     loud = {name: size for name, size in loud_biases(graph, plan, trace) if name in last}
+    own = {} if loud else _own(graph, trace, ends, power)
     log = math.log(4.0)
     cause = weights_cause(graph, [w for w in every if w.head], log) or weights_cause(graph, every, log)
     if loud:
@@ -54,12 +55,23 @@ def louder(graph: Graph, plan: Plan, trace: Trace, loss: LossMeasurement, code: 
             f"{named(where)} has numbers of size {max(loud.values()):.3g}: a prior with the wrong sign, say"
         )
         fix = f"Start {named(where)} at zero ({init_verb(graph)}), or at the logarithm of the true odds"
+    elif own:
+        where = tuple(own)
+        text = (
+            f"{named(where)} has numbers of size {max(own.values()):.3g} and is a part of the output itself"
+        )
+        fix = f"Start {named(where)} at zero"
     elif cause is not None:
         text, fix, where = cause.cause, cause.fix, cause.where
     else:
-        where = tuple(w.name for w in every if w.head) or ("the output",)
+        where = tuple(w.name for w in every if w.head)
         text = "outputs far from zero before anything was learned"
         fix = f"Make what the last weights put out smaller, of a power below 1; {init_verb(graph)} does so"
+        tables = tuple(p.name for p in graph.parameters for u in p.uses if u.kind == UseKind.EMBEDDING)
+        if not where and tables:
+            where = tuple(dict.fromkeys(tables))
+            fix = f"Start {named(where)} smaller, until outputs have a power below 1"
+        where = where or ("the output",)
     return Finding(
         code=code,
         name="high first loss",
@@ -72,6 +84,13 @@ def louder(graph: Graph, plan: Plan, trace: Trace, loss: LossMeasurement, code: 
         where=where,
         evidence=(("loss", loss.value), ("loss of zeros", loss.silent), ("output power", power)),
     )
+
+
+def _own(graph: Graph, trace: Trace, ends: set[int], power: float) -> dict[str, float]:
+    """Parameters that are part of what is returned (the log of a policy's deviation), and most of it."""
+    added = {p.name for p in graph.parameters for u in p.uses if u.kind == UseKind.SHIFT and u.node in ends}
+    sizes = {p.name: math.hypot(p.std, p.mean) for p in trace.parameters if p.name in added and p.finite}
+    return {name: size for name, size in sizes.items() if size > 1.0 and size * size > 0.5 * power}
 
 
 def _unit(trace: Trace, loss: LossMeasurement, silent: float, code: str) -> Finding | None:

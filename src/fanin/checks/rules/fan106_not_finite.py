@@ -15,11 +15,19 @@ from fanin.records.trace import Trace
 __all__ = ["RULE"]
 
 
+_ABSURD = 1e12
+"""Numbers that no law for weights draws, and whose squares leave single precision within two layers."""
+
+
 def _check(graph: Graph, _plan: Plan, trace: Trace) -> Outcome:
     if not trace.measurements:
         return Skipped(reason="nothing was measured")
     read = {name for node in graph.nodes for name in node.parameters}
     bad = [p.name for p in trace.parameters if not p.finite and p.name in read]
+    learned = {p.name for p in graph.parameters if p.trainable and not p.buffer}
+    absurd = [
+        p.name for p in trace.parameters if p.finite and p.largest > _ABSURD and p.name in learned & read
+    ]
     first = next((m for m in trace.measurements if not m.finite), None)
     if first is not None and first.kind == OpKind.INPUT:
         return _found(
@@ -35,6 +43,16 @@ def _check(graph: Graph, _plan: Plan, trace: Trace) -> Outcome:
             f"Initialise them: {init_verb(graph)}",
             tuple(bad),
             f" ({named(bad)})",
+        )
+    if absurd:
+        largest = max(p.largest for p in trace.parameters if p.name in absurd)
+        hold = "s hold" if len(absurd) > 1 else " holds"
+        return _found(
+            f"{len(absurd)} parameter{hold} numbers of up to {largest:.2g}",
+            "memory that was never initialised, or a bad checkpoint: no law for weights draws such numbers",
+            f"Initialise them: {init_verb(graph)}",
+            tuple(absurd),
+            f" ({named(absurd)})",
         )
     if first is not None and _masked(graph, trace):
         return Passed(
@@ -106,8 +124,8 @@ def _found(summary: str, cause: str, fix: str, where: tuple[str, ...], more: str
 RULE = Rule(
     code="FAN106",
     name="finite values",
-    definition="NaN or infinity in the batch, a parameter, an operation's output, the loss or a gradient, in "
-    "this order",
+    definition="NaN or infinity in the batch, a parameter (or numbers above 1e12 in one that is learned), an "
+    "operation's output, the loss or a gradient, in this order",
     threshold="any in the batch, or in a parameter that is read; in an output of an operation any that the "
     "outputs, the loss or a gradient show for it: masks are minus infinity by design, and stay inside",
     advice="The first place is the cause; everything after it follows",
