@@ -61,15 +61,21 @@ def _gate(facts: Facts, node: Node | None, size: int) -> tuple[int, int] | None:
         gates = "lstm" in node.op.lower() or any(p.shape == (size, size // _GATES) for p in states)
         fused = gates and states and len(biases) % len(states) == 0
         return (_FUSED, len(biases) // len(states)) if fused else None
+    here = [node] if node is not None else []
     for _ in range(_STEPS):
-        if node is None or not node.shape or node.shape[-1] != size:
+        here = [sums for sums in here if sums.shape and sums.shape[-1] == size]
+        readers = [(reader, sums) for sums in here for reader in facts.readers.get(sums.id, ())]
+        gates = [
+            (place, sums) for reader, sums in readers if (place := _place(facts, reader, sums)) is not None
+        ]
+        if gates:
+            place, sums = gates[0]
+            same = {other for other, _ in gates} == {place}
+            return (place, max(1, _biases(facts, sums, _STEPS))) if same else None
+        if not all(reader.kind == OpKind.ADD for reader, _ in readers):
             return None
-        places = [_place(facts, reader, node) for reader in facts.readers.get(node.id, ())]
-        found = {place for place in places if place is not None}
-        if len(found) == 1:
-            return found.pop(), max(1, _biases(facts, node, _STEPS))
-        after = [reader for reader in facts.readers.get(node.id, ()) if reader.kind == OpKind.ADD]
-        node = after[0] if len(after) == len(places) == 1 else None
+        # A bias may be added for all steps at once; the first of them knows no memory yet.
+        here = [reader for reader, _ in readers[:_STEPS]]
     return None
 
 
@@ -92,7 +98,7 @@ def _place(facts: Facts, gate: Node, sums: Node) -> int | None:
         return None
     for read in gate.reads:
         if read[0] == sums.id and len(read) > 1:
-            return read[len(read) // 2] // gate.shape[-1]
+            return int(read[len(read) // 2]) // gate.shape[-1]
     return 0
 
 

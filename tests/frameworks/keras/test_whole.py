@@ -156,7 +156,8 @@ def test_roles_and_rules(in_jax: Any) -> None:
         assert words[f"{cell}/{cell}_cell/kernel"][0] == f"in out (groups={gates})"
         assert words[f"{cell}/{cell}_cell/kernel"][4] == "recurrent input"
         assert words[f"{cell}/{cell}_cell/recurrent_kernel"][4] == "recurrent state"
-        assert words[f"{cell}/{cell}_cell/bias"][3] == "zeros"
+        bias = "constant by gate" if cell == "lstm" else "zeros"
+        assert words[f"{cell}/{cell}_cell/bias"][3] == bias
     assert words["attention/query/kernel"][0] == "in out out"
     assert words["attention/query/bias"][3] == "zeros"
     assert residual["b2/kernel"][4] == "residual projection"
