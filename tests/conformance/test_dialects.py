@@ -157,6 +157,16 @@ def test_jax(function: str, example: dict[str, Any], shape: tuple[int, ...]) -> 
     check(make(**example)(jax.random.key(3), shape, "float32"), draw)
 
 
+@pytest.mark.parametrize(("mode", "fan"), [("fan_in", 96), ("fan_out", 96), ("fan_avg", 96)])
+def test_jax_divides_a_dimension_that_is_named_twice_out_twice(mode: str, fan: int) -> None:
+    """Embeddings in Flax say out_axis=0, which of two dimensions is in_axis=-2 too."""
+    jax = pytest.importorskip("jax")
+    draw = fanin.dialect("jax").variance_scaling(1.0, mode, "normal", out_axis=0).draw((512, 96))
+    assert draw == Normal(std=math.sqrt(1.0 / fan))
+    make = jax.nn.initializers.variance_scaling(1.0, mode, "normal", out_axis=0)
+    check(make(jax.random.key(3), (512, 96), "float32"), draw)
+
+
 def test_jax_delta_orthogonal_is_ours_in_law() -> None:
     jax = pytest.importorskip("jax")
     draw = fanin.dialect("jax").delta_orthogonal(1.5).draw((3, 3, 64, 128))

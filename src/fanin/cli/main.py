@@ -11,6 +11,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from typing import TextIO
 
 import click
 from click.shell_completion import shell_complete
@@ -59,6 +60,16 @@ for _command in (plan, init, audit, check, compare, tune, demo, list_, explain, 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit code; no error of a user shows a traceback."""
+    with contextlib.ExitStack() as streams:
+        # A shell may start a program with these closed (>&-), and Python then has None for them.
+        if sys.stdout is None:
+            streams.enter_context(contextlib.redirect_stdout(streams.enter_context(_nowhere())))
+        if sys.stderr is None:
+            streams.enter_context(contextlib.redirect_stderr(streams.enter_context(_nowhere())))
+        return _run(arguments)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     try:
         # Not fanin.main(): it turns a broken pipe into exit code 1 before it can be told apart.
         words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
@@ -95,6 +106,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             ),
             error,
         )
+    except OSError as error:
+        # A disk that is full, a place that may not be written: no library call above turned it into words.
+        _silence()
+        return _error(composed("The system refused to read or write", received=str(error)), error)
     except Exception as error:  # noqa: BLE001 - the last line of defence, so that users see words
         return _fault(error)
     return code if isinstance(code, int) else _CLEAN
@@ -122,6 +137,10 @@ def _fault(error: Exception) -> int:
 def _trace(error: BaseException | None) -> None:
     if error is not None and os.environ.get("FANIN_DEBUG") == "1":
         traceback.print_exception(error, file=sys.stderr)
+
+
+def _nowhere() -> TextIO:
+    return open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123 - os.devnull is a name, not a path to join
 
 
 def _silence() -> None:

@@ -23,7 +23,7 @@ from fanin.jax import initializers as made_here
 from fanin.records.axes import Axes
 from fanin.records.draw import Draw
 from fanin.schemes.dialects.dialect import dialect
-from fanin.schemes.dialects.law import PeerScheme
+from fanin.schemes.dialects.law import Made, PeerScheme
 from fanin.schemes.given import given
 
 __all__ = ["dropin"]
@@ -116,6 +116,9 @@ def dropin(name: str) -> Callable[..., Any]:
                 )
             )
         scheme = _PEER.get(known, **parameters)
+        if not isinstance(scheme.rule, Made):
+            # The peer's layout has the fans; JAX takes positions that no roles can say, such as one twice.
+            return made_here.initializer(_Real(scheme), dtype=dtype)
         where = (scheme.layout.inputs, scheme.layout.outputs, scheme.layout.batch)
         in_axis, out_axis, batch_axis = (place[0] if len(place) == 1 else place for place in where)
         return made_here.initializer(

@@ -69,6 +69,8 @@ def test_axes_reach_the_law() -> None:
     bound = math.sqrt(6 / (5 * 32))
     # All of 81,920 within the last thousandth of the bound or none: each has a chance of 1e-3.
     assert bound * 0.999 < float(abs(made).max()) <= bound
+    table = dropins.variance_scaling(1.0, "fan_in", "uniform", out_axis=0)(KEY, (512, 27))  # Flax's Embed
+    assert 0.99 / 3 < float(abs(table).max()) <= 1 / 3  # sqrt(3 / 27)
     columns = dropins.orthogonal(column_axis=0)(KEY, (6, 3))
     np.testing.assert_allclose(columns.T @ columns, np.eye(3), atol=1e-6)
 

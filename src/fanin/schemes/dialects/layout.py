@@ -45,9 +45,7 @@ class Layout:
     def axes(self, shape: Sequence[int]) -> Axes | None:
         """Roles of the dimensions; None for shapes that have none here."""
         rank = len(shape)
-        inputs, outputs = self.inputs, self.outputs
-        if rank == 2 and self.matrix is not None:
-            inputs, outputs = self.matrix[:1], self.matrix[1:]
+        inputs, outputs = self._places(rank)
         if any(not -rank <= place < rank for place in (*inputs, *outputs, *self.batch)):
             return None
         words = [self.rest] * rank
@@ -55,6 +53,11 @@ class Layout:
             for place in places:
                 words[place] = role
         return Axes(roles=tuple(words), groups=self.groups)
+
+    def _places(self, rank: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        if rank == 2 and self.matrix is not None:
+            return self.matrix[:1], self.matrix[1:]
+        return self.inputs, self.outputs
 
     def fans(self, shape: Sequence[int], *, of: str) -> Fans:
         """Fans as the system counts them for a tensor of this shape.
@@ -82,6 +85,12 @@ class Layout:
             taps = roles.size(sizes, Role.RECEPTIVE)
             fan_in = float(roles.size(sizes, Role.IN) * taps)
             fan_out = float(roles.size(sizes, Role.OUT) * taps)
+            inputs, outputs = ({k % len(sizes) for k in places} for places in self._places(len(sizes)))
+            if inputs & outputs and math.prod(sizes):
+                # A dimension named twice (JAX lets embeddings say out_axis=0) is divided out twice.
+                wide, narrow = (math.prod(sizes[k] for k in places) for places in (inputs, outputs))
+                shared = math.prod(sizes) / wide / narrow / math.prod(sizes[k] for k in self.batch)
+                fan_in, fan_out = wide * shared, narrow * shared
         if self.clamped:
             fan_in, fan_out = max(fan_in, 1.0), max(fan_out, 1.0)
         if fan_in == 0 or fan_out == 0 or math.prod(sizes) == 0:
