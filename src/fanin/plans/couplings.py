@@ -72,13 +72,14 @@ def _exponential(facts: Facts, node: Node) -> bool:
 
 
 def _zero_at_zero(facts: Facts, node: Node) -> bool:
-    """A function of one signal that keeps zero: a bounded odd function, a constant factor, an added bias."""
+    """A function of one signal that keeps zero: a bounded odd one, a constant or learned factor, a bias."""
     if node.activation is not None:
         return abs(facts.graph.activations[node.activation].values[_MIDDLE]) < _CLOSE
     scaling = (
         node.kind == OpKind.POINTWISE and node.factor is not None and node.setting("offset") in ((), (0.0,))
     )
-    return scaling or (node.kind == OpKind.ADD and bool(node.parameters))
+    learned = node.kind == OpKind.PRODUCT and bool(node.parameters)  # (its one signal times a parameter)
+    return scaling or learned or (node.kind == OpKind.ADD and bool(node.parameters))
 
 
 def _scaled(facts: Facts, node: Node) -> set[int]:
@@ -108,12 +109,27 @@ def _of_data(facts: Facts, id: int) -> bool:
 
 def _shifts(facts: Facts, source: int, reader: Node, scaled: set[int]) -> bool:
     """Whether another reader adds its part to the scaled signal, before or after, or to a log-determinant."""
-    if reader.kind == OpKind.POOL:
+    if reader.kind == OpKind.POOL or _tallied(facts, reader):
         return True
     if reader.kind != OpKind.ADD:
         return False
     after = {r.id for r in facts.readers.get(reader.id, ())}
     return bool(after & scaled) or any(i in scaled for i in reader.inputs if i != source)
+
+
+def _tallied(facts: Facts, reader: Node) -> bool:
+    """Whether a sum leads to no further weight: a log-determinant of parts that are one number wide."""
+    if reader.kind not in (OpKind.ADD, OpKind.POINTWISE) or reader.activation is not None:
+        return False
+    waiting, seen = [reader], set()
+    while waiting:
+        node = waiting.pop()
+        if node.kind in (OpKind.CONTRACTION, OpKind.CONVOLUTION) and node.parameters:
+            return False
+        if node.id not in seen:
+            seen.add(node.id)
+            waiting += facts.readers.get(node.id, ())
+    return True
 
 
 COUPLING = Rule(name="coupling", claim=_coupling)

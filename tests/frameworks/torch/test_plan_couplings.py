@@ -99,3 +99,32 @@ def test_a_coupling_starts_as_the_identity(*, behind: bool, bounded: bool) -> No
 )
 def test_noise_and_averages_are_no_couplings(make: Callable[[], nn.Module], name: str) -> None:
     assert last_std(make(), name) != 0.0
+
+
+class Narrow(nn.Module):
+    """Two numbers: each in turn scales the other by a learned bound; a log-likelihood is returned."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.nets = nn.ModuleList(
+            [nn.Sequential(nn.Linear(1, 16), nn.ReLU(), nn.Linear(16, 2)) for _ in range(6)]
+        )
+        self.bound = nn.Parameter(torch.ones(1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        total: Tensor | int = 0
+        for net in self.nets:
+            a, b = x.chunk(2, dim=1)
+            s, t = net(a).chunk(2, dim=1)
+            s = self.bound * torch.tanh(s)
+            x, total = torch.cat([b * s.exp() + t, a], dim=1), total + s.sum(1)
+        return (x.square().sum(1) / 2 - total).mean()
+
+
+def test_a_learned_bound_and_a_log_determinant_one_number_wide_are_a_coupling_s() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(64, 2)
+    plan = fanin.torch.init_(model := Narrow(), x)
+    assert {e.scheme for e in plan.entries if e.name.endswith("2.weight")} == {"zeros"}
+    report = fanin.torch.check(model, x, loss=lambda out, _: out, target=torch.zeros(1))
+    assert "FAN102" not in {finding.code for finding in report.findings}

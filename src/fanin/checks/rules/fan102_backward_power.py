@@ -158,7 +158,9 @@ def _joined(graph: Graph) -> int:
 
 def _waking(graph: Graph, trace: Trace, chain: list[Station]) -> frozenset[int]:
     """Nodes that a gradient reaches from the second step on, while the signal passes as it should."""
-    passes = bool(chain) and (chain[-1].measure.unit_spread or 0.0) > _ALIVE
+    # Of one number a sample, as a log-likelihood is, no spread is known: the last one that is known counts.
+    known = [spread for s in chain if (spread := s.measure.unit_spread) is not None]
+    passes = bool(known) and known[-1] > _ALIVE and chain[-1].measure.power > 0.0
     return awake(graph, trace).nodes if passes else frozenset()
 
 
