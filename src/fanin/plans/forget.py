@@ -58,8 +58,8 @@ def _gate(facts: Facts, node: Node | None, size: int) -> tuple[int, int] | None:
     if node is not None and node.kind == OpKind.RECURRENCE:
         states = _named(facts, node, UseKind.RECURRENT_STATE)
         biases = _named(facts, node, UseKind.RECURRENT_BIAS)
-        gates = "lstm" in node.op.lower() or any(p.shape == (size, size // _GATES) for p in states)
-        fused = gates and states and len(biases) % len(states) == 0
+        known = "lstm" in node.op.lower() or any(p.shape == (size, size // _GATES) for p in states)
+        fused = known and states and len(biases) % len(states) == 0
         return (_FUSED, len(biases) // len(states)) if fused else None
     here = [node] if node is not None else []
     for _ in range(_STEPS):
