@@ -18,8 +18,8 @@ import fanin.torch
 __all__ = ["BROUGHT"]
 
 _FILES = (
-    "causal", "encoders", "senses", "functions", "pairs", "through", "losses", "pictures", "mixers", "streams",
-    "odd",
+    "causal", "encoders", "senses", "functions", "pairs", "through", "losses", "pictures", "mixers",
+    "streams", "odd",
 )  # fmt: skip
 
 _LEFT_OUT = {
