@@ -267,3 +267,24 @@ def test_a_parameter_that_is_returned_is_blamed_for_its_size(start: float, told:
     found = findings(Policy(), torch.randn(BATCH, 32), target=torch.randn(BATCH, 1), loss=likelihood)
     assert ("FAN301" in loud(found)) == told
     assert not told or found["FAN301"].where == ("log_std",)
+
+
+@pytest.mark.parametrize(("std", "told"), [(0.002, True), (0.2, False)])
+def test_tokens_that_drown_under_waves_of_places(std: float, told: bool) -> None:
+    class Model(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.tokens, self.norm, self.out = nn.Embedding(32, 48), nn.LayerNorm(48), nn.Linear(48, 32)
+            nn.init.normal_(self.tokens.weight, std=std)
+            angle = torch.arange(16)[:, None] / 10000 ** (torch.arange(24) / 24)
+            self.register_buffer("places", torch.cat([angle.sin(), angle.cos()], 1))
+
+        def forward(self, ids: torch.Tensor) -> torch.Tensor:
+            made: torch.Tensor = self.out(self.norm(self.tokens(ids) + self.get_buffer("places")))
+            return made
+
+    torch.manual_seed(0)
+    ids = torch.randint(32, (BATCH, 16))
+    found = findings(Model(), ids, target=ids)
+    assert ("FAN209" in loud(found)) == told
+    assert not told or found["FAN209"].where == ("tokens.weight", "places")

@@ -56,6 +56,9 @@ def _check(graph: Graph, _plan: Plan, trace: Trace) -> Outcome:
             i for i in node.inputs if i in nodes and _tables(nodes[i], nodes) and powers.get(i, 0.0) > 0.0
         ]
         pairs += [(powers[a] / powers[b], a, b) for a in parts for b in parts if a != b]
+    drowned = _drowned(graph, nodes, powers)
+    if drowned is not None:
+        return drowned
     if not pairs:
         why = "no sum of embeddings, and no table that is the head too"
         return (
@@ -81,6 +84,31 @@ def _check(graph: Graph, _plan: Plan, trace: Trace) -> Outcome:
         where=tuple(names),
         evidence=(("ratio of root mean squares", math.sqrt(ratio)),),
     )
+
+
+def _drowned(graph: Graph, nodes: dict[int, Node], powers: dict[int, float]) -> Finding | None:
+    """A table beside numbers that are no table (waves of places): by the power of the sum."""
+    for node in graph.nodes:
+        part = node.inputs[0] if node.kind == OpKind.ADD and len(node.inputs) == 1 else -1
+        if part not in nodes or not node.parameters or not powers.get(part, 0.0) > 0.0:
+            continue
+        tables, ratio = _tables(nodes[part], nodes), powers.get(node.id, 0.0) / powers[part]
+        if not tables or not tables[0].parameters or ratio <= _RATIO:
+            continue
+        quiet, loud, size = tables[0].parameters[0], node.parameters[0], math.sqrt(ratio - 1.0)
+        return Finding(
+            code=RULE.code,
+            name="one embedding drowns another",
+            severity=Severity.WARNING,
+            summary=f"{loud} is {times(size)} times as large as {quiet}, to which it is added: of the sum "
+            "the second is less than a hundredth",
+            cause=f"a std of {quiet} that was chosen apart from what is added to it",
+            fix=f"Multiply the std of {quiet} by {size:.3g} (a factor sqrt(d) behind the table, for waves), "
+            f"or make {loud} smaller",
+            where=(quiet, loud),
+            evidence=(("ratio of root mean squares", size),),
+        )
+    return None
 
 
 def _after(graph: Graph, head: int) -> float:
@@ -123,8 +151,8 @@ def _loud(graph: Graph, name: str, std: float, width: int, logits: float) -> Fin
 RULE = Rule(
     code="FAN209",
     name="embeddings",
-    definition="ratio of the root mean squares of embeddings that are added; std of the logits of a "
-    "table that is the head too and reads a norm's output",
+    definition="ratio of the root mean squares of embeddings that are added, and of what is added to one; std of the "
+    "logits of a table that is the head too and reads a norm's output",
     threshold="a ratio of 10; logits with std 2.5, at which the first loss is 3 nats above ln C",
     advice="One std for tables that are added; 0.5 / sqrt(d) or less for one that is tied to the head",
     symptom_of=(),
