@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 
 import ml_dtypes
 import numpy as np
@@ -38,7 +39,7 @@ def test_shapes() -> None:
     assert sample("orthogonal", (4, 0), seed=0, name="w", dtype="bfloat16").dtype == ml_dtypes.bfloat16
 
 
-@pytest.mark.parametrize("shape", [(2, -1), "ab", 2.5, None])
+@pytest.mark.parametrize("shape", [(2, -1), "ab", "34", 2.5, (2.5, 3), (math.inf, 2), (math.nan,), None])
 def test_shapes_that_are_none(shape: object) -> None:
     with pytest.raises(InputError, match="A shape is a sequence of whole numbers"):
         sample("zeros", shape, seed=0, name="w")  # type: ignore[arg-type]

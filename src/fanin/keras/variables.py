@@ -90,12 +90,20 @@ def variables_of(model: Any, names: Names = None) -> tuple[Variable, ...]:
             )
         )
     paths = [str(variable.path) for variable in model.variables]
+    if names is not None and not callable(names) and not isinstance(names, Mapping):
+        raise InputError(
+            explain(
+                "names= is not understood",
+                received=f"{names!r} ({type(names).__name__})"[:200],
+                rule="It maps paths of variables to names of streams: a mapping, or a function",
+            )
+        )
     if isinstance(names, Mapping) and (strangers := sorted(set(names) - set(paths))):
         raise InputError(
             explain(
                 "names= has a path that no variable has",
                 received=", ".join(strangers[:4]),
-                remedy="The paths are " + ", ".join(paths[:4]) + ", ...",
+                remedy="The paths are " + ", ".join([*paths[:4], *["..."] * (len(paths) > 4)]),
             )
         )
     found = tuple(

@@ -22,7 +22,7 @@ def save(path: str | os.PathLike[str], what: str, forms: Mapping[str, Callable[[
     OutputError
         A place that cannot be written.
     """
-    form = forms.get(Path(path).suffix.lower())
+    form = forms.get(Path(path).suffix.lower()) if isinstance(path, str | os.PathLike) else None
     if form is None:
         raise InputError(
             explain(

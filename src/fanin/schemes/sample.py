@@ -140,8 +140,10 @@ def draw_of(
 def sizes_of(shape: Sequence[int] | int) -> tuple[int, ...]:
     """A shape as a tuple of whole numbers, checked."""
     try:
-        sizes = tuple(int(n) for n in ([shape] if isinstance(shape, (int, np.integer)) else shape))
-    except (TypeError, ValueError):
+        given: list[Any] = [shape] if isinstance(shape, int | np.integer) else list(shape)
+        # Of "34" and of 2.5 int() makes numbers that nobody meant.
+        sizes = tuple(int(n) if int(n) == n else -1 for n in given)
+    except (TypeError, ValueError, OverflowError):
         sizes = (-1,)
     if any(n < 0 for n in sizes):
         raise InputError(

@@ -13,7 +13,7 @@ from fanin.torch.arguments import check_tensor, number
 from fanin.torch.init_fans import check_matrix
 from fanin.torch.init_plain import draw_, draw_seed
 from fanin.torch.operator import compilable
-from fanin.torch.store import check_writable, fill_, memoryless
+from fanin.torch.store import check_dense, check_writable, fill_, memoryless
 
 __all__ = ["constant_", "dirac_", "eye_", "ones_", "orthogonal_", "sparse_", "zeros_"]
 
@@ -40,6 +40,7 @@ def constant_(tensor: torch.Tensor, val: float) -> torch.Tensor:
     >>> constant_(torch.empty(2), 0.3).tolist()
     [0.30000001192092896, 0.30000001192092896]
     """
+    check_tensor(tensor)
     with torch.no_grad():
         return tensor.fill_(val)
 
@@ -63,6 +64,7 @@ def zeros_(tensor: torch.Tensor) -> torch.Tensor:
     >>> zeros_(torch.empty(2)).tolist()
     [0.0, 0.0]
     """
+    check_tensor(tensor)
     with torch.no_grad():
         return tensor.zero_()
 
@@ -141,6 +143,9 @@ def _dimensions(tensor: torch.Tensor, allowed: tuple[int, ...], rule: str) -> No
                 rule=rule,
             )
         )
+    if not torch.compiler.is_compiling():
+        # A compiler cannot look at a tensor's own memory, and PyTorch checks what it compiles.
+        check_dense(tensor, "weight")
 
 
 @compilable

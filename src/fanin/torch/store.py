@@ -21,7 +21,7 @@ from fanin.schemes.fit import check_rounding
 from fanin.torch import twin
 from fanin.torch.names import PLAIN
 
-__all__ = ["check_writable", "dtype_name", "fill_", "memoryless", "quick_", "staged", "stored"]
+__all__ = ["check_dense", "check_writable", "dtype_name", "fill_", "memoryless", "quick_", "staged", "stored"]
 
 _PATTERNS = {
     torch.bfloat16: torch.uint16,
@@ -61,6 +61,18 @@ def check_writable(tensor: torch.Tensor, name: str) -> None:
                 remedy="Leave it out, or draw before the model is quantised or cast",
             )
         )
+    check_dense(tensor, name)
+
+
+def check_dense(tensor: torch.Tensor, name: str) -> None:
+    """Refuse a tensor whose elements have no places of their own, whatever its dtype.
+
+    Raises
+    ------
+    InputError
+        A tensor that is sharded or sparse, that shares memory between its own elements, or that was made
+        in inference mode.
+    """
     problem = "" if memoryless(tensor) else _problem(tensor)
     if problem:
         raise InputError(

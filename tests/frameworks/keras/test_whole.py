@@ -15,6 +15,7 @@ import pytest
 import fanin.keras
 from elsewhere import python
 from fanin.errors import InputError
+from fanin.records.plan import Plan
 
 PROGRAM = """
 import hashlib, json, sys
@@ -177,6 +178,15 @@ def test_a_plan_is_carried_out_on_any_backend() -> None:
         fanin.keras.apply_(model, "plan")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="There is no model"):
         fanin.keras.plan("model", np.zeros((1, 4), "float32"))
+
+
+def test_names_that_are_none() -> None:
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, name="one")], name="net")
+    plan = Plan(model="net", framework="keras", policy="auto", seed=0, stream=1, entries=())
+    with pytest.raises(InputError, match=r"names= is not understood. Received: 3 \(int\)"):
+        fanin.keras.apply_(model, plan, names=3)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"The paths are net/one/kernel, net/one/bias\."):
+        fanin.keras.apply_(model, plan, names={"net/two/kernel": "w"})
 
 
 @pytest.mark.slow

@@ -178,6 +178,17 @@ class Wrapped(torch.Tensor):
 def test_tensors_that_are_not_their_own_memory_are_refused() -> None:
     with pytest.raises(InputError, match="Received: a Wrapped"):
         ft.normal_(Wrapped(torch.zeros(3)))
+    # One number in several places cannot be an identity; it can be a constant.
+    one = torch.full((1, 3), 7.0)
+    with pytest.raises(InputError, match="an expanded tensor"):
+        ft.eye_(one.expand(3, 3))
+    with pytest.raises(InputError, match="an expanded tensor"):
+        ft.dirac_(one[..., None].expand(2, 3, 3))
+    assert one.tolist() == [[7.0] * 3]
+    assert ft.ones_(one.expand(3, 3)).tolist() == [[1.0] * 3] * 3
+    for fill in (ft.zeros_, ft.ones_, lambda tensor: ft.constant_(tensor, 1.0)):
+        with pytest.raises(InputError, match=r"no tensor to fill. Received: NoneType"):
+            fill(None)
 
 
 @pytest.mark.parametrize("name", ["normal_", "he_normal_", "orthogonal_", "kaiming_uniform_"])
