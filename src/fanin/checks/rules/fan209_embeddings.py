@@ -151,8 +151,8 @@ def _loud(graph: Graph, name: str, std: float, width: int, logits: float) -> Fin
 RULE = Rule(
     code="FAN209",
     name="embeddings",
-    definition="ratio of the root mean squares of embeddings that are added, and of what is added to one; std of the "
-    "logits of a table that is the head too and reads a norm's output",
+    definition="ratio of the root mean squares of embeddings that are added, and of what is added to one; "
+    "std of the logits of a table that is the head too and reads a norm's output",
     threshold="a ratio of 10; logits with std 2.5, at which the first loss is 3 nats above ln C",
     advice="One std for tables that are added; 0.5 / sqrt(d) or less for one that is tied to the head",
     symptom_of=(),
