@@ -166,3 +166,30 @@ def test_nested_tensors_are_refused_in_words() -> None:
     for verb in (fanin.torch.plan, fanin.torch.init_, fanin.torch.check):
         with pytest.raises(InputError, match="padded tensor"):
             verb(nn.Linear(8, 2), nested)
+
+
+class Cosines(nn.Module):
+    """Attention by cosines, sharpened by a factor that is learned, or by a constant."""
+
+    def __init__(self, factor: float, *, learned: bool) -> None:
+        super().__init__()
+        self.q, self.k, self.v, self.head = (nn.Linear(8, 8) for _ in range(4))
+        self.factor = nn.Parameter(torch.tensor([factor])) if learned else factor
+
+    def forward(self, x: Tensor) -> Tensor:
+        q, k = functional.normalize(self.q(x), dim=-1), functional.normalize(self.k(x), dim=-1)
+        y: Tensor = ((q @ k.transpose(1, 2)) * self.factor).softmax(-1) @ self.v(x)
+        return self.head(y)
+
+
+def test_sharp_cosines_are_told_by_what_multiplies_them() -> None:
+    torch.manual_seed(0)
+    x = batch(16, 32, 8)
+    found = {}
+    for learned in (True, False):
+        report = fanin.torch.check(Cosines(20.0, learned=learned), x)
+        (found[learned],) = (f for f in report.findings if f.code == "FAN111")
+        assert "their weights' scale plays no part" in found[learned].cause
+    assert found[True].severity == "info"
+    assert "factor" in found[True].fix
+    assert found[False].severity == "warning"

@@ -75,10 +75,22 @@ def _check(graph: Graph, plan: Plan, trace: Trace) -> Outcome:
     if common is not None and not makers:
         # Not only queries and keys: what is wrong with most weights is one fault.
         cause, fix, where = common.cause, common.fix, common.where
+    learned = _temperature(graph, worst.node)
+    if learned is not None:
+        cause = (
+            f"queries and keys have a norm each, so that their weights' scale plays no part; what multiplies "
+            f"their product ({named(learned) if learned else 'a constant, or none'}) makes the scores large"
+        )
+        fix = (
+            f"Nothing, if that sharpness is meant: it is learned; else start {named(learned)} so that scores "
+            f"are {1.0 / spread:.3g} times as large"
+            if learned
+            else f"Multiply the product of queries and keys by {1.0 / spread:.3g}: scores then have std 1"
+        )
     return Finding(
         code=RULE.code,
         name="sharp attention",
-        severity=Severity.WARNING,
+        severity=Severity.INFO if learned else Severity.WARNING,
         summary=f"In {len(sharp)} of {len(seen)} attentions each row puts its weight on few places: at "
         f"{called(worst.module, worst.op)} entropy {entropy:.2f} where 1 is equal weights, scores with "
         f"std {spread:.3g}",
@@ -87,6 +99,24 @@ def _check(graph: Graph, plan: Plan, trace: Trace) -> Outcome:
         where=where,
         evidence=(("entropy", entropy), ("score std", spread), ("attentions", float(len(sharp)))),
     )
+
+
+def _temperature(graph: Graph, softmax: int) -> tuple[str, ...] | None:
+    """Parameters that multiply a product of normed queries and keys; None where these are not normed."""
+    nodes = {node.id: node for node in graph.nodes}
+    waiting: list[tuple[tuple[int, ...], tuple[str, ...]]] = []
+    if nodes[softmax].kind == OpKind.SOFTMAX:
+        waiting.append((nodes[softmax].inputs, ()))
+    while waiting:
+        inputs, names = waiting.pop()
+        for node in (nodes[i] for i in inputs if i in nodes):
+            signals = [nodes[i].kind for i in dict.fromkeys(node.inputs) if i in nodes]
+            if node.kind == OpKind.PRODUCT and len(signals) > 1:
+                return names if set(signals) == {OpKind.NORM} else None
+            if node.kind in _THROUGH or node.kind == OpKind.PRODUCT:
+                scales = node.parameters if node.kind == OpKind.PRODUCT else ()
+                waiting.append((node.inputs, (*names, *scales)))
+    return None
 
 
 def _weights(graph: Graph) -> frozenset[str]:
