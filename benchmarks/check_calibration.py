@@ -2,9 +2,10 @@
 
     PYTHONPATH=src python benchmarks/check_calibration.py [--jobs 2] [--page] [--healthy 30] [--sick 12]
 
-Every network is made from its seed (0, 1, 2 ...), in four sets: "healthy" and "sick" by `check_healthy.py`,
-`check_more_healthy.py`, `check_sick.py` and `check_more_sick.py`; "public" by `check_unseen_healthy.py` and
-"unseen" by `check_unseen_sick.py`, written by people who had not read the rules. Results are appended to a
+Every network is made from its seed (0, 1, 2 ...), in six sets: "healthy" and "sick" by `check_healthy.py`,
+`check_more_healthy.py`, `check_sick.py` and `check_more_sick.py`; "public" and "brought" by
+`check_unseen_healthy.py` and `check_brought.py`, "unseen" and "posted" by `check_unseen_sick.py` and `check_posted.py`, written by people who had not read the
+rules (of "posted", the faults are those of public threads). Results are appended to a
 file, a line a network, so a run that was stopped goes on where it was. The tables go to stdout, or with
 `--page` between the marks of docs/benchmarks/check.md. A sick network counts as found when the finding of
 its fault is there, once, as a warning or worse (as a remark where the fault is one), with a word of its
@@ -31,9 +32,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch
 from check_blocks import Case, Fault
+from check_brought import BROUGHT
 from check_healthy import HEALTHY
 from check_more_healthy import MORE_HEALTHY
 from check_more_sick import MORE_SICK
+from check_posted import POSTED
 from check_sick import SICK
 from check_unseen_healthy import UNSEEN_HEALTHY
 from check_unseen_sick import UNSEEN_SICK
@@ -47,9 +50,10 @@ PAGE = Path(__file__).parents[1] / "docs" / "benchmarks" / "check.md"
 SOUND: dict[str, dict[str, Callable[[int], Case]]] = {
     "healthy": HEALTHY | MORE_HEALTHY,
     "public": UNSEEN_HEALTHY,
+    "brought": BROUGHT,
 }
-FAULTY: dict[str, dict[str, Fault]] = {"sick": SICK | MORE_SICK, "unseen": UNSEEN_SICK}
-SEEDS = {"healthy": 30, "public": 4, "sick": 12, "unseen": 4}
+FAULTY: dict[str, dict[str, Fault]] = {"sick": SICK | MORE_SICK, "unseen": UNSEEN_SICK, "posted": POSTED}
+SEEDS = {"healthy": 30, "public": 4, "brought": 2, "sick": 12, "unseen": 4, "posted": 4}
 
 
 def findings(case: Case) -> tuple[Finding, ...]:
