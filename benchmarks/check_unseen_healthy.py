@@ -15,9 +15,9 @@ from check_unseen_healthy_data import Case as Trained
 
 import fanin.torch
 
-__all__ = ["UNSEEN_HEALTHY"]
+__all__ = ["FILES", "UNSEEN_HEALTHY"]
 
-_FILES = (
+FILES = (
     "language", "mixers", "residual", "vision", "patches", "generative", "diffusion", "graphs", "fields",
     "tables", "layers", "speech", "metric", "library",
 )  # fmt: skip
@@ -57,7 +57,7 @@ def _named(name: str, make: Callable[[int], Trained]) -> Callable[[int], Case]:
 
 def _all() -> dict[str, Callable[[int], Case]]:
     found = {}
-    for file in _FILES:
+    for file in FILES:
         for name, make in importlib.import_module(f"check_unseen_healthy_{file}").KINDS.items():
             if name not in _LEFT_OUT:
                 found[f"public_{name}"] = _named(name, make)
