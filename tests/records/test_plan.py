@@ -143,3 +143,28 @@ def test_diff(plan: Plan) -> None:
 def test_save_and_load(plan: Plan, tmp_path: Path) -> None:
     plan.save(tmp_path / "plan.json")
     assert Plan.load(tmp_path / "plan.json") == plan
+
+
+def test_nothing_in_a_plan_steers_a_terminal() -> None:
+    steering = "a\x1b[31mb\u202ec\x07"
+    entry = Entry(
+        name=steering,
+        aliases=(steering,),
+        shape=(2,),
+        dtype="float32",
+        status=Status.CLAIMED,
+        reason=steering,
+    )
+    plan = Plan(
+        model=steering,
+        framework="torch",
+        policy=steering,
+        seed=0,
+        stream=1,
+        entries=(entry,),
+        notes=(steering,),
+    )
+    for shown in (str(plan), plan.summary()):
+        assert "b" in shown
+        assert not set("\x1b\u202e\x07") & set(shown)
+    assert Plan.from_json(plan.to_json()) == plan

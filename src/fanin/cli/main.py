@@ -29,6 +29,7 @@ from fanin.cli.commands.plan import plan
 from fanin.cli.commands.tune import tune
 from fanin.errors import FaninError
 from fanin.errors import explain as composed
+from fanin.records.table import visible
 
 __all__ = ["fanin", "main"]
 
@@ -118,7 +119,7 @@ def _run(arguments: Sequence[str] | None) -> int:
 def _error(text: str, error: BaseException | None = None) -> int:
     """Say it in one line: tools read line by line, and a model's own message may have many."""
     _trace(error)
-    click.echo(f"error: {' '.join(text.split())}", err=True)
+    click.echo(f"error: {visible(' '.join(text.split()))}", err=True)
     return _USAGE
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 
+from fanin.records.table import visible
 from fanin.reports.lines import to_ascii
 
 __all__ = ["data", "note", "progress", "said_size", "table_width", "talk"]
@@ -34,7 +35,7 @@ def talk() -> Iterator[None]:
 
 def note(text: str) -> None:
     """Tell the user something that is no result."""
-    click.echo(text, err=True)
+    click.echo(visible(text), err=True)
 
 
 def progress(text: str) -> None:

@@ -20,7 +20,7 @@ from fanin.records import codec
 from fanin.records.axes import Axes, Role
 from fanin.records.draw import Draw, Structured
 from fanin.records.seeds import checked_seed
-from fanin.records.table import Row, folded, render
+from fanin.records.table import Row, folded, render, visible
 
 __all__ = ["Block", "Change", "Difference", "Entry", "Plan", "Scheme", "Status"]
 
@@ -201,7 +201,7 @@ class Plan:
         tensors = {s: [e for e in self.entries if e.status == s] for s in Status}
         counts = [f"{len(found)} {s}" for s, found in tensors.items() if found]
         told = f" ({', '.join(counts)})" if counts else ""
-        return (
+        return visible(
             f"{self.model}: {len(self.entries)} tensors{told}; "
             f"policy {self.policy}, seed {self.seed}, stream {self.stream}"
         )
@@ -213,7 +213,8 @@ class Plan:
         header = ("tensor", "shape", "axes", "fans", "gain", "draw", "std", "why")
         body = render(header, lines, width=width)
         ties = [f"tied: {e.name} = {', '.join(e.aliases)}" for e in self.entries if e.aliases]
-        return "\n".join([body, *ties, *(f"note: {note}" for note in self.notes), self.summary()])
+        rest = [*ties, *(f"note: {note}" for note in self.notes), self.summary()]
+        return "\n".join([body, *map(visible, rest)])
 
     def why(self, name: str) -> str:
         """Everything behind one line: rule, reason, evidence, numbers, references."""
