@@ -147,21 +147,14 @@ def test_save_and_load(plan: Plan, tmp_path: Path) -> None:
 
 def test_nothing_in_a_plan_steers_a_terminal() -> None:
     steering = "a\x1b[31mb\u202ec\x07"
-    entry = Entry(
-        name=steering,
-        aliases=(steering,),
-        shape=(2,),
-        dtype="float32",
-        status=Status.CLAIMED,
-        reason=steering,
-    )
+    line = entry(steering, aliases=(steering,), reason=steering)
     plan = Plan(
         model=steering,
         framework="torch",
         policy=steering,
         seed=0,
         stream=1,
-        entries=(entry,),
+        entries=(line,),
         notes=(steering,),
     )
     for shown in (str(plan), plan.summary()):
