@@ -68,5 +68,5 @@ def read(
         inputs=arrays,
         rebuilt=tuple,
     )
-    with keras.device("cpu"):
+    with keras.device("cpu:0"):
         return graph_of(recorded(subject), subject)
