@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -12,11 +14,16 @@ from torch import Tensor, nn  # noqa: E402
 from torch.nn import functional  # noqa: E402
 
 import fanin.torch  # noqa: E402
+from fanin.plans import plan  # noqa: E402
+from fanin.plans.derivatives import derivative_nodes  # noqa: E402
+from fanin.plans.facts import Facts  # noqa: E402
+from fanin.records.axes import Axes, Role  # noqa: E402
 from fanin.records.draw import Constant, Orthogonal  # noqa: E402
+from fanin.records.graph import Use, UseKind  # noqa: E402
 
 
-def std_of(plan: object, name: str) -> float:
-    entry = plan[name]  # type: ignore[index]
+def std_of(made: Any, name: str) -> float:
+    entry = made[name]
     assert entry.draw is not None
     return float(entry.draw.std)
 
@@ -329,9 +336,25 @@ def test_weights_that_run_back_in_a_derivative_are_planned_as_they_run_forward(
     for name in ("0.weight", "2.weight"):
         assert made[f"net.{name}"].draw == alone[name].draw
         assert "strictest" not in made[f"net.{name}"].reason
-    assert any("derivative" in text for text in made["net.2.weight"].evidence)
+
+
+def test_a_use_turned_round_behind_a_constant_is_no_layer(builder: Any) -> None:
+    first = builder.weight(builder.node("input"), "w", (8, 2))
+    builder.weight(builder.act(first, "tanh")[0], "last", (1, 8))
+    back = builder.node("contraction", parameters=("last",))
+    again = builder.node("contraction", builder.node("product", back, first), parameters=("w",))
+    turned = Axes(roles=(Role.IN, Role.OUT))
+    for place, node in ((0, again), (1, back)):
+        old = builder.parameters[place]
+        use = Use(node=node, kind=UseKind.WEIGHT, axes=turned)
+        builder.parameters[place] = replace(old, uses=(*old.uses, use))
+    graph = builder.build()
+    assert derivative_nodes(Facts(graph=graph)) == {back, back + 1, again}
+    entry = plan(graph)["w"]
+    assert std_of(plan(graph), "w") == pytest.approx(1.0 / math.sqrt(2))
+    assert any("derivative" in text for text in entry.evidence)
     # A named policy asks every use, as before.
-    assert "strictest" in fanin.torch.plan(model, torch.rand(8, 1), policy="he")["net.0.weight"].reason
+    assert "strictest" in plan(graph, policy="he")["w"].reason
 
 
 def test_a_decoder_that_shares_its_encoder_s_weight_is_no_derivative() -> None:
