@@ -4,12 +4,12 @@
 
 Every network is made from its seed (0, 1, 2 ...), in six sets: "healthy" and "sick" by `check_healthy.py`,
 `check_more_healthy.py`, `check_sick.py` and `check_more_sick.py`; "public" and "brought" by
-`check_unseen_healthy.py` and `check_brought.py`, "unseen" and "posted" by `check_unseen_sick.py` and `check_posted.py`, written by people who had not read the
-rules (of "posted", the faults are those of public threads). Results are appended to a
-file, a line a network, so a run that was stopped goes on where it was. The tables go to stdout, or with
-`--page` between the marks of docs/benchmarks/check.md. A sick network counts as found when the finding of
-its fault is there, once, as a warning or worse (as a remark where the fault is one), with a word of its
-cause, and no other warning beside.
+`check_unseen_healthy.py` and `check_brought.py`, "unseen" and "posted" by `check_unseen_sick.py` and
+`check_posted.py`, written by people who had not read the rules. Results are appended to a file, a line a
+network, so a run that was stopped goes on where it was. The tables go to stdout, or with `--page` between the
+marks of docs/benchmarks/check.md. A sick network counts as found when the finding of its fault is there,
+once, as a warning or worse (as a remark where the fault is one), with a word of its cause, and no other
+warning beside.
 """
 
 from __future__ import annotations
