@@ -164,3 +164,26 @@ def test_framework_policy_is_torchs_own_law() -> None:
                 torch.stack(tensors).flatten()[:20000].numpy(), "uniform", (draw.low, 2 * draw.high)
             )
             assert found.pvalue > FALSE_ALARM
+
+
+class Residual(nn.Module):
+    """The residual of an equation: a network, and its derivative by its input, taken inside."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(2, 32), nn.Tanh(), nn.Linear(32, 32), nn.Tanh(), nn.Linear(32, 1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = x.requires_grad_()
+        u = self.net(x)
+        (slope,) = torch.autograd.grad(u.sum(), x, create_graph=True)
+        return slope + u
+
+
+def test_a_derivative_taken_inside_a_model_is_no_use_of_its_weights() -> None:
+    made = {e.name: e for e in fanin.torch.plan(Residual(), torch.randn(16, 2)).entries}
+    plain = {e.name: e for e in fanin.torch.plan(Residual().net, torch.randn(16, 2)).entries}
+    for name in ("0.weight", "2.weight", "4.weight"):
+        assert made[f"net.{name}"].axes == plain[name].axes
+        assert made[f"net.{name}"].fan_in == plain[name].fan_in
+    assert made["net.0.weight"].std == plain["0.weight"].std
