@@ -60,7 +60,6 @@ _ANSWERS: dict[str, tuple[str, str, str]] = {
     "bn_gamma_tiny": ("204 101 102 103 208", "norms as well", "gcr/torch-residual-networks/pull/3"),
     "layer_norm_of_one_column": ("110", "one value", "pytorch/pytorch/issues/108956"),
     "group_norm_on_pooled": ("110", "one value", ""),
-    "attention_unscaled": ("111 203", "1/sqrt(d)", "PAIR-code/tiny-transformers/issues/71"),
     "tied_table_std_one": ("209 301 203", "head too", "fastai/fastai/pull/2090"),
     "tokens_drowned_by_positions": ("209 103 101", "", "SamLynnEvans/Transformer/issues/10"),
     "positions_drowned_by_tokens": ("209 103 203", "", "espnet/espnet/issues/2797"),
@@ -87,7 +86,6 @@ _ANSWERS: dict[str, tuple[str, str, str]] = {
     "rnn_hidden_std_one": ("105 102 203 205 101", "rnn.weight_hh_l0", "speechbrain/speechbrain/issues/104"),
     "relu_rnn_over_one": ("101 102 106 112 203 301 207 205", "rnn.weight_hh_l0", "batzner/indrnn/issues/9"),
     "lstm_forget_wrong": ("102 101 208 105 303", "", "pytorch/pytorch/issues/20102"),
-    "state_space_dt_missing": ("102 101 103 302 303", "", "huggingface/transformers/pull/38987"),
     "linear_recurrence_unstable": ("101 102 106 112 301 203", "a has", ""),
     "graph_sum_unnormalised": (
         "101 102 203 301",

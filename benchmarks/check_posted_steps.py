@@ -17,7 +17,6 @@ __all__ = [
     "lstm_forget_wrong",
     "relu_rnn_over_one",
     "rnn_hidden_std_one",
-    "state_space_dt_missing",
 ]
 
 
@@ -80,32 +79,6 @@ def lstm_forget_wrong(*, seed: int, sick: bool) -> Made:
     x, y = memory(seed, 40)
     torch.manual_seed(seed)
     return Net(), (x,), y, None
-
-
-def state_space_dt_missing(*, seed: int, sick: bool) -> Made:
-    """Step sizes of a state space left at softplus(0): the state forgets at once."""
-
-    class Ssm(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.inp, self.out = nn.Linear(8, 32), nn.Linear(32, 4)
-            self.a_log = nn.Parameter(torch.log(torch.arange(1, 17).float()).repeat(32, 1))
-            self.b, self.c = nn.Parameter(torch.randn(32, 16) / 4), nn.Parameter(torch.randn(32, 16) / 4)
-            dt = torch.exp(torch.empty(32).uniform_(math.log(1e-3), math.log(1e-1)))
-            self.dt = nn.Parameter(torch.zeros(32) if sick else torch.log(torch.expm1(dt)))
-
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            u = self.inp(x)
-            dt = functional.softplus(self.dt)[:, None]
-            keep, put = torch.exp(-dt * self.a_log.exp()), dt * self.b
-            s = torch.zeros(len(x), 32, 16)
-            for t in range(u.shape[1]):
-                s = keep * s + put * u[:, t, :, None]
-            return self.out((s * self.c).sum(-1))
-
-    x, y = memory(seed, 40)
-    torch.manual_seed(seed)
-    return Ssm(), (x,), y, None
 
 
 def linear_recurrence_unstable(*, seed: int, sick: bool) -> Made:

@@ -12,7 +12,6 @@ from torch.nn import functional
 
 __all__ = [
     "attention_bias_nan",
-    "attention_unscaled",
     "background_embedding_garbage",
     "ensemble_of_copies",
     "fully_masked_row",
@@ -86,17 +85,6 @@ class Lm(nn.Module):
         for b in self.blocks:
             x = b(x, self.mask)
         return self.head(self.norm(x))
-
-
-def attention_unscaled(*, seed: int, sick: bool) -> Made:
-    """Attention without 1/√d over wide heads of unit queries and keys: every row looks at one token."""
-    t, y = chain(seed)
-    torch.manual_seed(seed)
-    m = Lm(d=128, scaled=not sick)
-    for b in m.blocks:
-        for p in (b.att.q, b.att.k):
-            nn.init.normal_(p.weight, std=1 / math.sqrt(128))
-    return m, (t,), y, tokens_ce
 
 
 def tied_table_std_one(*, seed: int, sick: bool) -> Made:
