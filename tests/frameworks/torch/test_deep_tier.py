@@ -11,7 +11,7 @@ from torch.nn import functional
 
 import fanin.torch as ft
 from fanin.torch import curvature
-from fanin.torch.tiers import Clock
+from fanin.checks.tiers import Clock
 
 
 def quadratic(values: list[float]) -> tuple[torch.Tensor, list[torch.Tensor]]:
