@@ -133,7 +133,7 @@ class Trials:
         draws = min(_MOST, max(_LEAST, _ENOUGH // max(math.prod(op.shape), 1)))
         batch, order = inputs[0].batch, self._order(end, op)
         seen: list[Counted] = []
-        back: list[list[float]] = []
+        back: list[list[list[float]]] = []
         try:
             alone = jax.jit(self._alone(end, roots))
             for k in range(draws):
@@ -147,7 +147,7 @@ class Trials:
                 wide = np.asarray(out, dtype=np.float64)
                 seen.append(counted(wide.transpose(order) if order else wide, unit, batch))
                 sizes = [float(np.square(np.asarray(c, dtype=np.float64)).sum()) for c in cotangents]
-                back.append([[float(p[n]) / s for n in values] for p, s in zip(powers, sizes, strict=True)])  # type: ignore[arg-type]
+                back.append([[float(p[n]) / s for n in values] for p, s in zip(powers, sizes, strict=True)])
         except Exception as error:  # noqa: BLE001 - any operation may refuse what it is given
             line = str(error).partition("\n")[0][:120]
             return f"it cannot be run alone ({type(error).__name__}: {line})"

@@ -16,8 +16,8 @@ _DIMENSIONS = {OpKind.POOL, OpKind.SOFTMAX, OpKind.CONCAT}
 def channels_first(graph: Graph) -> Graph:
     """Lay out anew what a convolution makes or reads, where the units come last.
 
-    Shapes, parts that are read and dimensions in settings are moved; nothing else is. A graph whose units come
-    second already is returned as it is.
+    Shapes, parts that are read and dimensions in settings are moved; nothing else is. A graph whose units
+    come second already is returned as it is.
 
     Examples
     --------
@@ -39,7 +39,9 @@ def channels_first(graph: Graph) -> Graph:
 
 
 def orders_of(graph: Graph) -> dict[int, tuple[int, ...]]:
-    """Nodes whose units do not come second, though a convolution's do: their dimensions as samples, units, places.
+    """Nodes whose units do not come second, though a convolution's do: their dimensions in order.
+
+    The order is samples, units, places.
 
     Parameters
     ----------
