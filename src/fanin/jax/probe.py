@@ -12,6 +12,7 @@ import numpy as np
 
 from fanin.checks.tiers import Clock, tier_of
 from fanin.errors import InputError, ModelError, explain
+from fanin.graphs.biases import with_biases
 from fanin.jax.losses import Asked
 from fanin.jax.models import Subject, subject_of
 from fanin.jax.outcome import trace_of
@@ -122,7 +123,7 @@ def measured(
     _refuse(subject)
     with clock.part("reading"):
         recording = recorded(subject, unrolled=_UNROLLED)
-        graph = graph_of(recording, subject)
+        graph = with_biases(graph_of(recording, subject))
         if not any(node.kind != OpKind.INPUT for node in graph.nodes):
             raise ModelError(
                 explain(

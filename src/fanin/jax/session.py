@@ -150,11 +150,11 @@ class Session:
     def _past_a_zero_head(self, found: Measured, notes: list[str]) -> None:
         """A head of zeros lets no gradient through; put the random direction on its input then."""
         heads = {use.node for p in self.graph.parameters for use in p.uses if use.head}
-        inner = [id for id in self.graph.path if id not in heads and id in found.arrived]
-        if not inner or any(total(found.arrived[id]) > 0.0 for id in inner) or not heads:
-            return
-        start = next((i for i in self.nodes[min(heads)].inputs if i in self.passes.taps), None)
-        if start is None:
+        inputs = self.nodes[min(heads)].inputs if heads else ()
+        start = next((i for i in inputs if i in self.passes.taps), None)
+        reached = set() if start is None else self._behind(start)
+        inner = [id for id in self.graph.path if id in reached and id in found.arrived]
+        if start is None or not inner or any(total(found.arrived[id]) > 0.0 for id in inner):
             return
         op = self.recording.ops[start]
         cotangent = direction(op.shape, op.dtype, self._generator)
@@ -163,7 +163,6 @@ class Session:
         compiled = self._compiled(behind, *arguments)
         with self.clock.part("the passes"):
             again = jax.device_get(compiled(*arguments))
-        reached = self._behind(start)
         found.arrived = {**found.arrived, **{id: size for id, size in again.items() if id in reached}}
         notes.append("the head is zero; gradients at nodes are of a random direction at its input")
 
