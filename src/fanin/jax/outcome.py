@@ -110,7 +110,7 @@ def _measurement(run: Session, node: Node, found: Measured, batch: int, reaches:
     complex_ = jnp.issubdtype(dtype, jnp.complexfloating)
     parts = 2 if complex_ else 1
     seen = numbers(given, squares, layout, (float(limits.tiny), float(limits.max)))
-    dead = None if highest is None else np.count_nonzero(highest <= 0) / max(highest.size, 1)
+    dead = None if highest is None else int(np.count_nonzero(highest <= 0)) / max(highest.size, 1)
     saturated, limit = None, None
     if node.activation is not None and node.kind == OpKind.ACTIVATION:
         limit = bounds(run.graph.activations[node.activation].values)

@@ -63,7 +63,9 @@ def measure_parameters(
     for name, value in values.items():
         mean, std, largest, finite = moments[name]
         units, inputs = _equal(known[name], value, known, values) if name in known else (0, 0)
-        law = _shape_of_law(value, mean, std) if finite and std > 0.0 and value.dtype.kind == "f" else {}
+        law: dict[str, Any] = {}
+        if finite and std > 0.0 and value.dtype.kind == "f":
+            law = _shape_of_law(value, _matrix(known.get(name), value), mean, std)
         found.append(
             ParameterMeasurement(
                 name=name,
@@ -119,7 +121,20 @@ def _moments(value: Array) -> tuple[float, float, float, bool]:
     return float(wide.mean()), float(wide.std()), max(abs(low), abs(high)), True
 
 
-def _shape_of_law(value: Array, mean: float, std: float) -> dict[str, Any]:
+def _matrix(parameter: Parameter | None, value: Array) -> Array | None:
+    """A weight as rows of units, by the roles of its dimensions; units are last where these are not known."""
+    if value.ndim < 2:
+        return None
+    use = next((u for u in parameter.uses if u.axes is not None), None) if parameter is not None else None
+    roles = use.axes.roles if use is not None and use.axes is not None else ()
+    first = [d for d, role in enumerate(roles) if role == Role.OUT] if len(roles) == value.ndim else []
+    first = first or [value.ndim - 1]
+    rest = [d for d in range(value.ndim) if d not in first]
+    rows = math.prod(value.shape[d] for d in first)
+    return value.transpose(*first, *rest).reshape(rows, -1)
+
+
+def _shape_of_law(value: Array, matrix: Array | None, mean: float, std: float) -> dict[str, Any]:
     """Skewness, kurtosis, and what tells an orthogonal draw."""
     z = (_runs(value.reshape(-1), _MOMENTS).astype(np.float64) - mean) / std
     squares = np.square(z)
@@ -127,9 +142,7 @@ def _shape_of_law(value: Array, mean: float, std: float) -> dict[str, Any]:
         "skewness": float((squares * z).mean()),
         "kurtosis": float(np.square(squares).mean()),
     }
-    # (Units are last here; which side of the matrix is which does not matter.)
-    if value.ndim >= 2 and min(value.shape[-1], value.size // value.shape[-1]) >= _LEAST:
-        matrix = value.reshape(-1, value.shape[-1])
+    if matrix is not None and min(matrix.shape) >= _LEAST:
         tall = matrix if len(matrix) >= matrix.shape[1] else matrix.T
         found["correlation"] = _correlation(tall)
         if found["correlation"] < _ORTHOGONAL and tall.shape[1] <= _LARGEST:

@@ -26,7 +26,7 @@ from fanin.records.trace import Trace
 
 __all__ = ["Run", "measure", "measured"]
 
-_UNROLLED = 3000
+_UNROLLED = 300
 """Operations up to which all turns of a loop are written out, so that each is measured."""
 
 

@@ -63,7 +63,11 @@ class Session:
             active=frozenset(active & self.layouts.keys()),
             masked=_masked(graph),
             weights=frozenset(softmax & self.layouts.keys()),
-            taps=tuple(id for id in self.layouts if self.seats.of(id) not in self.seats.inner),
+            taps=tuple(
+                id
+                for id in self.layouts
+                if self.seats.of(id) not in self.seats.inner and self.nodes[id].kind != OpKind.INPUT
+            ),
             trained=tuple(
                 k for k, leaf in enumerate(subject.leaves) if not leaf.buffer and smooth(leaf.value)
             ),

@@ -163,7 +163,7 @@ def numbers(given: NDArray[Any], squares: float, layout: Layout, limits: tuple[f
     return Numbers(
         mean=mean,
         power=power,
-        zeros=1.0 - np.count_nonzero(seen) / max(seen.size, 1),
+        zeros=1.0 - int(np.count_nonzero(seen)) / max(seen.size, 1),
         cosine=_cosine(vectors) if compared else None,
         unit_spread=_unit_spread(rows, power) if compared else None,
         finite=finite,
@@ -175,8 +175,8 @@ def numbers(given: NDArray[Any], squares: float, layout: Layout, limits: tuple[f
 def _extremes(seen: Floats, limits: tuple[float, float]) -> tuple[float, float]:
     """Shares below the smallest normal number (zeros apart), and above a quarter of the largest."""
     sizes = np.abs(seen)
-    low = np.count_nonzero((sizes > 0.0) & (sizes < limits[0]))
-    high = np.count_nonzero(sizes > limits[1] / 4.0)
+    low = int(np.count_nonzero((sizes > 0.0) & (sizes < limits[0])))
+    high = int(np.count_nonzero(sizes > limits[1] / 4.0))
     return low / max(seen.size, 1), high / max(seen.size, 1)
 
 
