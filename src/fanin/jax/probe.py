@@ -15,6 +15,7 @@ from fanin.errors import InputError, ModelError, explain
 from fanin.graphs.biases import with_biases
 from fanin.jax.losses import Asked
 from fanin.jax.models import Subject, subject_of
+from fanin.jax.norms import with_norms
 from fanin.jax.outcome import trace_of
 from fanin.jax.passes import smooth
 from fanin.jax.read import graph_of, recorded
@@ -123,7 +124,7 @@ def measured(
     _refuse(subject)
     with clock.part("reading"):
         recording = recorded(subject, unrolled=_UNROLLED)
-        graph = with_biases(graph_of(recording, subject))
+        graph = with_norms(with_biases(graph_of(recording, subject)), recording)
         if not any(node.kind != OpKind.INPUT for node in graph.nodes):
             raise ModelError(
                 explain(

@@ -153,7 +153,13 @@ class Session:
 
     def _past_a_zero_head(self, found: Measured, notes: list[str]) -> None:
         """A head of zeros lets no gradient through; put the random direction on its input then."""
-        heads = {use.node for p in self.graph.parameters for use in p.uses if use.head}
+        values = {leaf.name: leaf.value for leaf in self.subject.leaves}
+        heads = {
+            use.node
+            for p in self.graph.parameters
+            for use in p.uses
+            if use.head and use.axes is not None and not np.any(np.asarray(values[p.name]))
+        }
         inputs = self.nodes[min(heads)].inputs if heads else ()
         start = next((i for i in inputs if i in self.passes.taps), None)
         reached = set() if start is None else self._behind(start)
