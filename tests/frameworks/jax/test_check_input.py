@@ -35,7 +35,7 @@ def failing(_p: Any, _x: Any) -> Any:
         ((lambda p, x: x * p["n"], {"n": jnp.arange(8)}, X), {}, ModelError, "parameters of int32"),
         ((apply, {}, X), {}, InputError, "no parameters"),
         ((apply, jax.eval_shape(lambda: P), X), {}, ModelError, "no values"),
-        ((apply, P, jax.ShapeDtypeStruct((32, 8), jnp.float32)), {}, InputError, "batch has no values"),
+        ((apply, P, jax.eval_shape(lambda: X)), {}, InputError, "batch has no values"),
         ((apply, P, X[:0]), {}, InputError, "empty"),
         ((lambda p, x: apply(p, x).argmax(-1), P, X), {}, ModelError, "int32"),
         ((apply, P, X), {"target": np.arange(30)}, InputError, r"shape \(30,\)"),
