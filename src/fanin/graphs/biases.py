@@ -25,9 +25,9 @@ def with_biases(graph: Graph) -> Graph:
 
     Examples
     --------
+    >>> from fanin.records.graph import Graph, Node, OpKind, Parameter, Use, UseKind
     >>> dot = Node(id=1, kind=OpKind.CONTRACTION, op="dot", inputs=(), module="", shape=(8, 2), dtype="")
     >>> add = Node(id=2, kind=OpKind.ADD, op="add", inputs=(1,), module="", shape=(8, 2), dtype="")
-    >>> from fanin.records.graph import Parameter
     >>> bias = Parameter(name="b", shape=(2,), dtype="float32", uses=(Use(node=2, kind=UseKind.BIAS),))
     >>> graph = Graph(
     ...     model="Net", framework="", engine="", nodes=(dot, add), outputs=(2,), path=(1, 2),

@@ -123,7 +123,8 @@ class Passes:
         for first, direction in zip((True, *[False] * len(directions)), directions, strict=False):
             full = {k: direction.get(k, jnp.zeros_like(x)) for k, x in floats.items()}
             learned, arrived = back(full)
-            found.learned.append([sizes(g) for g in learned])
+            if self.loss is None:
+                found.learned.append([sizes(g) for g in learned])
             if first:
                 found.arrived = {id: sizes(g) for id, g in arrived.items()}
         if self.loss is not None:

@@ -21,6 +21,7 @@ def channels_first(graph: Graph) -> Graph:
 
     Examples
     --------
+    >>> from fanin.records.graph import Graph, Node, OpKind
     >>> conv = Node(
     ...     id=0, kind=OpKind.CONVOLUTION, op="conv", inputs=(), module="", shape=(8, 32, 32, 3),
     ...     dtype="float32", settings=(("kernel", (3.0, 3.0)), ("units", (3.0,))),
