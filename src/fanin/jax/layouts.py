@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from fanin.jax.recording import Recording
 from fanin.jax.statistics import Layout
 from fanin.predictions.context import unit_dims
+from fanin.predictions.layout import standing
 from fanin.records.graph import Graph, Node, OpKind
 
 __all__ = ["layouts_of"]
@@ -26,7 +27,7 @@ def layouts_of(graph: Graph, nodes: Mapping[int, Node], recording: Recording) ->
     recording
         The run that they are of.
     """
-    dims = unit_dims(graph)
+    dims, left = unit_dims(graph), standing(graph)
     read = {
         i: dims[node.id] for node in graph.nodes if node.kind == OpKind.CONVOLUTION for i in node.inputs[:1]
     }
@@ -37,6 +38,8 @@ def layouts_of(graph: Graph, nodes: Mapping[int, Node], recording: Recording) ->
             continue
         rank = len(node.shape)
         unit, maps = dims.get(id, max(rank - 1, 0)), id in dims
+        if id in left:
+            unit, maps = left[id], False
         if node.kind == OpKind.INPUT and rank > 2:
             # Whole samples are compared; where the units are does not matter but for images.
             unit, maps = read.get(id, 1), True

@@ -95,6 +95,8 @@ def _picked(layout: Layout) -> _Picked:
     order = list(range(len(shape)))
     if layout.maps and len(shape) > 1:
         order = [0, layout.unit, *(d for d in order if d not in (0, layout.unit))]
+    elif shape:
+        order = [*(d for d in order if d != layout.unit), layout.unit]
     logical = tuple(shape[d] for d in order)
     strides = [math.prod(shape[d + 1 :]) for d in order]
 

@@ -7,8 +7,9 @@ from dataclasses import replace
 from fanin.predictions.context import unit_dims
 from fanin.records.graph import Graph, Node, OpKind
 
-__all__ = ["channels_first", "orders_of"]
+__all__ = ["channels_first", "orders_of", "standing"]
 
+_POINTWISE = {OpKind.ACTIVATION, OpKind.ADD, OpKind.POINTWISE, OpKind.PRODUCT, OpKind.DROPOUT}
 _DIMENSIONS = {OpKind.POOL, OpKind.SOFTMAX, OpKind.CONCAT}
 """Kinds of nodes whose "dim" counts dimensions of what they read or make."""
 
@@ -42,7 +43,7 @@ def channels_first(graph: Graph) -> Graph:
 def orders_of(graph: Graph) -> dict[int, tuple[int, ...]]:
     """Nodes whose units do not come second, though a convolution's do: their dimensions in order.
 
-    The order is samples, units, places.
+    The order is samples, units, places; of a product whose weight stands on the left, units are last.
 
     Parameters
     ----------
@@ -56,11 +57,35 @@ def orders_of(graph: Graph) -> dict[int, tuple[int, ...]]:
             for i in node.inputs[:1]:
                 if i not in units and ranks.get(i) == len(node.shape):
                     units[i] = units[node.id]
-    return {
+    found = {
         id: (0, unit, *(d for d in range(1, ranks[id]) if d != unit))
         for id, unit in units.items()
         if unit > 1
     }
+    for id, unit in standing(graph).items():
+        found[id] = (*(d for d in range(ranks[id]) if d != unit), unit)
+    return found
+
+
+def standing(graph: Graph) -> dict[int, int]:
+    """The dimension of the units of products whose weight stands on the left, and of what keeps their layout.
+
+    Parameters
+    ----------
+    graph
+        The computation, as it was read.
+    """
+    found: dict[int, int] = {}
+    shapes = {node.id: node.shape for node in graph.nodes}
+    for node in graph.nodes:
+        if node.kind == OpKind.CONTRACTION:
+            if node.setting("units"):
+                found[node.id] = int(node.setting("units")[0])
+        elif node.kind in _POINTWISE:
+            known = [found[i] for i in node.inputs if i in found and shapes[i] == node.shape]
+            if known:
+                found[node.id] = known[0]
+    return found
 
 
 def _moved(node: Node, orders: dict[int, tuple[int, ...]]) -> Node:
@@ -72,7 +97,8 @@ def _moved(node: Node, orders: dict[int, tuple[int, ...]]) -> Node:
     if counted is not None and node.kind in _DIMENSIONS:
         settings = tuple((k, _dims(v, counted) if k == "dim" else v) for k, v in settings)
     if order is not None:
-        settings = tuple((k, (1.0,) if k == "units" else v) for k, v in settings)
+        place = 1.0 if node.kind == OpKind.CONVOLUTION else len(order) - 1.0
+        settings = tuple((k, (place,) if k == "units" else v) for k, v in settings)
     if order is None and reads == node.reads and settings == node.settings:
         return node
     shape = node.shape if order is None else tuple(node.shape[d] for d in order)

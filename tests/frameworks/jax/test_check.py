@@ -143,7 +143,8 @@ class ResNet(linen.Module):
         return linen.Dense(10)(x.mean((1, 2)))
 
 
-@pytest.mark.parametrize("weights", ["own", pytest.param("fanin", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("weights", ["own", "fanin"])
 def test_a_residual_network_of_flax_is_left_in_peace(weights: str) -> None:
     images = np.random.default_rng(0).standard_normal((64, 8, 8, 3)).astype(np.float32)
     module = ResNet()
@@ -176,29 +177,36 @@ def test_running_statistics_are_those_of_a_model_that_is_not_trained() -> None:
     assert "FAN110" in {f.code for f in diagnosis.findings}
 
 
-class Recurrent(linen.Module):
-    """A loop of thirty turns."""
+def recurrent(p: Any, x: Any) -> Any:
+    def turn(state: Any, data: Any) -> Any:
+        return jnp.tanh(data @ p["in"] + state @ p["again"]), None
 
-    @linen.compact
-    def __call__(self, x: Any) -> Any:
-        return linen.Dense(10)(jnp.asarray(linen.RNN(linen.GRUCell(16))(x))[:, -1])
+    state, _ = jax.lax.scan(turn, jnp.zeros((len(x), 16)), jnp.moveaxis(x, 1, 0))
+    return state @ p["out"]
 
 
 def test_a_loop_is_measured_in_its_first_turns_and_runs_to_its_end() -> None:
-    x = np.random.default_rng(0).standard_normal((32, 30, 4)).astype(np.float32)
-    module = Recurrent()
-    variables = jax.jit(module.init)(jax.random.key(0), x)
-    diagnosis = fanin.jax.check(module, variables, x, target=np.arange(32) % 10).diagnosis
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((32, 200, 4)).astype(np.float32)
+    params = {
+        name: (rng.standard_normal(shape) / shape[0] ** 0.5).astype(np.float32)
+        for name, shape in (("in", (4, 16)), ("again", (16, 16)), ("out", (16, 10)))
+    }
+    diagnosis = fanin.jax.check(recurrent, params, x, target=np.arange(32) % 10).diagnosis
     assert not [f for f in diagnosis.findings if f.severity != Severity.INFO]
-    assert any("30 turns" in note for note in diagnosis.graph.notes)
+    assert any("200 turns 3" in note for note in diagnosis.graph.notes)
     assert diagnosis.trace.output is not None
     made = {m.node: m for m in diagnosis.trace.measurements}[diagnosis.trace.output]
-    expected = np.asarray(module.apply(variables, x), np.float64)
-    assert made.power == pytest.approx(float(np.square(expected).mean()), rel=1e-4)
-    wanted = jax.grad(lambda v: cross_entropy(module.apply(v, x), np.arange(32) % 10))(variables)
+
+    def loss(p: Any) -> Any:
+        out = recurrent(p, x)
+        return cross_entropy(out, np.arange(32) % 10), out
+
+    wanted, out = jax.jit(jax.grad(loss, has_aux=True))(params)
+    assert made.power == pytest.approx(float(np.square(np.asarray(out, np.float64)).mean()), rel=1e-4)
     norms = {p.name: p.gradient_norm for p in diagnosis.trace.parameters}
-    for path, leaf in fanin.jax.leaves.leaf_names(wanted["params"]):
-        assert norms[path] == pytest.approx(float(jnp.linalg.norm(leaf)), rel=1e-3, abs=1e-7)
+    for name, gradient in wanted.items():
+        assert norms[name] == pytest.approx(float(np.linalg.norm(gradient)), rel=1e-3)
 
 
 def cross_entropy(logits: Any, classes: Any) -> Any:
@@ -312,3 +320,22 @@ def test_the_page_the_text_and_the_document(tmp_path: Path) -> None:
     assert "FAN201" in report.save(tmp_path / "x.json").read_text(encoding="utf-8")
     assert "FAN201" in report.save(tmp_path / "x.txt").read_text(encoding="utf-8")
     assert "apply(model" not in str(report)
+
+
+def test_a_weight_on_the_left_has_its_units_before_the_samples() -> None:
+    """As Equinox's layers under `jax.vmap`: the same figures as with the weight on the right."""
+    rng = np.random.default_rng(0)
+    params = {"a": rng.standard_normal((16, 48)) / 4, "b": rng.standard_normal((48, 10)) / 7}
+    right = {k: v.astype(np.float32) for k, v in params.items()}
+    left = {k: np.ascontiguousarray(v.T) for k, v in right.items()}
+
+    def one(p: Any, x: Any) -> Any:
+        return p["b"] @ jax.nn.relu(p["a"] @ x)
+
+    _, turned = measure(jax.vmap(one, (None, 0)), left, X)
+    _, plain = measure(lambda p, x: jax.nn.relu(x @ p["a"]) @ p["b"], right, X)
+    for a, b in zip(turned.measurements, plain.measurements, strict=True):
+        assert (a.units, a.samples) == (b.units, b.samples)
+        for figure in ("mean", "power", "dead", "cosine", "unit_spread"):
+            x, y = getattr(a, figure), getattr(b, figure)
+            assert x == y or x == pytest.approx(y, rel=1e-4, abs=1e-6), (a.op, figure)
