@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fanin.checks.asked import whole_number
 from fanin.errors import InputError, explain
 from fanin.experiments.data import Data
-from fanin.torch.arguments import whole_number
 
 __all__ = ["Part", "folds", "library", "validated", "whole"]
 

@@ -25,13 +25,14 @@ try:
 except ModuleNotFoundError as error:
     raise missing("fanin.jax", error, extra="jax") from error
 
+from fanin.jax.check import check
 from fanin.jax.engine import sample
 from fanin.jax.initializers import Initializer, factory, initializer
 from fanin.jax.read import read
 from fanin.jax.whole import apply_plan, init, plan
 from fanin.schemes import registry
 
-__all__ = ["Initializer", "apply_plan", "init", "initializer", "plan", "read", "sample"]
+__all__ = ["Initializer", "apply_plan", "check", "init", "initializer", "plan", "read", "sample"]
 
 
 def __getattr__(name: str) -> Callable[..., Initializer]:

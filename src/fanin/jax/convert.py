@@ -215,6 +215,9 @@ class _Conversion:
         dilation = op.params["lhs_dilation"] if convolution else ()
         transposed = any(step > 1 for step in dilation)
         strides = (dilation if transposed else op.params["window_strides"]) if convolution else ()
+        place = op.params["dimension_numbers"].out_spec[1] if convolution else _units(op, reads)
+        if place is not None and not convolution:
+            settings = (*settings, ("units", (float(place),)))
         self.steps[op.id] = Step(
             id=op.id,
             form=form,
@@ -232,7 +235,7 @@ class _Conversion:
             stride=int(np.prod(strides)) if convolution else 1,
             transposed=transposed,
             settings=settings,
-            units=op.params["dimension_numbers"].out_spec[1] if convolution else _units(op, reads),
+            units=place,
         )
         for index, aval in enumerate(op.outputs):
             self._values[op.id, index] = _Value(

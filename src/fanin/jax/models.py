@@ -17,7 +17,7 @@ import jax
 from fanin.errors import InputError, explain
 from fanin.jax.leaves import Leaf, Names, leaf_names, named
 
-__all__ = ["Subject", "holder_of", "subject_of"]
+__all__ = ["Parts", "Subject", "holder_of", "parts_of", "subject_of"]
 
 _RNGS = ("dropout", "params", "default")
 _STATISTICS = "statistics"
@@ -135,7 +135,7 @@ def _arrays_of(tree: Any) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class _Parts:
+class Parts:
     """Arrays of a tree, and the way back."""
 
     arrays: tuple[Any, ...]
@@ -143,7 +143,8 @@ class _Parts:
     whole: Callable[[Sequence[Any]], Any]
 
 
-def _parts(tree: Any) -> _Parts:
+def parts_of(tree: Any) -> Parts:
+    """Take a tree apart into its arrays; everything else stays where it is."""
     leaves, structure = jax.tree_util.tree_flatten(tree)
     places = [k for k, leaf in enumerate(leaves) if _is_array(leaf)]
     paths = [path for path, _ in leaf_names(tree)]
@@ -154,10 +155,10 @@ def _parts(tree: Any) -> _Parts:
             filled[place] = array
         return jax.tree_util.tree_unflatten(structure, filled)
 
-    return _Parts(tuple(leaves[k] for k in places), tuple(paths[k] for k in places), whole)
+    return Parts(tuple(leaves[k] for k in places), tuple(paths[k] for k in places), whole)
 
 
-def _leaves(parts: _Parts, buffer: Callable[[str], str | None]) -> tuple[Leaf, ...]:
+def _leaves(parts: Parts, buffer: Callable[[str], str | None]) -> tuple[Leaf, ...]:
     found = []
     for path, array in zip(parts.paths, parts.arrays, strict=True):
         role = buffer(path)
@@ -170,7 +171,7 @@ def _leaves(parts: _Parts, buffer: Callable[[str], str | None]) -> tuple[Leaf, .
 def _of_function(
     apply: Callable[..., Any], params: Any, inputs: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> Subject:
-    parts, given = _parts(params), _parts((inputs, dict(kwargs)))
+    parts, given = parts_of(params), parts_of((inputs, dict(kwargs)))
     flax = isinstance(params, Mapping) and "params" in params
 
     def call(arrays: Sequence[Any], values: Sequence[Any]) -> Any:
@@ -196,7 +197,7 @@ def _whole_numbers(path: str) -> str | None:  # noqa: ARG001 - a tree of arrays 
 
 
 def _of_tree(apply: Any, inputs: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Subject:
-    parts, given = _parts(apply), _parts((inputs, dict(kwargs)))
+    parts, given = parts_of(apply), parts_of((inputs, dict(kwargs)))
 
     def call(arrays: Sequence[Any], values: Sequence[Any]) -> Any:
         args, named_args = given.whole(values)
@@ -238,7 +239,7 @@ def _of_linen(
                 remedy="Pass what module.init(key, *inputs) returns, or jax.eval_shape of it",
             )
         )
-    parts, given = _parts(variables), _parts((inputs, dict(kwargs)))
+    parts, given = parts_of(variables), parts_of((inputs, dict(kwargs)))
     others = [name for name in variables if name != "params"]
     own = "mutable" not in kwargs
 
@@ -273,7 +274,7 @@ def _of_nnx(module: Any, inputs: tuple[Any, ...], kwargs: Mapping[str, Any]) -> 
     definition, state = nnx.split(module)
     flat = nnx.to_flat_state(state)
     entries = list(zip(flat.paths, flat.leaves, strict=True))
-    given = _parts((inputs, dict(kwargs)))
+    given = parts_of((inputs, dict(kwargs)))
     leaves = []
     for keys, variable in entries:
         path = ".".join(map(str, keys))

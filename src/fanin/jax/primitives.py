@@ -130,6 +130,7 @@ def settings_of(op: Op, form: Form) -> tuple[tuple[str, tuple[float, ...]], ...]
             "groups": params["feature_group_count"],
             "transposed": dilated,
             "kernel": [kernel[d] for d in numbers.rhs_spec[2:]],
+            "units": numbers.out_spec[1],
         }
     elif op.name == "dot_general":
         (left, _), _ = params["dimension_numbers"]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -11,7 +12,7 @@ from fanin.graphs.reading import analyse
 from fanin.graphs.steps import Part, Run
 from fanin.jax.convert import converted
 from fanin.jax.leaves import Leaf, Names
-from fanin.jax.models import Subject, subject_of
+from fanin.jax.models import Subject, parts_of, subject_of
 from fanin.jax.recording import Recording
 from fanin.jax.replay import Replay
 from fanin.jax.tracing import record
@@ -64,8 +65,8 @@ def read(apply: Any, params: Any, *inputs: Any, names: Names = None, **kwargs: A
     return graph_of(recorded(subject), subject)
 
 
-def recorded(subject: Subject) -> Recording:
-    """The flat trace of a model.
+def recorded(subject: Subject, *, unrolled: int = 0) -> Recording:
+    """The flat trace of a model; loops are written out while there are at most `unrolled` operations.
 
     Raises
     ------
@@ -74,10 +75,13 @@ def recorded(subject: Subject) -> Recording:
     """
 
     def call(arrays: Sequence[Any], values: Sequence[Any]) -> Any:
-        found = subject.call(arrays, values)
-        return [leaf for leaf in jax.tree_util.tree_leaves(found) if hasattr(leaf, "dtype")]
+        parts = parts_of(subject.call(arrays, values))
+        structure.append(parts.whole)
+        return list(parts.arrays)
 
-    recording = record(call, [leaf.value for leaf in subject.leaves], subject.inputs)
+    structure: list[Callable[[Sequence[Any]], Any]] = []
+    recording = record(call, [leaf.value for leaf in subject.leaves], subject.inputs, unrolled=unrolled)
+    recording = replace(recording, returned=structure[-1])
     if subject.scope:
         for op in recording.ops:
             head, _, rest = op.module.partition(".")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from numpy.typing import NDArray
 
-__all__ = ["Aval", "Op", "Operand", "Recording"]
+__all__ = ["Aval", "Op", "Operand", "Recording", "Whole"]
 
 # (As in other readers: nothing changes these once they are made, and thousands are made.)
 
@@ -33,6 +33,8 @@ class Operand:
         Place among the parameters' leaves.
     value
         The value itself, of a constant from outside.
+    key
+        A random key from outside.
     constant
         Whether it depends neither on the inputs nor on parameters.
     """
@@ -41,9 +43,20 @@ class Operand:
     index: int = 0
     parameter: int | None = None
     value: NDArray[Any] | None = None
+    key: Any = None
     shape: tuple[int, ...]
     dtype: str
     constant: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class Whole:
+    """A function that says its own derivative, called as one: operations from `first` on compute it."""
+
+    primitive: Any
+    params: Mapping[str, Any]
+    operands: tuple[Operand, ...]
+    first: int
 
 
 @dataclass(slots=True, kw_only=True)
@@ -52,7 +65,9 @@ class Op:
 
     `params` are the primitive's own. `module` is the path of the scope that it ran in, `call` the turn of
     the innermost loop. A `row` is what one turn of a loop gets of a stack. Outputs of a loop that runs on
-    after its written out turns have the values of these in `stands_for`: operands, one an output.
+    after its written out turns have the values of these in `stands_for`: operands, one an output. An output
+    of a function that says its own derivative is a copy of what its operations make, with the call in `whole`
+    and its place among the outputs as its "index".
     """
 
     id: int
@@ -67,6 +82,7 @@ class Op:
     random: bool = False
     row: bool = False
     stands_for: tuple[Operand, ...] = ()
+    whole: Whole | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -84,10 +100,11 @@ class Recording:
     """A traced call: operations in order (ids are places in `ops`), and what it returned.
 
     `inputs` are the ids of the operations that are the function's inputs, in their order. `notes` say what
-    was simplified.
+    was simplified. `returned` puts values in the places of the outputs, in what the function returned.
     """
 
     ops: tuple[Op, ...]
     outputs: tuple[Operand, ...]
     inputs: tuple[int, ...]
     notes: tuple[str, ...] = ()
+    returned: Callable[[Sequence[Any]], Any] = list

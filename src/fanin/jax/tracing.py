@@ -7,6 +7,7 @@ whole, since each turn is a layer of its own.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,7 +17,7 @@ from jax import lax
 from jax.extend import core
 
 from fanin.errors import FaninError, ModelError, explain
-from fanin.jax.recording import Aval, Op, Operand, Recording
+from fanin.jax.recording import Aval, Op, Operand, Recording, Whole
 
 __all__ = ["record"]
 
@@ -31,7 +32,9 @@ _OPAQUE = frozenset({"shard_map", "pallas_call", "custom_partitioning", "run_sta
 _RANDOM = ("random_", "threefry", "philox", "rng_")
 
 
-def record(call: Callable[..., Any], params: Sequence[Any], inputs: Sequence[Any]) -> Recording:
+def record(
+    call: Callable[..., Any], params: Sequence[Any], inputs: Sequence[Any], *, unrolled: int = 0
+) -> Recording:
     """Trace ``call(params, inputs)``, of two lists of arrays (or of their shapes), without values.
 
     Parameters
@@ -40,6 +43,8 @@ def record(call: Callable[..., Any], params: Sequence[Any], inputs: Sequence[Any
         A pure function of two lists.
     params, inputs
         Arrays, or `jax.ShapeDtypeStruct`.
+    unrolled
+        Operations up to which all turns of a recurrence are written out.
 
     Raises
     ------
@@ -67,7 +72,7 @@ def record(call: Callable[..., Any], params: Sequence[Any], inputs: Sequence[Any
                 remedy="Give what control flow depends on as plain Python values, and inputs that fit",
             )
         ) from error
-    return _Flat(closed, len(params)).recording()
+    return _Flat(closed, len(params), unrolled).recording()
 
 
 def _struct(x: Any) -> Any:
@@ -75,8 +80,8 @@ def _struct(x: Any) -> Any:
 
 
 class _Flat:
-    def __init__(self, closed: Any, params: int) -> None:
-        self._closed, self._params = closed, params
+    def __init__(self, closed: Any, params: int, unrolled: int) -> None:
+        self._closed, self._params, self._unrolled = closed, params, unrolled
         self.ops: list[Op] = []
         self.notes: dict[str, None] = {}
 
@@ -148,9 +153,30 @@ class _Flat:
                             None
                         )
                     consts = [_constant(value) for value in called.consts] if closed else []
-                    return self._jaxpr(jaxpr, consts, operands, scope, call)
+                    first = len(self.ops)
+                    made = self._jaxpr(jaxpr, consts, operands, scope, call)
+                    own = name.startswith(("custom_jvp", "custom_vjp")) and not idle
+                    return self._copies(eqn, operands, made, first, scope, call) if own else made
         avals = tuple(_aval(var.aval) for var in eqn.outvars)
         return self._emit(eqn.primitive, eqn.params, operands, avals, scope, call)
+
+    def _copies(
+        self,
+        eqn: Any,
+        operands: Sequence[Operand],
+        made: Sequence[Operand],
+        first: int,
+        scope: tuple[str, ...],
+        call: int,
+    ) -> list[Operand]:
+        """Outputs of a function that says its own derivative, each with the call that it comes from."""
+        found: list[Operand] = []
+        whole = Whole(primitive=eqn.primitive, params=eqn.params, operands=tuple(operands), first=first)
+        for index, operand in enumerate(made):
+            aval = Aval(shape=operand.shape, dtype=operand.dtype)
+            found += self._emit(lax.copy_p, {"index": index}, [operand], (aval,), scope, call)
+            self.ops[-1].whole = whole
+        return found
 
     def _emit(
         self,
@@ -197,7 +223,8 @@ class _Flat:
         xs = list(operands[params["num_consts"] + params["num_carry"] :])
         length, backwards = int(params["length"]), bool(params["reverse"])
         stacked = any(x.parameter is not None or self._from_parameters(x) for x in xs)
-        turns = min(length, _LAYERS if stacked else _TURNS)
+        few = len(self.ops) + length * len(body.eqns) <= self._unrolled
+        turns = min(length, _LAYERS if stacked else length if few else _TURNS)
         order = range(length - 1, length - 1 - turns, -1) if backwards else range(turns)
         rows: list[list[Operand]] = []
         for turn, place in enumerate(order):
@@ -213,6 +240,9 @@ class _Flat:
             cut = [self._part(x, 0 if backwards else turns, left, scope) for x in xs]
             avals = [Aval(shape=o.shape, dtype=o.dtype) for o in carry]
             avals += [Aval(shape=(left, *o.shape), dtype=o.dtype) for o in last]
+            self.notes[
+                f"of a loop's {length} turns {turns} are written out; the others are one operation"
+            ] = None
             went = self._emit(
                 eqn.primitive,
                 {**params, "length": left},
@@ -312,8 +342,10 @@ def _without_the_dead(recording: Recording) -> Recording:
     alive = {o.op for o in recording.outputs if o.op is not None} | set(recording.inputs)
     for op in reversed(recording.ops):
         if op.id in alive:
-            alive.update(o.op for o in (*op.operands, *op.stands_for) if o.op is not None)
-    ids = {old: new for new, old in enumerate(sorted(alive))}
+            called = op.whole.operands if op.whole is not None else ()
+            alive.update(o.op for o in (*op.operands, *op.stands_for, *called) if o.op is not None)
+    order = sorted(alive)
+    ids = {old: new for new, old in enumerate(order)}
 
     def moved(operand: Operand) -> Operand:
         if operand.op is None:
@@ -331,6 +363,9 @@ def _without_the_dead(recording: Recording) -> Recording:
         op.id = ids[op.id]
         op.operands = tuple(moved(o) for o in op.operands)
         op.stands_for = tuple(moved(o) for o in op.stands_for)
+    for whole in {id(op.whole): op.whole for op in kept if op.whole is not None}.values():
+        whole.operands = tuple(moved(o) for o in whole.operands)
+        whole.first = bisect_left(order, whole.first)
     return Recording(
         ops=tuple(kept),
         outputs=tuple(moved(o) for o in recording.outputs),
@@ -356,7 +391,7 @@ def _aval(aval: Any) -> Aval:
 def _constant(value: Any) -> Operand:
     dtype = str(value.dtype) if hasattr(value, "dtype") else str(np.asarray(value).dtype)
     if dtype.startswith("key<"):
-        return Operand(value=None, shape=tuple(value.shape), dtype=dtype, constant=True)
+        return Operand(value=None, key=value, shape=tuple(value.shape), dtype=dtype, constant=True)
     array = np.asarray(value)
     return Operand(value=array, shape=tuple(array.shape), dtype=dtype, constant=True)
 

@@ -140,14 +140,18 @@ class Context:
 
 
 def unit_dims(graph: Graph) -> dict[int, int]:
-    """The dimension that holds the units: the last, but for convolutions and what keeps their layout."""
+    """The dimension that holds the units: the last, but for convolutions and what keeps their layout.
+
+    A convolution's "units" say where they are; else they come before the dimensions of space.
+    """
     ranks = {p.name: len(p.shape) for p in graph.parameters}
     dims: dict[int, int] = {}
     shapes = {node.id: node.shape for node in graph.nodes}
     for node in graph.nodes:
         if node.kind == OpKind.CONVOLUTION:
             spatial = max((ranks.get(name, 0) for name in node.parameters), default=0) - 2
-            dims[node.id] = max(0, len(node.shape) - 1 - max(spatial, 0))
+            known = node.setting("units")
+            dims[node.id] = int(known[0]) if known else max(0, len(node.shape) - 1 - max(spatial, 0))
         elif node.kind not in (OpKind.CONTRACTION, OpKind.EMBEDDING, OpKind.RECURRENCE, OpKind.ATTENTION):
             for i in node.inputs:
                 same = i in dims and len(shapes.get(i, ())) == len(node.shape)

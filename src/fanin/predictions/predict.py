@@ -13,6 +13,7 @@ from fanin.predictions.context import Context
 from fanin.predictions.forward import forward
 from fanin.predictions.gradient import Gradient
 from fanin.predictions.guess import guessed
+from fanin.predictions.layout import channels_first
 from fanin.predictions.shares import dead, saturated
 from fanin.predictions.signal import Signal
 from fanin.predictions.trial import SPENT, Trial
@@ -95,6 +96,7 @@ def predict(
     B. Poole et al., 2016; S. S. Schoenholz et al., 2017; B. Hanin and D. Rolnick, 2018; G. Yang et al.,
     2019: see `fanin.laws.recursion` and `fanin.laws.band`.
     """
+    graph = channels_first(graph)
     context = Context(graph=graph, weights=weights, batch=batch, trial=trial)
     given = {statistics.node: statistics for statistics in inputs}
     for node in graph.nodes:

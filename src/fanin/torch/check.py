@@ -11,13 +11,14 @@ import torch
 from torch import nn
 
 from fanin.checks import runner
+from fanin.checks.asked import codes, whole_number
+from fanin.checks.tiers import Clock, tier_of
 from fanin.errors import FaninError, InputError, explain, finite
 from fanin.plans import planner
 from fanin.records.finding import Cure, Diagnosis, Severity
 from fanin.records.plan import Plan
 from fanin.records.trace import Trace
 from fanin.reports.report import Report
-from fanin.torch.arguments import codes, whole_number
 from fanin.torch.draws import spreads
 from fanin.torch.losses import Losses
 from fanin.torch.names import named_tensors
@@ -25,7 +26,6 @@ from fanin.torch.origin import origin
 from fanin.torch.probe import measure
 from fanin.torch.sandbox import keep_loss, keep_random_state
 from fanin.torch.sharded import whole
-from fanin.torch.tiers import Clock, tier_of
 from fanin.torch.trials import Trials
 from fanin.torch.write import write
 

@@ -10,15 +10,15 @@ import torch
 from torch import nn
 
 from fanin.checks import runner
+from fanin.checks.asked import codes, whole_number
+from fanin.checks.tiers import Clock
 from fanin.plans import planner
 from fanin.reports.report import Report
-from fanin.torch.arguments import codes, whole_number
 from fanin.torch.guards import memory_told
 from fanin.torch.inputs import as_call
 from fanin.torch.origin import origin
 from fanin.torch.probe import measure
 from fanin.torch.sandbox import keep_loss, keep_random_state
-from fanin.torch.tiers import Clock
 from fanin.torch.widths import OptimizerMaker, made_at, measure_widths, widths_of
 
 __all__ = ["check_width"]

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from fanin.checks.tiers import Clock, tier_of
 from fanin.errors import ModelError, explain
 from fanin.laws.bounds import Bounds, bounds
 from fanin.predictions.context import unit_dims
@@ -30,7 +31,6 @@ from fanin.torch.silent import beside_silence
 from fanin.torch.statistics import dead_share, flat, numbers, sample, saturated_share, sum_of_squares
 from fanin.torch.targets import Loss, loss_of, main_output
 from fanin.torch.tensors import measure_parameters
-from fanin.torch.tiers import Clock, tier_of
 from fanin.torch.watch import Watcher
 
 __all__ = ["measure"]

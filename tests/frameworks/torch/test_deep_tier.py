@@ -10,8 +10,8 @@ from torch import nn
 from torch.nn import functional
 
 import fanin.torch as ft
+from fanin.checks.tiers import Clock
 from fanin.torch import curvature
-from fanin.torch.tiers import Clock
 
 
 def quadratic(values: list[float]) -> tuple[torch.Tensor, list[torch.Tensor]]:
