@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch._dynamo  # sets filters and loggers of its own when it is first loaded, as a run needs it
 import torch.nn.modules.module as modules
 import torch.utils.checkpoint
 from torch import nn

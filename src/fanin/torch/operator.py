@@ -32,7 +32,9 @@ def compilable(function: Callable[P, torch.Tensor]) -> Callable[P, torch.Tensor]
     What cannot be an operator's argument there (a generator, a Python function) leaves the graph: an error
     under ``fullgraph=True``, else the function runs uncompiled.
     """
-    outside: Callable[P, torch.Tensor] = torch.compiler.disable(function)
+    # What torch does for functions of its own: the compiler, a second of imports, is loaded when it is used.
+    disable = getattr(torch, "_disable_dynamo", torch.compiler.disable)
+    outside: Callable[P, torch.Tensor] = disable(function)
 
     @functools.wraps(function)
     def door(*args: P.args, **given: P.kwargs) -> torch.Tensor:
