@@ -93,14 +93,6 @@ def read(model: nn.Module, *inputs: object) -> Graph:
     return _fuller(model, args, kwargs, graph, reason) if _idle(graph.parameters) else graph
 
 
-def _onward(uses: tuple[Use, ...], back: frozenset[int]) -> tuple[Use, ...]:
-    """What a parameter is used for, without what only takes a derivative of it (an equation's residual).
-
-    A derivative by the inputs multiplies by each weight's transpose; it is as large as the layers make it.
-    """
-    return tuple(use for use in uses if use.node not in back) or uses
-
-
 def _fuller(
     model: nn.Module, args: tuple[object, ...], kwargs: Mapping[str, object], graph: Graph, reason: str
 ) -> Graph:
@@ -148,11 +140,8 @@ def graph_of(recording: Recording, model: nn.Module, *, why: str = "") -> Graph:
         if read.part == Part.STATISTIC
         for source in read.sources
     }
-    back = frozenset(op.id for op in recording.ops if op.backward)
     parameters = tuple(
-        _parameter(
-            entry, _onward(tuple(reading.uses.get(entry.name, ())), back), statistics=entry.name in statistics
-        )
+        _parameter(entry, tuple(reading.uses.get(entry.name, ())), statistics=entry.name in statistics)
         for entry in recording.tensors
     )
     idle = _idle(parameters)

@@ -269,7 +269,6 @@ class Recorder(TorchDispatchMode):
                 view=is_view,
                 mutates=bool(written),
                 before=before,
-                backward=_going_back(),
             )
         )
 
@@ -312,7 +311,6 @@ class Recorder(TorchDispatchMode):
                 sources=memory.behind(out, made.place) if memory.layouts else (),
                 constant=memory.constant,
                 view=base is not None,
-                backward=_going_back(),
             )
         )
 
@@ -386,9 +384,3 @@ def _written(facts: Facts, args: tuple[Any, ...], kwargs: dict[str, Any]) -> lis
             t for t in (value if isinstance(value, list | tuple) else (value,)) if isinstance(t, torch.Tensor)
         ]
     return found
-
-
-def _going_back() -> bool:
-    """Whether autograd is at work: an operator that runs now takes a derivative."""
-    task = getattr(torch._C, "_current_graph_task_id", None)
-    return task is not None and task() >= 0

@@ -73,7 +73,6 @@ class Op:
     lists these in order. `sources` and `constant` speak of the first output. `view` says that the
     output is a view of memory that existed before. If an in-place operator wrote to a part of a
     memory, `before` is that memory as it was; reads of the whole then have index -1.
-    `backward` says that it ran while a derivative was taken inside the model.
     """
 
     id: int
@@ -93,7 +92,6 @@ class Op:
     view: bool = False
     mutates: bool = False
     before: Operand | None = None
-    backward: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
