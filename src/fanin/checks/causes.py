@@ -17,7 +17,7 @@ from fanin.records.plan import Plan
 from fanin.records.table import fold_names
 from fanin.records.trace import Trace
 
-__all__ = ["Cause", "init_verb", "loud_biases", "named", "scale_cause", "weights_cause"]
+__all__ = ["Cause", "apply_verb", "init_verb", "loud_biases", "named", "scale_cause", "weights_cause"]
 
 _OFF = math.log(1.2)
 """A std within a factor 1.2 of the plan's is no cause: 50 such layers change a power 10^8-fold only
@@ -55,8 +55,19 @@ class Cause:
 
 def init_verb(graph: Graph) -> str:
     """The call that initialises a whole model."""
-    # The framework's version may follow its name.
-    return f"fanin.{graph.framework.split()[0]}.init_(model, batch)"
+    room = _room(graph)
+    # What cannot be changed in place is returned anew.
+    return f"fanin.{room}.{'init(function, params, batch)' if room == 'jax' else 'init_(model, batch)'}"
+
+
+def apply_verb(graph: Graph) -> str:
+    """The call that carries a plan out."""
+    room = _room(graph)
+    return f"fanin.{room}.{'apply_plan(params, plan)' if room == 'jax' else 'apply_(model, plan)'}"
+
+
+def _room(graph: Graph) -> str:
+    return graph.framework.split()[0]  # (its version may follow)
 
 
 def named(names: Sequence[str], limit: int = 3) -> str:

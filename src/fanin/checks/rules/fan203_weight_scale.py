@@ -57,7 +57,7 @@ RULE = Rule(
     definition="measured std over planned std of every weight",
     threshold="a factor 2, beyond 6 standard errors of a std; heads apart. Never more than a remark: a scale "
     "that does harm shows in the signal, the gradient or the loss, and is named there as the cause",
-    advice="Compare with the plan: fanin.torch.plan(model, batch)",
+    advice="Compare with the plan (`plan` of fanin.torch, fanin.jax or fanin.keras)",
     symptom_of=("FAN101", "FAN102", "FAN104", "FAN105", "FAN201", "FAN301"),
     check=_check,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from fanin.checks.causes import init_verb, named
+from fanin.checks.causes import apply_verb, init_verb, named
 from fanin.checks.rule import Outcome, Passed, Rule, Skipped
 from fanin.checks.weights import Weighed, weighed
 from fanin.records.draw import Normal, TruncatedNormal, Uniform
@@ -40,7 +40,7 @@ def _check(graph: Graph, plan: Plan, trace: Trace) -> Outcome:
     if trace.declared:
         wrong = [(w, why) for w in weights if (why := _against(w))]
         if wrong:
-            return _departs(wrong, weights)
+            return _departs(graph, wrong, weights)
         return Passed(reason=f"{len(weights)} weights follow the given plan's laws (family-wise 1e-6)")
     return Passed(reason=f"{len(weights)} weights have mean 0")
 
@@ -100,7 +100,7 @@ def _against(w: Weighed) -> str:
     return ""
 
 
-def _departs(wrong: list[tuple[Weighed, str]], weights: list[Weighed]) -> Finding:
+def _departs(graph: Graph, wrong: list[tuple[Weighed, str]], weights: list[Weighed]) -> Finding:
     first, why = wrong[0]
     return Finding(
         code=RULE.code,
@@ -109,7 +109,7 @@ def _departs(wrong: list[tuple[Weighed, str]], weights: list[Weighed]) -> Findin
         summary=f"{len(wrong)} of {len(weights)} weights do not follow the plan that was given: "
         f"{first.name} has {why}" + (f", as {first.law}" if first.law else ""),
         cause="the plan was not carried out on these tensors, or something wrote to them afterwards",
-        fix="Carry it out: fanin.torch.apply_(model, plan)",
+        fix=f"Carry it out: {apply_verb(graph)}",
         where=tuple(w.name for w, _ in wrong),
         evidence=(("weights", float(len(wrong))),),
     )
