@@ -90,6 +90,7 @@ def check(
 
     Examples
     --------
+    >>> import numpy as np
     >>> layers = [keras.Input((8,)), keras.layers.Dense(16, "relu"), keras.layers.Dense(2, "softmax")]
     >>> model = keras.Sequential(layers)
     >>> x = np.random.default_rng(0).normal(size=(32, 8)).astype("float32")
