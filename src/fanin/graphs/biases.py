@@ -52,7 +52,7 @@ def with_biases(graph: Graph) -> Graph:
             continue
         made = nodes[add.inputs[0]]
         alone = readers.get(made.id) == {add.id} and made.id not in graph.outputs
-        # (What a layer made may be turned before its bias comes; settings of some convolutions count dimensions.)
+        # (What a layer made may be turned before its bias comes; some convolutions have settings by place.)
         told = made.kind == OpKind.CONVOLUTION and bool(made.setting("units"))
         same = made.shape == add.shape or (sorted(made.shape) == sorted(add.shape) and not told)
         if made.kind in _SUMS and alone and same and biases <= _BIASES:
