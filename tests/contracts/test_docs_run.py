@@ -28,7 +28,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "ex
 MODULES = sorted(p for p in (ROOT / "src" / "fanin").rglob("*.py") if p.name != "__main__.py")
 EXAMPLES = sorted((ROOT / "examples").rglob("*.py"))
 
-ELSEWHERE = {"keras/__init__.py": "jax", "keras/whole.py": "jax"}
+ELSEWHERE = {"keras/__init__.py": "jax", "keras/check.py": "torch", "keras/whole.py": "jax"}
 """Modules whose examples read Keras models, which the backend of these tests cannot, and one that can."""
 
 FENCE = re.compile(

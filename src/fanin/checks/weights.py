@@ -167,9 +167,8 @@ def _laws(entry: Entry, framework: str, kind: UseKind, hidden: int | None) -> li
         counted = math.prod(shape[1:])
         text = "the framework's default law U(±1/√fan_in), std 1/√(3 fan_in)"
         laws.append((text, 1.0 / math.sqrt(3.0 * counted), "U"))
-    if framework == "keras" and fan_in and fan_out:
-        text = "the framework's default law, Glorot uniform"
-        laws.append((text, math.sqrt(2.0 / (fan_in + fan_out)), "U"))
+    if framework == "keras":
+        laws += _keras_laws(entry, kind)
     if fan_in and fan_out:
         also = " (here also Glorot's)" if fan_in == fan_out else ""
         laws += [
@@ -179,7 +178,25 @@ def _laws(entry: Entry, framework: str, kind: UseKind, hidden: int | None) -> li
         ]
         if len(shape) >= 2:
             # Counted as torch does, without the stride: what ResNets are initialised with.
-            by_out = math.sqrt(2.0 * shape[1] / math.prod(shape))
+            by_out = math.sqrt(2.0 * shape[-2 if framework == "keras" else 1] / math.prod(shape))
             laws.append(("He's law by fan_out, std √(2/fan_out)", by_out, ""))
     laws += [(f"std {value:g} whatever the width", value, "N") for value in (1.0, 0.1, 0.05, 0.02, 0.01)]
     return laws
+
+
+_KERAS_TABLE = 0.05
+"""Bound of Keras' uniform draws of tables (keras.initializers.RandomUniform)."""
+
+
+def _keras_laws(entry: Entry, kind: UseKind) -> list[tuple[str, float, str]]:
+    """Keras' defaults; its fans count the last two dimensions and a kernel's places, no stride, no groups."""
+    shape, text = entry.shape, "the framework's default law, Glorot uniform"
+    if kind == UseKind.EMBEDDING:
+        return [("the framework's default law, U(±0.05)", _KERAS_TABLE / _UNIFORM, "U")]
+    if kind == UseKind.RECURRENT_STATE and len(shape) == 2:
+        # Rows, or columns, of length 1 that are orthogonal, over all gates at once.
+        return [("the framework's default law, orthogonal", 1.0 / math.sqrt(max(shape)), "")]
+    sums = [entry.fan_in + entry.fan_out] if entry.fan_in and entry.fan_out else []
+    if len(shape) >= 2 and 0 not in shape:
+        sums.insert(0, math.prod(shape) * (shape[-2] + shape[-1]) // (shape[-2] * shape[-1]))
+    return [(text, math.sqrt(2.0 / counted), "U") for counted in sums]

@@ -52,9 +52,10 @@ def with_biases(graph: Graph) -> Graph:
             continue
         made = nodes[add.inputs[0]]
         alone = readers.get(made.id) == {add.id} and made.id not in graph.outputs
-        # (What a product made may be turned before its bias comes; a convolution's dimensions have settings.)
-        turned = made.kind == OpKind.CONTRACTION and sorted(made.shape) == sorted(add.shape)
-        if made.kind in _SUMS and alone and (turned or made.shape == add.shape) and biases <= _BIASES:
+        # (What a layer made may be turned before its bias comes; some convolutions have settings by place.)
+        told = made.kind == OpKind.CONVOLUTION and bool(made.setting("units"))
+        same = made.shape == add.shape or (sorted(made.shape) == sorted(add.shape) and not told)
+        if made.kind in _SUMS and alone and same and biases <= _BIASES:
             one[made.id] = add.id
     if not one:
         return graph
@@ -77,10 +78,11 @@ def _renumbered(node: Node, layers: dict[int, Node], one: dict[int, int]) -> Nod
     made = layers.get(node.id)
     if made is not None:
         parameters = tuple(dict.fromkeys((*made.parameters, *node.parameters)))
-        settings = made.settings
+        settings, shape = made.settings, made.shape
         if made.kind == OpKind.CONTRACTION:  # the bias lies along the units, and is added along the last
             settings = tuple((key, value) for key, value in settings if key != "units")
-        node = replace(made, id=node.id, parameters=parameters, shape=node.shape, settings=settings)
+            shape = node.shape
+        node = replace(made, id=node.id, parameters=parameters, shape=shape, settings=settings)
     return replace(
         node,
         inputs=tuple(one.get(i, i) for i in node.inputs),

@@ -44,6 +44,8 @@ class Draft:
     offset: float = 0.0
     """Value at 0 of a node that multiplies by a constant."""
     loss: bool = False
+    batched: bool = False
+    """Whether a norm that is written out takes its statistics over the batch."""
     readers: list[tuple[int, Read]] = field(default_factory=list)
     _seen: tuple[Read, ...] | None = None
     _inputs: tuple[int, ...] = ()
@@ -211,6 +213,7 @@ def _read_statistics(
     node.kind = {"norm": OpKind.NORM, "softmax": OpKind.SOFTMAX, "pool": OpKind.POOL}.get(
         verdict, OpKind.POINTWISE
     )
+    node.batched = node.kind == OpKind.NORM and any(_over_batch(steps[id]) for id in members)
     for id in members:
         for read in steps[id].reads:
             for source in read.sources:
@@ -220,6 +223,14 @@ def _read_statistics(
                     scales = use.kind == UseKind.SCALE
                     use.kind = UseKind.NORM_SCALE if scales else UseKind.NORM_SHIFT
                 node.uses.append(use)
+
+
+def _over_batch(step: Step) -> bool:
+    """Whether a statistic is one of all samples, for each of several units."""
+    rank = len(step.reads[0].shape) if step.reads else 0
+    given = dict(step.settings).get("dim", ())
+    dims = {int(d) % rank for d in given} if step.form == Form.REDUCTION and rank else set()
+    return 0 in dims and len(dims) < rank
 
 
 def _fold_norms(drafts: Drafts) -> None:
@@ -240,7 +251,7 @@ def _fold_norms(drafts: Drafts) -> None:
             for use in node.uses:
                 use.node = reader.id
             reader.uses = [*node.uses, *reader.uses]
-            reader.reads, reader.kind = node.reads, OpKind.NORM
+            reader.reads, reader.kind, reader.batched = node.reads, OpKind.NORM, node.batched
             del drafts.nodes[node.id]
             node = reader
     drafts.link()

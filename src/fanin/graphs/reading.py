@@ -139,6 +139,8 @@ def _settings(node: Draft) -> tuple[tuple[str, tuple[float, ...]], ...]:
     if node.factor is not None:
         return (("offset", (node.offset,)),) if node.offset else ()
     if node.kind == OpKind.NORM and node.step.form != Form.NORM:
+        if node.batched:
+            return (("over the batch", (1.0,)), ("training", (1.0,)), ("centred", (1.0,)))
         return (("written out", (1.0,)),)
     return node.step.settings
 

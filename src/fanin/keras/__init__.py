@@ -25,11 +25,12 @@ except ModuleNotFoundError as error:
     raise missing("fanin.keras", error, extra="keras", remedy=backend) from error
 
 from fanin.keras.base import SchemeInitializer
+from fanin.keras.check import check
 from fanin.keras.classes import classes
 from fanin.keras.kernels import kernel_axes
 from fanin.keras.whole import apply_, init_, plan, read
 
-__all__ = ["SchemeInitializer", "apply_", "init_", "kernel_axes", "plan", "read"]
+__all__ = ["SchemeInitializer", "apply_", "check", "init_", "kernel_axes", "plan", "read"]
 
 # Registers them, so that strings and saved models find them.
 classes()

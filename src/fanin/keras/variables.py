@@ -10,7 +10,7 @@ import keras
 
 from fanin.errors import InputError, explain
 
-__all__ = ["Names", "Variable", "variables_of"]
+__all__ = ["Names", "Variable", "layers_of", "variables_of"]
 
 Names: TypeAlias = Mapping[str, str] | Callable[[str], str] | None
 """From a variable's path to the name of its stream: paths that a mapping lacks keep their own."""
@@ -123,6 +123,20 @@ def variables_of(model: Any, names: Names = None) -> tuple[Variable, ...]:
             )
         seen.add(variable.name)
     return found
+
+
+def layers_of(model: Any) -> list[Any]:
+    """A model and all of its layers, in their order, inner ones too.
+
+    Examples
+    --------
+    >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, name="fc1")], name="net")
+    >>> [layer.name for layer in layers_of(model) if layer.variables]
+    ['net', 'fc1']
+    """
+    # (Keras has no public list of inner layers; without this one names are those of variables alone.)
+    flat = getattr(model, "_flatten_layers", None)
+    return [model] if flat is None else list(flat())
 
 
 def _name(path: str, names: Names) -> str:

@@ -23,7 +23,7 @@ from fanin.plans.rule import Policy
 from fanin.records.graph import Graph
 from fanin.records.plan import Entry, Plan
 
-__all__ = ["apply_", "init_", "plan", "read"]
+__all__ = ["apply_", "finished", "init_", "opened", "plan", "read"]
 
 _READERS = {"jax": "fanin.keras.in_jax", "torch": "fanin.keras.in_torch"}
 _NARROW = ("bfloat16", "float8_e4m3fn", "float8_e5m2")
@@ -59,6 +59,18 @@ def read(model: Any, *inputs: Any, names: Names = None) -> Graph:
     >>> [str(p.uses[0].axes) for p in read(model, np.zeros((1, 8), "float32")).parameters][:1]
     ['in out']
     """
+    variables, reader, options = opened(model, names)
+    return finished(reader.read(model, variables, inputs, options), model, variables)
+
+
+def opened(model: Any, names: Names) -> tuple[tuple[Variable, ...], Any, dict[str, Any]]:
+    """A model's variables, the reader of the backend, and what the model is called with besides inputs.
+
+    Raises
+    ------
+    InputError
+        As `read`.
+    """
     variables = variables_of(model, names)
     backend = keras.backend.backend()
     if backend not in _READERS:
@@ -67,19 +79,22 @@ def read(model: Any, *inputs: Any, names: Names = None) -> Graph:
                 "Keras models are read on two of its backends",
                 received=f"backend {backend}",
                 rule="They are " + " and ".join(_READERS),
-                remedy="Plan with KERAS_BACKEND=jax (or torch): plans and weights are the same on both, and "
+                remedy="Use KERAS_BACKEND=jax (or torch) here: plans and weights are the same on both, and "
                 "the saved model loads on any backend; fanin.keras' initializers run on all of them",
             )
         )
     taken = inspect.signature(model.call).parameters
     options = {"training": True} if "training" in taken else {}
-    reader = importlib.import_module(_READERS[backend])
-    graph: Graph = reader.read(model, variables, inputs, options)
+    return variables, importlib.import_module(_READERS[backend]), options
+
+
+def finished(graph: Graph, model: Any, variables: Sequence[Variable]) -> Graph:
+    """A backend's graph with what Keras itself says of the model."""
     frozen = {variable.name for variable in variables if not variable.role and not variable.value.trainable}
     return replace(
         graph,
         model=str(model.name),
-        framework=f"keras {keras.__version__} on {backend}",
+        framework=f"keras {keras.__version__} on {keras.backend.backend()}",
         parameters=tuple(replace(p, trainable=False) if p.name in frozen else p for p in graph.parameters),
     )
 

@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fanin.laws.band import Chance
+from fanin.predictions.channels import counts_of, places_first
 from fanin.predictions.context import Context
 from fanin.predictions.signal import Signal, joined
 from fanin.predictions.weights import Moments
+from fanin.records.axes import Role
 from fanin.records.graph import Node, OpKind, Parameter, Use, UseKind
 from fanin.records.prediction import Certainty
 
@@ -124,6 +126,8 @@ def taps(node: Node, context: Context) -> Taps | None:
     before = context.nodes[context.reads(node)[0][0]].shape if context.reads(node) else ()
     if not rank or len(before) <= rank or len(node.shape) <= rank:
         return None
+    # (A model that is laid out the other way transposes before a convolution, which is no node.)
+    before = places_first(before, rank, counts_of(context.uses.get(node.id, []), Role.IN))
     if max(math.prod(before[-rank:]), math.prod(node.shape[-rank:])) > _LARGEST_MAP:
         return None
     return Taps(node, before)

@@ -153,7 +153,8 @@ def add(context: Context, node: Node, reads: list[Reading]) -> Signal:
     The mixed term is 0 for a branch that ends in a layer with weights of its own: see `joint`.
     """
     signs = list(node.setting("signs") or (1.0,) * len(reads))
-    signs += [1.0] * (len(reads) - len(signs))
+    # (A table that is subtracted has a sign and is no signal.)
+    signs = (signs + [1.0] * len(reads))[: len(reads)]
     if node.setting("alpha") and len(signs) > 1:
         signs[1] *= node.setting("alpha")[0]
     parts = [context.seen(read) for read in reads]

@@ -206,8 +206,23 @@ def _cosine(context: Context, node: Node, signal: Signal, places: float) -> floa
     return min(1.0, max(-1.0, cosine))
 
 
+_CUT = 4.0
+"""Std of logits from which on probabilities come near those (1e-7: 16 nats) where losses cut them off."""
+
+
+def _logits(context: Context, end: int | None) -> int | None:
+    """What probabilities are made of: the input of the softmax, or of the sigmoid, at the end."""
+    node = None if end is None else context.nodes[end]
+    while node is not None and node.kind == OpKind.POINTWISE and len(node.inputs) == 1:
+        node = context.nodes.get(node.inputs[0])
+    ends = node is not None and node.kind in (OpKind.SOFTMAX, OpKind.ACTIVATION) and len(node.inputs) == 1
+    return node.inputs[0] if node is not None and ends else None
+
+
 def _loss(context: Context, end: int | None, seen: LossMeasurement | None) -> LossPrediction | None:
     """Cross entropy of outputs that know nothing of their labels."""
+    if seen is not None and seen.takes == "probabilities":
+        end = _logits(context, end)
     if end is None or end not in context.signals:
         return None
     signal, node = context.signals[end], context.nodes[end]
@@ -218,6 +233,8 @@ def _loss(context: Context, end: int | None, seen: LossMeasurement | None) -> Lo
     if classes is None or classes < 2 or not math.isfinite(variance):
         return None
     s = math.sqrt(variance)
+    if seen is not None and seen.takes == "probabilities" and s > _CUT:
+        return None
     binary = seen is not None and seen.name.startswith("binary")
     # One logit x against 0: two logits of half its variance differ by as much.
     value = (

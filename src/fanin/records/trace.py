@@ -177,6 +177,9 @@ class LossMeasurement:
     `silent` is what a loss of the user's own says of outputs that are all zero; `low` and `high` are the 5 %
     and 95 % quantiles of a regression's targets. `unpaired` says that the loss is the same whichever sample a
     target belongs to, because output and target have shapes that broadcast.
+
+    `takes` is what the loss was told that outputs are, "logits" or "probabilities"; "" where only its name
+    says that. `strays` is then the share of outputs that lie outside of 0 to 1, for probabilities.
     """
 
     name: str
@@ -191,6 +194,8 @@ class LossMeasurement:
     low: float | None = None
     high: float | None = None
     unpaired: bool = False
+    takes: str = ""
+    strays: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -63,6 +63,8 @@ def derive(
     if name in {"cat", "stack"}:
         dim = args[1] if len(args) > 1 else 0
         return joined(tensors, len(out), dim=dim, stacks=name == "stack")
+    if name in _COPIES and len(tensors) == 1 and tuple(tensors[0][0]) == tuple(out):
+        return tensors[0][1]  # the same numbers, in another order in memory or rounded
     if name in _COPIES or name in _ALIGNED or name == "_weight_norm_interface" or "batch_norm" in name:
         # (Statistics over a batch of parameters are those of a weight that is being standardised.)
         return aligned(tensors, out)

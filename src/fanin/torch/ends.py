@@ -31,15 +31,18 @@ def output_node(
     return None
 
 
-def alike(graph: Graph, node: int, x: torch.Tensor) -> float | None:
+def alike(graph: Graph, node: int, x: torch.Tensor, channel: int | None = None) -> float | None:
     """Mean product of two positions of one sample, at the same feature; None where there is but one.
 
     ``((sum over P positions)^2 - sum of squares) / (P (P - 1))``, averaged over samples and features.
+    These lie along the dimension `channel`; else along the second where a convolution reads x, or the last.
     """
     if x.ndim < 3 or not x.is_floating_point():
         return None
     convolved = any(n.kind == OpKind.CONVOLUTION and node in n.inputs for n in graph.nodes)
     x = x.detach()
+    if channel is not None and 0 < channel < x.ndim:
+        x, convolved = x.movedim(channel, 1), True
     x = x[: max(1, _ELEMENTS // max(x[0].numel(), 1))].double()
     rows = x.flatten(2) if convolved else x.flatten(1, -2).movedim(1, -1)
     places = rows.shape[-1]

@@ -8,7 +8,6 @@ from dataclasses import replace
 
 import torch
 
-from fanin.records.graph import Graph, OpKind
 from fanin.records.trace import InputMeasurement
 from fanin.torch.recording import Recording
 
@@ -22,7 +21,7 @@ _SAME = 1e-6
 
 
 def measure_inputs(
-    graph: Graph, recording: Recording, tensors: Mapping[int, torch.Tensor], dims: Mapping[int, int]
+    recording: Recording, tensors: Mapping[int, torch.Tensor], channels: Mapping[int, int]
 ) -> tuple[InputMeasurement, ...]:
     """Measure every input of a run.
 
@@ -30,15 +29,9 @@ def measure_inputs(
     ----------
     tensors
         Inputs by the place in the recording.
-    dims
-        Along which dimension the units of each convolution lie: its input has them there too.
+    channels
+        Along which dimension those that convolutions read have their channels; others have features last.
     """
-    channels = {
-        i: dims[node.id]
-        for node in graph.nodes
-        if node.kind == OpKind.CONVOLUTION and node.id in dims
-        for i in node.inputs
-    }
     ops = [op for op in recording.ops if op.name == "input" and op.id in tensors]
     found = []
     for place, op in enumerate(ops):

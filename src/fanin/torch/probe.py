@@ -14,7 +14,6 @@ from torch import nn
 from fanin.checks.tiers import Clock, tier_of
 from fanin.errors import ModelError, explain
 from fanin.laws.bounds import Bounds, bounds
-from fanin.predictions.context import unit_dims
 from fanin.records.graph import Graph, Node, OpKind
 from fanin.records.trace import LossMeasurement, Measurement, Trace
 from fanin.torch.backward import Backward, operators_so_far
@@ -23,6 +22,7 @@ from fanin.torch.ends import alike, output_node
 from fanin.torch.features import measure_inputs
 from fanin.torch.guards import memory_told, random_numbers, refuse_empty, refuse_kinds, refuse_weights
 from fanin.torch.inputs import as_call
+from fanin.torch.layouts import channels_of_inputs, unit_dims
 from fanin.torch.read import graph_of
 from fanin.torch.record import Recording, record
 from fanin.torch.sandbox import keep_random_state, keep_state, without_collection
@@ -174,7 +174,8 @@ def _trace(graph: Graph, recording: Recording, watcher: Watcher, main: torch.Ten
     """What the forward pass says."""
     batch = next((op.shape[0] for op in recording.ops if op.name == "input" and op.shape), None)
     batch = batch if batch is not None else (main.shape[0] if main.ndim else 1)
-    first = unit_dims(graph)
+    first = unit_dims(graph, recording)
+    channels = channels_of_inputs(graph, recording, first)
     limits = [bounds(a.values) for a in graph.activations]
     masked = _scores(graph)
     measured = []
@@ -189,19 +190,21 @@ def _trace(graph: Graph, recording: Recording, watcher: Watcher, main: torch.Ten
                 node = Node(
                     id=op.id, kind=OpKind.INPUT, op="input", inputs=(), module="", shape=op.shape, dtype=""
                 )
-                near = alike(graph, op.id, watcher.kept[op.id])
+                near = alike(graph, op.id, watcher.kept[op.id], channels.get(op.id))
                 measured.append(replace(look(node), near=near))
         for node in graph.nodes:
             if node.id in watcher.kept and watcher.kept[node.id].numel():
                 found = look(node)
                 if node.kind == OpKind.INPUT:
-                    found = replace(found, near=alike(graph, node.id, watcher.kept[node.id]))
+                    found = replace(
+                        found, near=alike(graph, node.id, watcher.kept[node.id], channels.get(node.id))
+                    )
                 spread = scores(node, recording.ops[node.id], watcher.kept)
                 if spread is not None:
                     found = replace(found, entropy=spread[0], score_std=spread[1])
                 measured.append(found)
         given = {op.id: x for op in recording.ops[:32] if (x := watcher.input(op)) is not None}
-        inputs = measure_inputs(graph, recording, given, first)
+        inputs = measure_inputs(recording, given, channels)
     return Trace(
         batch=batch,
         source="the given batch",

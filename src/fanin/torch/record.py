@@ -20,7 +20,7 @@ from fanin.torch.interrupts import deferred
 from fanin.torch.names import NamedTensor, named_modules, named_tensors
 from fanin.torch.recomputing import without_recomputing
 from fanin.torch.recorder import Recorder
-from fanin.torch.recording import Observer, Op, Operand, Output, Recording
+from fanin.torch.recording import Beside, Observer, Op, Operand, Output, Recording
 from fanin.torch.sandbox import (
     guard_values,
     keep_random_state,
@@ -173,7 +173,8 @@ def _eager() -> Iterator[None]:
 def _paths(model: nn.Module, run: Recorder) -> Iterator[None]:
     """Keep `run.module` and `run.call` at the innermost module, by hooks that are removed again."""
     names: dict[nn.Module, str] = {}
-    for path, module in named_modules(model):
+    beside = model.modules_beside() if isinstance(model, Beside) else ()
+    for path, module in (*named_modules(model), *beside):
         names.setdefault(module, path)
     calls: dict[nn.Module, int] = {}
     entered: list[tuple[nn.Module, str, int]] = []

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
+from torch import nn
 
 from fanin.graphs.sources import Source
 from fanin.torch.names import NamedTensor
 from fanin.torch.ops import Facts
 
-__all__ = ["Observer", "Op", "Operand", "Output", "Recording"]
+__all__ = ["Beside", "Observer", "Op", "Operand", "Output", "Recording"]
 
 # (Nothing changes an operator, an operand or an output once it is made. They are not frozen because a frozen
 # one takes several times as long to make, and a run makes thousands.)
@@ -27,6 +28,15 @@ class Observer(Protocol):
 
     def before_mutation(self, id: int, tensor: torch.Tensor) -> None:
         """Just before the output of `id` is changed in place by a later operator."""
+        ...
+
+
+@runtime_checkable
+class Beside(Protocol):
+    """A module that calls others which it does not register (layers of another framework)."""
+
+    def modules_beside(self) -> Iterable[tuple[str, nn.Module]]:
+        """These modules, with the paths that operators under them are to have."""
         ...
 
 

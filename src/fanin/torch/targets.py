@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from fanin.errors import InputError, ModelError, explain
+from fanin.errors import FaninError, InputError, ModelError, explain
 
 __all__ = ["Loss", "floating", "loss_of", "main_output"]
 
@@ -174,6 +174,8 @@ def _given(output: Any, target: Any, loss: Callable[..., Any]) -> Loss:
         argument = main_output(output)
     try:
         value = loss(argument, target)
+    except FaninError:
+        raise
     except Exception as error:
         raise InputError(
             explain(

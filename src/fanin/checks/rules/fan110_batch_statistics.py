@@ -26,7 +26,8 @@ _STRANGE = math.log(100.0)
 
 
 def _batch_norms(graph: Graph) -> list[Node]:
-    return [node for node in graph.nodes if node.kind == OpKind.NORM and "batch_norm" in node.op]
+    norms = [node for node in graph.nodes if node.kind == OpKind.NORM]
+    return [node for node in norms if "batch_norm" in node.op or node.setting("over the batch")]
 
 
 def _factor(graph: Graph, node: Node, trace: Trace) -> float:

@@ -37,12 +37,20 @@ def _check(graph: Graph, plan: Plan, trace: Trace) -> Outcome:
         severity=Severity.WARNING,
         summary=f"{len(names)} tensors hold the same numbers in {len(copies)} groups ({named(names)}), "
         "and are not tied",
-        cause="one layer was drawn and copied (copy.deepcopy, as nn.TransformerEncoder does), so all copies "
+        cause=_SHARED
+        if graph.framework.startswith("keras")
+        else "one layer was drawn and copied (copy.deepcopy, as nn.TransformerEncoder does), so all copies "
         "start as one layer",
         fix=f"Draw every copy by itself: {init_verb(graph)}",
         where=tuple(names),
         evidence=(("tensors", float(len(names))), ("groups", float(len(copies)))),
     )
+
+
+_SHARED = (
+    "one initializer was given to several layers, and draws the same numbers each time it is called (Keras "
+    "warns of that), so all start as one layer"
+)
 
 
 RULE = Rule(

@@ -49,6 +49,8 @@ def _check(graph: Graph, plan: Plan, trace: Trace, forecast: Forecast | None = N
         return Skipped(reason="no target was given")
     if not math.isfinite(loss.value):
         return Skipped(reason="the loss is not finite")
+    if loss.strays:
+        return Skipped(reason="the outputs are no probabilities, which the loss takes")
     if loss.expected is None:
         found = louder(graph, plan, trace, loss, RULE.code)
         if found is not None:

@@ -11,7 +11,7 @@ from fanin.laws.quadrature import NODES
 from fanin.records.finding import Finding, Severity
 from fanin.records.graph import Graph, Node, OpKind
 from fanin.records.plan import Plan
-from fanin.records.trace import Trace
+from fanin.records.trace import LossMeasurement, Trace
 
 __all__ = ["RULE", "misfit", "still"]
 
@@ -49,11 +49,13 @@ def _check(graph: Graph, _plan: Plan | None, trace: Trace) -> Outcome:
         return Skipped(reason="no target was given")
     if trace.loss.unpaired:
         return _broadcast(trace.loss.name)
+    if trace.loss.takes == "probabilities":
+        return _probabilities(graph, trace, trace.loss)
     if trace.loss.name.lower() in _LOG_PROBABILITIES:
         return _negative(graph, trace, trace.loss.name)
     if trace.loss.low is not None and trace.loss.high is not None:
         return _reach(graph, trace, trace.loss.low, trace.loss.high)
-    if not _takes_logits(trace.loss.name):
+    if trace.loss.takes != "logits" and not _takes_logits(trace.loss.name):
         return Skipped(reason=f"what '{trace.loss.name}' takes is not known")
     node = _last(graph, trace)
     if node is None:
@@ -97,6 +99,29 @@ def _broadcast(loss: str) -> Finding:
         "difference is N x N, and the best that can be learned is the targets' mean",
         fix="Give both one shape: output.squeeze(-1), or target.unsqueeze(-1)",
         where=("the loss",),
+    )
+
+
+def _probabilities(graph: Graph, trace: Trace, loss: LossMeasurement) -> Outcome:
+    """Outputs that no probability can have, before a loss that was not told of logits."""
+    if loss.strays is None:
+        return Skipped(reason="whether the outputs are probabilities was not measured")
+    if loss.strays <= 0.0:
+        return Passed(reason=f"the outputs lie between 0 and 1, as {loss.name} takes them")
+    node = _last(graph, trace)
+    place = "the last layer" if node is None else called(node.module, node.op)
+    return Finding(
+        code=RULE.code,
+        name="output and loss do not fit",
+        severity=Severity.WARNING,
+        summary=f"The output comes from {place}, and {100.0 * loss.strays:.3g} % of it lie outside of 0 to "
+        f"1, where {loss.name} cuts it off",
+        cause="a loss that takes probabilities after a model that returns logits: what is cut off has no "
+        "gradient, and the rest has a wrong one",
+        fix="Tell the loss that it is given logits (from_logits=True), or end in a softmax, or in a sigmoid "
+        "where classes do not exclude each other",
+        where=("the output" if node is None else node.module or node.op,),
+        evidence=(("share outside", loss.strays),),
     )
 
 
@@ -200,10 +225,12 @@ RULE = Rule(
     code="FAN307",
     name="output and loss",
     definition="the operation that makes the output, for losses that take logits (cross entropy, binary "
-    "cross entropy with logits) or log-probabilities (nll_loss), "
+    "cross entropy with logits) or log-probabilities (nll_loss); whether outputs lie between 0 and 1, for "
+    "losses that were told to take probabilities (Keras' without from_logits); "
     "where the targets of a regression lie, and the loss of targets in another order, where shapes broadcast",
     threshold="a softmax, an activation that is bounded on both sides, or one that cuts at zero; any output "
-    "before nll_loss that no logarithm was taken of; a loss that is the same for any order of its targets. "
+    "before nll_loss that no logarithm was taken of; a loss that is the same for any order of its targets; "
+    "any output below 0 or above 1 for a probability. "
     "With a softmax of 10 classes before cross entropy the loss cannot fall below 1.46: -ln(e / (e + 9)). "
     "A remark where no loss was given and one output is to tell two classes apart",
     advice="Return logits",
