@@ -102,6 +102,21 @@ def test_measured_and_foretold_stand_side_by_side(foretold: Diagnosis) -> None:
     assert row.z == pytest.approx(0.0)
 
 
+def test_a_first_loss_is_no_sharper_than_its_own_rounding(foretold: Diagnosis) -> None:
+    assert foretold.prediction is not None
+    assert foretold.prediction.loss is not None
+    assert foretold.trace.loss is not None
+    value = foretold.trace.loss.value
+    sure = replace(foretold.prediction.loss, value=value * (1.0 + 2.0**-23), spread=1e-15)
+    (row,) = [
+        r
+        for r in compared(replace(foretold, prediction=replace(foretold.prediction, loss=sure)))
+        if r.what.startswith("first loss")
+    ]
+    assert row.z is not None
+    assert abs(row.z) < 1.0  # one last bit of float32 apart
+
+
 def test_only_exact_laws_are_held_to_a_number_of_deviations(foretold: Diagnosis) -> None:
     assert foretold.prediction is not None
     guess = Certainty.APPROXIMATE

@@ -22,6 +22,9 @@ _SIGMAS = 3.0
 _APART = math.log(3.0)
 """A plan whose power stays within this factor of the prediction for the weights as they are is not drawn."""
 
+_ROUNDING = 2.0**-20
+"""Of a first loss: sums of exponentials and a mean, in single precision."""
+
 _REASONS = 4
 
 
@@ -108,7 +111,10 @@ def compared(diagnosis: Diagnosis) -> list[Compared]:
             found.append(_plain(f"{name}, at most", percent(share), percent(by_law), certainty))
     loss, foreseen = diagnosis.trace.loss, prediction.loss
     if loss is not None and foreseen is not None and math.isfinite(loss.value):
-        z = (loss.value - foreseen.value) / foreseen.spread if foreseen.spread > 0.0 else None
+        z = None
+        if foreseen.spread > 0.0:
+            # Where outputs are next to nothing the law is sharper than the number that is held against it.
+            z = (loss.value - foreseen.value) / math.hypot(foreseen.spread, _ROUNDING * foreseen.value)
         found.append(
             Compared(
                 what=f"first loss ({loss.name})",
