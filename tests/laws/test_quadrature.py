@@ -229,3 +229,28 @@ def test_bad_variances(q: float) -> None:
 def test_bad_correlations(c: float) -> None:
     with pytest.raises(InputError, match="not between -1 and 1"):
         quad.gaussian_correlation(RELU, 1.0, c)
+
+
+@pytest.mark.parametrize("q", [1e-13, 1e-20, 1e-40, 1e-200])
+def test_signals_next_to_nothing_keep_their_digits(q: float) -> None:
+    # Around 0 a function is its slopes: left a, right b. 1e-8: what a parabola leaves out below 2^-20.
+    z = NODES
+    tables = [
+        (np.maximum(z, 0.0), 0.0, 1.0),
+        (np.where(z > 0.0, z, 0.2 * z), 0.2, 1.0),
+        (np.tanh(z), 1.0, 1.0),
+    ]
+    for values, a, b in tables:
+        power = quad.gaussian_second_moment(values, q)
+        assert power / q == pytest.approx((a * a + b * b) / 2.0, rel=1e-8)
+        mean = quad.gaussian_mean(values, q)
+        assert mean / math.sqrt(q) == pytest.approx((b - a) / math.sqrt(2.0 * math.pi), rel=1e-8, abs=1e-8)
+    relu, c = tables[0][0], 0.3
+    arc = (math.sqrt(1.0 - c * c) + c * (math.pi - math.acos(c))) / (2.0 * math.pi)
+    assert quad.gaussian_correlation(relu, q, c) / q == pytest.approx(arc, rel=1e-8)
+
+
+def test_a_parabola_around_zero_meets_its_panel() -> None:
+    x = 2.0**-20 * np.array([-1.001, -0.999, 0.999, 1.001])
+    assert quad.curve(np.tanh(NODES))(x) == pytest.approx(x, rel=1e-8)
+    assert quad.curve(np.tanh(NODES)).derivative()(x) == pytest.approx(1.0, rel=1e-8)

@@ -14,7 +14,8 @@ Accuracy for q from 0.01 to 9 and values in float64, relative to ``E f^2`` (or `
 1e-10 for functions that are smooth, or have kinks at multiples of 1/4 only; ``2e-5 q^(-3/2)`` for
 a kink elsewhere, its derivative moment ``0.01 q^(-1/2)``; ``0.04 q^(-1/2)`` for a jump, which has no
 derivative moment. Values rounded to float32 add about 1e-6.
-Past ±24, which matters
+Around 0 each side is its parabola, so a function that is 0 there keeps its digits (1e-8) down to the
+smallest q. Past ±24, which matters
 for q > 9 only, a function that ends as a polynomial of degree 2 is continued as such and any other
 is mirrored.
 """
@@ -52,6 +53,15 @@ _END = 24.0
 _DEGREE = 8
 _PANEL = 0.25
 _PANELS = round(2 * _END / _PANEL)
+
+_ZERO = _PANELS // 2
+"""The panel to the right of 0."""
+
+_NEAR = 2.0**-20
+"""Closer to 0 a point loses its digits in its panel's own coordinate, and a parabola has them all."""
+
+_NOTHING = 1e-13
+"""Of a panel's size: what rounding leaves of a value that is 0."""
 
 _STEP = _PANEL / _DEGREE
 NODES: Floats = np.linspace(-_END, _END, _PANELS * _DEGREE + 1)
@@ -94,11 +104,31 @@ class Curve:
             point = folded[inside]
             cell = np.minimum(((point + _END) / _STEP).astype(np.intp), len(self.lines) - 1)
             result[inside] = self.lines[cell, 0] + self.lines[cell, 1] * (point - NODES[cell])
+        near = np.abs(x) < _NEAR
+        if near.any() and not self.rough[_ZERO - 1 : _ZERO + 1].any():
+            close = x[near]
+            left, right = self._beside_zero()
+            result[near] = np.where(
+                close < 0.0,
+                left[0] + close * (left[1] + close * left[2]),
+                right[0] + close * (right[1] + close * right[2]),
+            )
         for end, outside in zip(self.ends, (x < -_END, x > _END), strict=True):
             if end is not None and outside.any():
                 past = np.abs(x[outside]) - _END
                 result[outside] = end[0] + past * (end[1] + past * end[2])
         return result
+
+    def _beside_zero(self) -> tuple[Floats, Floats]:
+        """Powers of x on either side of 0: the first three."""
+        order = np.arange(_DEGREE + 1)
+        found = []
+        for row, s in ((self.powers[_ZERO - 1], 1.0), (self.powers[_ZERO], -1.0)):
+            at = s**order
+            parts = np.array([row @ at, row @ (order * at) * s, row @ (order * (order - 1) * at) * 0.5])
+            parts[np.abs(parts) < _NOTHING * np.abs(row).max()] = 0.0
+            found.append(parts * (2.0 / _PANEL) ** order[:3])
+        return found[0], found[1]
 
     def derivative(self) -> Curve:
         """Its derivative, one-sided in every panel."""
