@@ -31,6 +31,8 @@ __all__ = ["converted"]
 
 _FLOATS = ("float", "bfloat", "complex")
 
+_LAYERS = frozenset({Form.CONTRACTION, Form.CONVOLUTION, Form.LOOKUP})
+
 
 @dataclass(slots=True, kw_only=True)
 class _Value:
@@ -223,7 +225,7 @@ class _Conversion:
             form=form,
             name=name,
             reads=reads,
-            module=op.module or self._owner(reads),
+            module=op.module or self._owner(form, reads),
             call=op.call,
             shape=op.shape,
             dtype=op.dtype,
@@ -244,10 +246,11 @@ class _Conversion:
                 signal=aval.dtype.startswith(_FLOATS),
             )
 
-    def _owner(self, reads: Sequence[Read]) -> str:
-        """Where scopes have no names: the module whose parameter is read."""
+    def _owner(self, form: Form, reads: Sequence[Read]) -> str:
+        """Where scopes have no names: the module whose parameter is read, or a layer's own weight."""
         owners = {leaf.name: leaf.owner for leaf in self._leaves}
-        return next((owners[s.name] for read in reads for s in read.sources if s.name in owners), "")
+        name = next((s.name for read in reads for s in read.sources if s.name in owners), "")
+        return owners.get(name, "") or (name if form in _LAYERS else "")
 
     def _reads(self, op: Op, form: Form) -> Iterator[Read]:
         labels = _labels(op)
