@@ -291,13 +291,15 @@ def test_a_linear_layers_default_keeps_the_power() -> None:
     assert entry.draw.std**2 * 32 == pytest.approx(2.0)
 
 
-def test_recurrent_biases_are_zero() -> None:
+def test_recurrent_biases_follow_their_gates() -> None:
     """RNN, LSTM and GRU draw all weights, biases too, from U(±1/sqrt(hidden)), whatever the inputs.
 
-    A plan gives each gate its own law, orthogonal state matrices and zero biases.
+    A plan gives each gate its own law, orthogonal state matrices, open forget gates and else zero biases.
     """
-    plan = fanin.torch.plan(torch.nn.LSTM(16, 24), torch.zeros(2, 3, 16))
-    assert {plan[f"bias_{part}_l0"].scheme for part in ("ih", "hh")} == {"zeros"}
+    model = torch.nn.LSTM(16, 24)
+    plan = fanin.torch.init_(model, torch.zeros(2, 3, 16))
+    added = (model.bias_ih_l0 + model.bias_hh_l0).reshape(4, 24)
+    assert added.tolist() == [[value] * 24 for value in (0.0, 1.0, 0.0, 0.0)]  # input, forget, cell, output
     assert plan["weight_ih_l0"].draw.std == pytest.approx(math.sqrt(2 / (16 + 24)))  # type: ignore[union-attr]
     assert "orthogonal" in str(plan["weight_hh_l0"].draw)
 
