@@ -1,8 +1,9 @@
-"""Rule for the last weight of a coupling: the log of a scale, and a shift, of another part of the signal.
+"""Rules for couplings: the last weight of what makes the log of a scale and a shift of another part.
 
-``y = (b + t(a)) exp(s(a))`` or ``b exp(s(a)) + t(a)``. With s of power 1 a coupling multiplies the power by
-``E exp(2 s) = e^2``, and a dozen of them the logarithm of a density by thousands; at zero each is the
-identity, as the flows' authors start them.
+``y = (b + t(a)) exp(s(a))`` or ``b exp(s(a)) + t(a)``, or the inverse of either, ``(b - t(a)) exp(-s(a))``.
+With s of power 1 a coupling multiplies the power by ``E exp(2 s) = e^2``, and a dozen of them the logarithm
+of a density by thousands; at zero each is the identity, as the flows' authors start them. A learned bound of
+s then starts at 1: two zeros, one behind the other, would give each other no gradient.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from fanin.plans.rule import Case, Claim, Rule
 from fanin.records.draw import Constant
 from fanin.records.graph import Node, OpKind, UseKind
 
-__all__ = ["COUPLING"]
+__all__ = ["COUPLING", "COUPLING_BOUND"]
 
 _MIDDLE = len(NODES) // 2
 _CLOSE = 1e-6
@@ -33,6 +34,29 @@ def _coupling(case: Case) -> Claim | None:
         reason="makes the log of a scale: at zero the coupling starts as the identity",
         evidence=(f"exp of its output multiplies another part of the signal: {case.place}",),
         references=("D. Kingma, P. Dhariwal, Glow, 2018, section 3.3",),
+    )
+
+
+def _bound(case: Case) -> Claim | None:
+    node, facts = case.node, case.facts
+    if node is None or node.kind != OpKind.PRODUCT or not _zero_at_zero(facts, node):
+        return None
+    behind: Node | None = node
+    while behind is not None and _zero_at_zero(facts, behind) and len(set(behind.inputs)) == 1:
+        behind = facts.nodes.get(behind.inputs[0])
+    makers = [
+        Case(facts=facts, parameter=p, use=u)
+        for p in facts.graph.parameters
+        for u in p.uses
+        if behind is not None and u.node == behind.id and u.kind == UseKind.WEIGHT
+    ]
+    if not any(_coupling(maker) for maker in makers):
+        return None
+    return Claim(
+        scheme="ones",
+        draw=Constant(value=1.0),
+        reason="bounds the log of a coupling's scale: what makes that starts at zero, so this does not",
+        evidence=(f"the weight behind it is zero: {case.place}",),
     )
 
 
@@ -59,22 +83,27 @@ def _others(facts: Facts, node: Node) -> list[Node]:
 
 
 def _exponential(facts: Facts, node: Node) -> bool:
-    """Whether a node computes exp(c x): 1 at 0, and f(x) f(-x) = 1."""
+    """Whether a node computes exp(c x), c of either sign: 1 at 0, and f(x) f(-x) = 1."""
     if node.activation is None:
         return False
     values = facts.graph.activations[node.activation].values
     pairs = zip(values, reversed(values), strict=True)
     return (
         abs(values[_MIDDLE] - 1.0) < _CLOSE
-        and values[0] < 0.5 < values[-1]
+        and min(values[0], values[-1]) < 0.5
         and all(abs(a * b - 1.0) < 1e-3 for a, b in pairs)
     )
 
 
 def _zero_at_zero(facts: Facts, node: Node) -> bool:
-    """A function of one signal that keeps zero: a bounded odd one, a constant or learned factor, a bias."""
+    """A function of one signal that keeps zero: an odd one, a constant or learned factor, a bias.
+
+    (The exponential of a square is no scale.)
+    """
     if node.activation is not None:
-        return abs(facts.graph.activations[node.activation].values[_MIDDLE]) < _CLOSE
+        values = facts.graph.activations[node.activation].values
+        pairs = zip(values, reversed(values), strict=True)
+        return all(abs(a + b) < _CLOSE * max(1.0, abs(a)) for a, b in pairs)
     scaling = (
         node.kind == OpKind.POINTWISE and node.factor is not None and node.setting("offset") in ((), (0.0,))
     )
@@ -133,3 +162,4 @@ def _tallied(facts: Facts, reader: Node) -> bool:
 
 
 COUPLING = Rule(name="coupling", claim=_coupling)
+COUPLING_BOUND = Rule(name="coupling bound", claim=_bound)

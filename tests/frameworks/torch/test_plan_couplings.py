@@ -128,3 +128,63 @@ def test_a_learned_bound_and_a_log_determinant_one_number_wide_are_a_coupling_s(
     assert {e.scheme for e in plan.entries if e.name.endswith("2.weight")} == {"zeros"}
     report = fanin.torch.check(model, x, loss=lambda out, _: out, target=torch.zeros(1))
     assert "FAN102" not in {finding.code for finding in report.findings}
+
+
+class Inverse(nn.Module):
+    """From data to noise: shifted back, then scaled by exp(-s); s has a learned bound that comes as zero."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 8))
+        self.bound = nn.Parameter(torch.zeros(4))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        a, b = x.chunk(2, dim=1)
+        s, t = self.net(a).chunk(2, dim=1)
+        s = torch.tanh(s) * self.bound
+        return torch.cat([(b - t) * torch.exp(-s), a], dim=1), -s.sum(1)
+
+
+class Flow(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.parts = nn.ModuleList([Inverse() for _ in range(4)])
+
+    def forward(self, x: Tensor) -> Tensor:
+        total: Tensor | int = 0
+        for part in self.parts:
+            x, log = part(x)
+            total = total + log
+        return (x.square().sum(1) / 2 - total).mean()
+
+
+def test_the_inverse_of_a_coupling_is_one_and_its_bound_lets_it_wake() -> None:
+    torch.manual_seed(0)
+    model, x = Flow(), torch.randn(64, 8)
+    plan = fanin.torch.init_(model, x)
+    assert {e.scheme for e in plan.entries if e.name.endswith("2.weight")} == {"zeros"}
+    assert {e.scheme for e in plan.entries if e.name.endswith("bound")} == {"ones"}
+    assert model(x).item() == pytest.approx(float(x.square().sum(1).mean()) / 2, rel=1e-6)  # the identity
+    # Rows that make s, and rows that make t: both leave zero at the first step.
+    model(x).backward()
+    for part in model.parts:
+        assert isinstance(part, Inverse)
+        gradient = part.net[2].weight.grad
+        assert isinstance(gradient, Tensor)
+        assert (gradient.abs().amax(dim=1) > 0).all()
+
+
+class Bumps(nn.Module):
+    """Bumps exp(-(W x)^2) gate another part of the signal: a weight of zero would have no gradient."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net, self.value, self.out = nn.Linear(16, 32), nn.Linear(16, 32), nn.Linear(32, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.out(torch.exp(-self.net(x).square()) * self.value(x))
+        return out
+
+
+def test_an_exponential_of_a_square_is_no_scale() -> None:
+    assert last_std(Bumps(), "net.weight") != 0.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from fanin.plans.constants import CONSTANTS
-from fanin.plans.couplings import COUPLING
+from fanin.plans.couplings import COUPLING, COUPLING_BOUND
 from fanin.plans.determinants import DETERMINANT
 from fanin.plans.embeddings import EMBEDDINGS, TIED
 from fanin.plans.forget import FORGET
@@ -28,7 +28,16 @@ POLICY = Policy(
     summary="each tensor by its use: true fans, gains of the real activations, depth counted in the graph",
     tensors=(*KEEPING, TIED, DETERMINANT, FORGET),
     uses=(
-        *(magnitude(WEIGHTS), SPREAD, MULTIPLIER, *CONSTANTS, *RECURRENT, MADE_SHIFT, *EMBEDDINGS),
+        *(
+            magnitude(WEIGHTS),
+            SPREAD,
+            MULTIPLIER,
+            COUPLING_BOUND,
+            *CONSTANTS,
+            *RECURRENT,
+            MADE_SHIFT,
+            *EMBEDDINGS,
+        ),
         *(MODULATION, COUPLING, MULTIPLIED, *WEIGHTS, REST),
     ),
     # Where there are such branches; a model without them is no mistake.
