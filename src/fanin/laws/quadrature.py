@@ -15,9 +15,8 @@ Accuracy for q from 0.01 to 9 and values in float64, relative to ``E f^2`` (or `
 a kink elsewhere, its derivative moment ``0.01 q^(-1/2)``; ``0.04 q^(-1/2)`` for a jump, which has no
 derivative moment. Values rounded to float32 add about 1e-6.
 Around 0 each side is its parabola, so a function that is 0 there keeps its digits (1e-8) down to the
-smallest q. Past ±24, which matters
-for q > 9 only, a function that ends as a polynomial of degree 2 is continued as such and any other
-is mirrored.
+smallest q. Past ±24, which matters for q > 9 only, a function that ends as a polynomial of degree 2 is
+continued as such and any other is mirrored.
 """
 
 from __future__ import annotations
@@ -108,11 +107,8 @@ class Curve:
         if near.any() and not self.rough[_ZERO - 1 : _ZERO + 1].any():
             close = x[near]
             left, right = self._beside_zero()
-            result[near] = np.where(
-                close < 0.0,
-                left[0] + close * (left[1] + close * left[2]),
-                right[0] + close * (right[1] + close * right[2]),
-            )
+            a, b, c = np.where(close < 0.0, left[:, None], right[:, None])
+            result[near] = a + close * (b + close * c)
         for end, outside in zip(self.ends, (x < -_END, x > _END), strict=True):
             if end is not None and outside.any():
                 past = np.abs(x[outside]) - _END
